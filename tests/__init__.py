@@ -1,1 +1,1 @@
-"""The promises of kavach_ipy, one test each; see tests/conftest.py for what a machine must grant."""
+"""The promises of kavach_ipy, a test each; conftest.py knows what a machine must grant."""

@@ -1,0 +1,54 @@
+# make forwards and prints help; what the commands do stands in .ci/, noxfile.py and pyproject.toml.
+
+# The first Python of 3.11 or later that *this user* may run: a pyenv below /root is root's alone.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 /usr/bin/python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; \
+	echo python3)
+# Inside the checkout, so that two users' checkouts have two environments.
+VENV ?= .venv
+# One requirement that pins the kernel's generation: make test IPYKERNEL='ipykernel>=6.29,<7'
+IPYKERNEL ?=
+# More arguments for pytest: make test PYTEST='-x tests/unit'
+PYTEST ?=
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit docs bench build clean venv-demo venv-test
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: venv-demo ## run notebooks/01_first_cell.ipynb for real and print every cell with what came out
+	@$(PY) notebooks/run.py notebooks/01_first_cell.ipynb
+
+test: lint ## ruff, mypy --strict, import layers, then every test
+	$(PY) -m pytest $(PYTEST)
+
+lint: venv-test ## ruff, mypy --strict and the import layers
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+unit: venv-test ## the tests that need nothing of the kernel, in seconds
+	$(PY) -m pytest tests/unit tests/repo $(PYTEST)
+
+docs: venv-test ## write the generated pages of docs/reference again
+	$(PY) docs/reference/generate.py
+
+bench: venv-test ## one table of ratios against a bare fork and against peers
+	$(PY) benchmarks/run.py
+
+build: venv-test ## the wheel, and a check that it installs into a clean environment
+	@.ci/build $(PY)
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+venv-demo venv-test:
+	@.ci/bootstrap '$(PYTHON)'
+	@.ci/venv '$(PYTHON)' '$(VENV)' $(@:venv-%=%) $(if $(IPYKERNEL),'$(IPYKERNEL)')
