@@ -1,0 +1,60 @@
+"""What a fork inherits in descriptors, taken away without freeing the numbers.
+
+Guarantees: after `occupy`, every open descriptor is either one of `keep` or /dev/null.
+Assumes: single-threaded; /proc is the one of our own PID namespace.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from kavach_ipy.linux import _libc
+
+__all__ = ["highest", "occupy", "open_descriptors"]
+
+
+def open_descriptors() -> list[int]:
+    """The numbers of this process's open descriptors, ascending."""
+    listing = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        numbers = sorted(int(name) for name in os.listdir(listing))
+    finally:
+        os.close(listing)
+    return [number for number in numbers if number != listing]
+
+
+def highest(numbers: list[int]) -> int:
+    """The highest number, -1 of none: later descriptors of the cell count from here."""
+    return max(numbers, default=-1)
+
+
+def occupy(keep: frozenset[int], standard: tuple[int, int]) -> int:
+    """Put /dev/null behind every descriptor that is not in `keep`, 0 included.
+
+    Closing would free the numbers, and an object of the notebook that still holds one would then
+    write into whatever the cell opens next. All are marked close-on-exec except 0, 1 and 2.
+
+    Args:
+        keep: descriptors that stay as they are.
+        standard: descriptors that become 1 and 2.
+
+    Returns:
+        The highest occupied number.
+    """
+    numbers = open_descriptors()
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for number in numbers:
+        if number not in keep:
+            os.dup2(null, number, inheritable=False)
+    os.dup2(null, 0, inheritable=True)
+    for target, source in zip((1, 2), standard, strict=True):
+        os.dup2(source, target, inheritable=True)
+    for source in standard:
+        if source > 2:
+            os.dup2(null, source, inheritable=False)
+    os.close(null)
+    with suppress(_libc.SyscallError):
+        # Linux < 5.11 lacks the flag; there each was marked above, one by one.
+        _libc.close_range_cloexec(3)
+    return highest(numbers)

@@ -1,0 +1,112 @@
+"""Limits on one process, and the measures a watching parent reads of a whole tree.
+
+Guarantees: `apply` sets soft and hard limit alike, so nothing inside can raise them.
+Assumes: amounts are what the cell may use *on top of* what the fork brought along.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kavach_ipy.linux import _libc
+
+__all__ = ["Usage", "apply", "inherited_data_bytes", "measure"]
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def inherited_data_bytes() -> int:
+    """Bytes of private writable memory this process has now: VmData of proc(5) statm.
+
+    getrlimit(2): since Linux 4.7 RLIMIT_DATA counts private anonymous mappings too, so current
+    data plus an allowance bounds *new* memory, whatever the notebook holds.
+    """
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[5]) * _PAGE
+
+
+def apply(
+    *, memory: int, processes: int, cpu_seconds: int, descriptors: int, file_bytes: int
+) -> None:
+    """Bound this process and, each by itself, all that it starts: setrlimit(2).
+
+    Args:
+        memory: new bytes of private memory, on top of what is mapped now.
+        processes: processes and threads of this user in this user namespace. getrlimit(2):
+            since Linux 5.14 they are counted per namespace; they do not bind kuid 0, which is
+            why a kernel of host root becomes another id.
+        cpu_seconds: of each process; SIGXCPU at the end.
+        descriptors: one more than the highest number that may be open.
+        file_bytes: size of any one file, memfd included.
+
+    Raises:
+        SyscallError: naming the limit that the kernel refused.
+    """
+    amounts = {
+        "RLIMIT_DATA": inherited_data_bytes() + memory,
+        "RLIMIT_NPROC": processes,
+        "RLIMIT_CPU": cpu_seconds,
+        "RLIMIT_NOFILE": descriptors,
+        "RLIMIT_FSIZE": file_bytes,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_RTPRIO": 0,
+        "RLIMIT_NICE": 0,
+        "RLIMIT_MEMLOCK": 8 << 20,
+    }
+    for name, amount in amounts.items():
+        kind = getattr(resource, name)
+        _, hard = resource.getrlimit(kind)
+        bound = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
+        try:
+            resource.setrlimit(kind, (bound, bound))
+        except (OSError, ValueError) as error:
+            number = error.errno if isinstance(error, OSError) and error.errno else 22
+            raise _libc.SyscallError("setrlimit", number, f"{name}, {bound}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tree of processes uses at one moment."""
+
+    resident: int
+    """Bytes of anonymous and shared memory in RAM, summed; pages shared by a fork count twice."""
+
+    cpu: float
+    """Seconds of processor time, of living processes and of their children waited for."""
+
+    processes: int
+    """Processes seen."""
+
+
+def measure(proc_root: int) -> Usage:
+    """Add up the processes that a proc(5) mount shows, except its pid 1.
+
+    Args:
+        proc_root: an open directory descriptor of the sandbox's own /proc, so that processes
+            cannot leave the sum by a double fork.
+    """
+    resident = cpu = processes = 0
+    for name in os.listdir(proc_root):
+        if not name.isdecimal() or name == "1":
+            continue
+        # A process may end between the listing and the read.
+        with suppress(OSError, IndexError, ValueError):
+            fields = _read(proc_root, f"{name}/stat").rpartition(b") ")[2].split()
+            memory = _read(proc_root, f"{name}/statm").split()
+            cpu += sum(int(ticks) for ticks in fields[11:15])
+            resident += int(memory[1]) * _PAGE
+            processes += 1
+    return Usage(resident=resident, cpu=cpu / _TICKS, processes=processes)
+
+
+def _read(proc_root: int, path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc_root)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)

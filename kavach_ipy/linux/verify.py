@@ -1,0 +1,130 @@
+"""What the kernel says of a process, read from outside through proc(5).
+
+Guarantees: plain values, as read at one moment; nothing is inferred.
+Assumes: the process is dumpable and the reader is its user or owns its user namespace.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+__all__ = [
+    "NAMESPACES",
+    "Mount",
+    "Status",
+    "read_descriptors",
+    "read_mounts",
+    "read_namespaces",
+    "read_status",
+    "read_uid_map",
+]
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The security fields of /proc/<pid>/status."""
+
+    parent: int
+    """PPid, as the reader's PID namespace numbers it."""
+
+    threads: int
+    uids: tuple[int, ...]
+    """Real, effective, saved and file-system uid, as the reader's user namespace numbers them."""
+
+    gids: tuple[int, ...]
+    capabilities: tuple[int, ...]
+    """CapInh, CapPrm, CapEff, CapBnd, CapAmb as bit masks."""
+
+    no_new_privs: bool
+    seccomp: int
+    """0 off, 1 strict, 2 filter."""
+
+
+def read_status(pid: int) -> Status:
+    """Read /proc/<pid>/status; OSError when the process is gone."""
+    fields = {}
+    for line in _read(pid, "status").splitlines():
+        key, _, value = line.partition(b":")
+        fields[key] = value.split()
+    capabilities = (b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb")
+    return Status(
+        parent=int(fields[b"PPid"][0]),
+        threads=int(fields[b"Threads"][0]),
+        uids=tuple(int(value) for value in fields[b"Uid"]),
+        gids=tuple(int(value) for value in fields[b"Gid"]),
+        capabilities=tuple(int(fields[key][0], 16) for key in capabilities),
+        no_new_privs=fields[b"NoNewPrivs"][0] == b"1",
+        seccomp=int(fields[b"Seccomp"][0]),
+    )
+
+
+def read_namespaces(pid: int | str) -> dict[str, str]:
+    """The seven namespaces of a process (``"self"`` for the reader's) by inode: namespaces(7)."""
+    return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in NAMESPACES}
+
+
+def read_uid_map(pid: int, name: str = "uid_map") -> tuple[tuple[int, int, int], ...]:
+    """The lines of uid_map or gid_map: first id inside, first id outside, count."""
+    rows = (line.split() for line in _read(pid, name).splitlines())
+    return tuple((int(row[0]), int(row[1]), int(row[2])) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of /proc/<pid>/mountinfo."""
+
+    point: bytes
+    """Where it is mounted, in the process's own root."""
+
+    read_only: bool
+    """The mount's own flag, which is what open(2) for writing asks first."""
+
+    fstype: bytes
+    root: bytes
+    """The directory of the file system that is seen here."""
+
+
+def read_mounts(pid: int) -> tuple[Mount, ...]:
+    """Read /proc/<pid>/mountinfo; lines of mounts outside the process's root are not shown by it."""
+    mounts = []
+    for line in _read(pid, "mountinfo").splitlines():
+        fields = line.split(b" ")
+        dash = fields.index(b"-", 6)
+        mounts.append(
+            Mount(
+                point=_unescape(fields[4]),
+                read_only=b"ro" in fields[5].split(b","),
+                fstype=fields[dash + 1],
+                root=_unescape(fields[3]),
+            )
+        )
+    return tuple(mounts)
+
+
+def read_descriptors(pid: int) -> dict[int, str]:
+    """The open descriptors of a process and what each links to."""
+    base = f"/proc/{pid}/fd"
+    return {int(name): os.readlink(f"{base}/{name}") for name in os.listdir(base)}
+
+
+def _unescape(field: bytes) -> bytes:
+    # proc(5): space, tab, newline and backslash stand as \040, \011, \012 and \134.
+    if b"\\" not in field:
+        return field
+    for code, char in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+        field = field.replace(code, char)
+    return field
+
+
+def _read(pid: int | str, name: str) -> bytes:
+    fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(fd, 1 << 16):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(fd)
