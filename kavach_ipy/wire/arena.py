@@ -1,0 +1,214 @@
+"""The arena: memory of the parent's that big buffers travel in, so that nobody copies them twice.
+
+::
+
+    parent  Arena.create ─ fork ─┬─ child   ArenaWriter.put(buffer) → (offset, length)
+                                 └─ parent  (the sandbox is dead) seal() → SealedArena.view(…)
+
+Guarantees: after `seal` nobody can change, shrink or grow the memory; a view lies inside what was
+really written, at a page boundary, and overlaps no other view; writing to a view changes a private
+copy of the page (mmap(2), MAP_PRIVATE).
+Assumes: memfd_create(2) and fcntl(2) seals (Linux 3.17); for `seal`, that the sandbox is dead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from bisect import bisect_right, insort
+from types import TracebackType
+from typing import Final, Self
+
+from kavach_ipy.errors import OutputWithheld, ProtocolError
+
+__all__ = ["Arena", "ArenaWriter", "SealedArena"]
+
+_PAGE: Final = mmap.PAGESIZE
+# write(2): one call moves at most 0x7ffff000 bytes; a round number below it keeps pages whole.
+_WRITE_SIZE: Final = 1 << 30
+_SEALS: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+# stat(2): st_blocks counts 512 bytes, whatever the file system's own block is.
+_BLOCK: Final = 512
+
+
+class Arena:
+    """The parent's end: an empty, sealable memfd, made before the fork.
+
+    Attributes:
+        fd: the descriptor to hand to the child; -1 once closed or sealed.
+        limit: the largest size in bytes that `seal` accepts.
+    """
+
+    __slots__ = ("fd", "limit")
+
+    def __init__(self, fd: int, limit: int) -> None:
+        self.fd = fd
+        self.limit = limit
+
+    @classmethod
+    def create(cls, limit: int) -> Arena:
+        """Make an arena that accepts `limit` bytes; no memory is taken yet.
+
+        Raises:
+            OSError: memfd_create(2) failed.
+        """
+        flags = os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC
+        return cls(os.memfd_create("kavach-arena", flags), limit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor; an arena that was sealed has none."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def seal(self) -> SealedArena:
+        """Make the memory unchangeable, check its size and hand it over; this arena is then closed.
+
+        Raises:
+            ProtocolError: a straggler still maps it for writing, the child sealed it first, or it
+                is larger than `limit`, or sparse.
+        """
+        try:
+            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALS)
+        except OSError as error:
+            # fcntl(2): EBUSY where a writable shared mapping exists, EPERM after F_SEAL_SEAL.
+            raise ProtocolError(
+                0,
+                "arena",
+                f"fcntl(F_ADD_SEALS) refused: {error.strerror}; a process still holds it.",
+            ) from error
+        status = os.fstat(self.fd)
+        if status.st_size > self.limit:
+            raise ProtocolError(
+                0, "arena", f"it holds {status.st_size} bytes; {self.limit} are allowed."
+            )
+        # A sparse memfd seals at 16 TiB with no block: reading it would take the parent's memory.
+        if status.st_blocks * _BLOCK < status.st_size:
+            raise ProtocolError(
+                0,
+                "arena",
+                f"it is sparse: {status.st_size} bytes long, {status.st_blocks} blocks written.",
+            )
+        fd, self.fd = self.fd, -1
+        return SealedArena(fd, status.st_size)
+
+
+class ArenaWriter:
+    """The child's end: puts buffers one after the other, each at a page boundary.
+
+    Args:
+        fd: the descriptor that the fork inherited.
+        limit: bytes in all that may be written.
+    """
+
+    __slots__ = ("_end", "_fd", "limit")
+
+    def __init__(self, fd: int, limit: int) -> None:
+        self._fd = fd
+        self._end = 0
+        self.limit = limit
+
+    def put(self, buffer: bytes | bytearray | memoryview) -> tuple[int, int]:
+        """Copy a contiguous buffer into the arena; return its offset and its length in bytes.
+
+        Raises:
+            OutputWithheld: the arena is too small for it, or the memory cannot be had.
+        """
+        with memoryview(buffer) as view, view.cast("B") as flat:
+            offset = -(-self._end // _PAGE) * _PAGE
+            end = offset + len(flat)
+            if end > self.limit:
+                raise OutputWithheld(
+                    "buffer",
+                    "bytes",
+                    f"it takes {len(flat)} bytes, and {max(self.limit - offset, 0)} of the "
+                    f"{self.limit} that may come back are left",
+                    "bring back less of it",
+                )
+            at = 0
+            try:
+                while at < len(flat):
+                    at += os.pwrite(self._fd, flat[at : at + _WRITE_SIZE], offset + at)
+            except OSError as error:
+                raise OutputWithheld(
+                    "buffer", "bytes", f"pwrite(2) of {len(flat)} bytes failed: {error.strerror}"
+                ) from error
+            self._end = end
+            return offset, end - offset
+
+
+class SealedArena:
+    """Memory that the dead child wrote and nobody can change any more.
+
+    The descriptor is closed by `close`; the memory goes when the last view goes.
+    Python before 3.13 keeps one more descriptor open as long as a view lives.
+    """
+
+    __slots__ = ("_fd", "_map", "_spans", "size")
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._map: mmap.mmap | None = None
+        self._spans: list[tuple[int, int]] = []
+        self.size = size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor and forget the mapping; views that were handed out stay valid."""
+        fd, self._fd = self._fd, -1
+        self._map = None
+        if fd >= 0:
+            os.close(fd)
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Return a span as a flat, writable view of bytes that belongs to its caller alone.
+
+        Raises:
+            ProtocolError: the span is not at a page boundary, not inside, or overlaps another.
+        """
+        if offset < 0 or offset % _PAGE or length < 0 or offset + length > self.size:
+            raise ProtocolError(
+                offset, "arena", f"span of {length} bytes in an arena of {self.size} is refused."
+            )
+        if length == 0:
+            return memoryview(bytearray())
+        self._claim(offset, offset + length)
+        if self._map is None:
+            if self._fd < 0:
+                raise ProtocolError(offset, "arena", "a span of an arena that is closed.")
+            # One mapping for all spans: each costs a system call and an entry of max_map_count.
+            self._map = mmap.mmap(
+                self._fd, self.size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE
+            )
+        return memoryview(self._map)[offset : offset + length]
+
+    def _claim(self, start: int, end: int) -> None:
+        at = bisect_right(self._spans, (start, end))
+        is_free = (at == 0 or self._spans[at - 1][1] <= start) and (
+            at == len(self._spans) or end <= self._spans[at][0]
+        )
+        if not is_free:
+            raise ProtocolError(start, "arena", "two spans overlap; each may be used once.")
+        insort(self._spans, (start, end))
