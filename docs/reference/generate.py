@@ -1,0 +1,98 @@
+"""Write the pages of docs/reference that are generated from the code.
+
+Guarantees: a page says what `kavach_ipy.policy` says, so it cannot drift; tests/repo compares.
+Assumes: run by ``make docs`` from anywhere, with the package importable.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from kavach_ipy.policy import OPTIONS, PROFILES, Option, Policy, explain
+
+__all__ = ["PAGES", "options_page", "profiles_page"]
+
+_HERE = Path(__file__).resolve().parent
+_NOTE = "<!-- Written by docs/reference/generate.py; change the code and run `make docs`. -->"
+
+
+def options_page() -> str:
+    """Every option of ``%%sandbox``, one heading each."""
+    lines = [
+        "# Options",
+        "",
+        _NOTE,
+        "",
+        "`%%sandbox [options]` runs a cell and `%sandbox [options] code` runs one line.",
+        "`%kavach explain [options]` says in plain sentences what they mean together.",
+        "",
+        "Sizes are `512M` or `1.5G`, in powers of 1024; times are `30s`, `2min` or `1h30m`.",
+        'A default can be changed in the settings: `%config Kavach`, or `c.Kavach.memory = "1G"`.',
+        "An option that is misspelt, or a value that makes no sense, stops the cell before it runs.",
+        "",
+        "| option | field of `Policy` |",
+        "|---|---|",
+        *(f"| [`{_usage(option)}`](#{_anchor(option)}) | {_field(option)} |" for option in OPTIONS),
+        "| `--report` | show the confinement report under the output |",
+        "| `--help` | show these options and run nothing |",
+    ]
+    for option in OPTIONS:
+        lines += ["", f"## {_heading(option)}", "", f"`{_usage(option)}`", "", *_text(option)]
+    return "\n".join(lines) + "\n"
+
+
+def profiles_page() -> str:
+    """Every built-in profile, as `explain` says it."""
+    lines = [
+        "# Profiles",
+        "",
+        _NOTE,
+        "",
+        "A profile is a ready-made policy: `%%sandbox --profile NAME`.",
+        "It tightens what the settings allow, and never loosens it.",
+        "The sentences are those of `%kavach explain --profile NAME`.",
+    ]
+    for name, policy in PROFILES.items():
+        lines += ["", f"## {name}", "", *(f"- {sentence}" for sentence in explain(policy))]
+    return "\n".join(lines) + "\n"
+
+
+def _usage(option: Option) -> str:
+    spelt = ", ".join(option.flags)
+    return f"{spelt} {option.metavar}" if option.metavar else spelt
+
+
+def _heading(option: Option) -> str:
+    return option.flags[-1]
+
+
+def _anchor(option: Option) -> str:
+    # GitHub's rule for the anchor of a heading: lower case, hyphens stay.
+    return _heading(option).lower()
+
+
+def _field(option: Option) -> str:
+    known = {field.name for field in fields(Policy)}
+    return f"`{option.field}`" if option.field in known else "several"
+
+
+def _text(option: Option) -> list[str]:
+    """The help text, one sentence a line; a full stop inside "1.5" ends no sentence."""
+    return option.help.replace(". ", ".\n").split("\n")
+
+
+PAGES = {"options.md": options_page, "profiles.md": profiles_page}
+
+
+def main() -> int:
+    """Write every page; return 0."""
+    for name, page in PAGES.items():
+        (_HERE / name).write_text(page(), encoding="utf-8")
+        print(f"docs/reference/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
