@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc
 
-__all__ = ["Usage", "apply", "inherited_data_bytes", "measure"]
+__all__ = ["Usage", "apply", "inherited_data_bytes", "inherited_resident_bytes", "measure"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -73,8 +73,8 @@ def apply(
 class Usage:
     """What a tree of processes uses at one moment."""
 
-    resident: int
-    """Bytes of anonymous and shared memory in RAM, summed; pages shared by a fork count twice."""
+    memory: int
+    """Bytes that exist because of the tree, over what it inherited."""
 
     cpu: float
     """Seconds of processor time, of living processes and of their children waited for."""
@@ -83,25 +83,49 @@ class Usage:
     """Processes seen."""
 
 
-def measure(proc_root: int) -> Usage:
+def inherited_resident_bytes() -> int:
+    """Bytes of anonymous memory of this process that are in RAM: RssAnon, from proc(5) statm."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        fields = file.read().split()
+    return (int(fields[1]) - int(fields[2])) * _PAGE
+
+
+def measure(proc_root: int, inherited: int) -> Usage:
     """Add up the processes that a proc(5) mount shows, except its pid 1.
+
+    A forked page counts as new when it is written. smaps_rollup (Linux 4.14) tells private from
+    shared pages; pages that are shared among the cell's own processes show only in the
+    proportional sum, from which the cell's share of inherited pages is taken off.
 
     Args:
         proc_root: an open directory descriptor of the sandbox's own /proc, so that processes
             cannot leave the sum by a double fork.
+        inherited: bytes of anonymous memory that the kernel process had when it forked.
     """
-    resident = cpu = processes = 0
+    private = proportional = processes = 0
+    cpu = 0
     for name in os.listdir(proc_root):
         if not name.isdecimal() or name == "1":
             continue
         # A process may end between the listing and the read.
         with suppress(OSError, IndexError, ValueError):
             fields = _read(proc_root, f"{name}/stat").rpartition(b") ")[2].split()
-            memory = _read(proc_root, f"{name}/statm").split()
             cpu += sum(int(ticks) for ticks in fields[11:15])
-            resident += int(memory[1]) * _PAGE
             processes += 1
-    return Usage(resident=resident, cpu=cpu / _TICKS, processes=processes)
+            sizes = _rollup(_read(proc_root, f"{name}/smaps_rollup"))
+            shared = sizes.get(b"Pss_Shmem", 0) + sizes.get(b"SwapPss", 0)
+            private += sizes.get(b"Private_Dirty", 0) + shared
+            proportional += sizes.get(b"Pss_Anon", 0) + shared
+    # Kernel and supervisor map inherited pages too, so n processes of the cell see n/(n+2).
+    share = inherited * processes // (processes + 2)
+    memory = max(private, proportional - share)
+    return Usage(memory=memory, cpu=cpu / _TICKS, processes=processes)
+
+
+def _rollup(text: bytes) -> dict[bytes, int]:
+    """The fields of smaps_rollup in bytes; the file counts kB."""
+    rows = (line.split() for line in text.splitlines()[1:])
+    return {row[0].rstrip(b":"): int(row[1]) << 10 for row in rows if len(row) == 3}
 
 
 def _read(proc_root: int, path: str) -> bytes:

@@ -25,6 +25,8 @@ __all__ = [
     "raise_oom_score",
 ]
 
+# python-prctl 1.8 refuses the two ambient bits (Linux 4.3) as invalid, hence the raw call.
+_PR_SET_SECUREBITS = 28
 # linux/securebits.h: NOROOT, NO_SETUID_FIXUP, KEEP_CAPS and NO_CAP_AMBIENT_RAISE, each with its
 # lock; KEEP_CAPS is locked at 0.
 _SECUREBITS = 0x1 | 0x2 | 0x4 | 0x8 | 0x20 | 0x40 | 0x80
@@ -81,7 +83,7 @@ def close_the_way_back(last: int) -> None:
     _libc.clear_ambient()
     for capability in range(last + 1):
         prctl.capbset_drop(capability)
-    prctl.set_securebits(_SECUREBITS)
+    _libc.prctl(_PR_SET_SECUREBITS, _SECUREBITS)
     prctl.set_no_new_privs(1)
 
 

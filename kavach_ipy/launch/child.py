@@ -1,0 +1,309 @@
+"""The recipe of the child, top to bottom: design.md, section 5.
+
+Two processes. A, the *supervisor*, is the fork of the kernel: it enters the namespaces, builds
+the root, and stays outside the PID namespace as the parent of both its members: init and C. C,
+the *cell*, is A's fork: it mounts its /proc, drops everything, says "ready", and runs the body.
+
+Guarantees: every step succeeds or ends the child with a report of the step, the call and the
+errno; no line of the cell runs before the parent's "go"; the only way out is os._exit.
+Assumes: forked with signals blocked, single-threaded, from a process that imported this module.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NoReturn
+
+from kavach_ipy.launch.control import Report, send_report
+from kavach_ipy.launch.link import Body, ChildLink
+from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch
+from kavach_ipy.launch.plan import Plan
+from kavach_ipy.linux import (
+    _libc,
+    descriptors,
+    inherited,
+    landlock,
+    limits,
+    mounts,
+    namespaces,
+    privileges,
+    procfs,
+    seccomp,
+)
+from kavach_ipy.wire.arena import ArenaWriter
+
+__all__ = ["ChildEnds", "supervise"]
+
+_HOST_NAME = "sandbox"
+_KEPT_AFTER_GO = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnds:
+    """The child's descriptors."""
+
+    control: socket.socket
+    """SOCK_SEQPACKET: set-up reports out, "mapped" in. Closed in C before the cell runs."""
+
+    channel: int
+    arena: int
+    stdout: int
+    stderr: int
+
+
+class _Step:
+    """One named step: an error inside it is reported, and ends the process."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._name = ""
+
+    def __call__(self, name: str) -> _Step:
+        self._name = name
+        return self
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            return
+        call, number, detail = type(error).__name__, 0, str(error)
+        if isinstance(error, _libc.SyscallError):
+            call, number, detail = error.call, error.errno or 0, error.arguments
+        elif isinstance(error, OSError):
+            call, number, detail = "open", error.errno or 0, str(error.filename or "")
+        with suppress(OSError):
+            send_report(self._control, Report("failed", self._name, call, number, detail))
+        os._exit(1)
+
+
+def supervise(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:
+    """Become the supervisor, fork the cell, wait for it and for init, and leave.
+
+    Never returns: a child that came back into the kernel's code would run its loop.
+    """
+    step = _Step(ends.control)
+    with step("parent-death signal"):
+        privileges.make_dumpable()
+        privileges.die_with_parent(plan.kernel_pid)
+        os.setsid()
+        _forget_signal_handlers()
+        # Without this the first collection would write to, and so copy, every page of the heap.
+        gc.disable()
+        gc.freeze()
+    with step("session keyring"):
+        _libc.join_session_keyring()
+    with step("descriptors"):
+        control = ends.control.fileno()
+        keep = frozenset((control, ends.channel, ends.arena, ends.stdout, ends.stderr))
+        top = descriptors.occupy(keep, (ends.stdout, ends.stderr))
+    with step("shared mappings"):
+        inherited.privatise_mappings()
+    with step("environment"):
+        inherited.replace_environment(dict(plan.environment))
+    if plan.forget_groups:
+        with step("supplementary groups"):
+            privileges.forget_groups()
+
+    with step("namespaces"):
+        namespaces.unshare_all()
+    send_report(ends.control, Report("unshared"))
+    if ends.control.recv(16) != b"mapped":
+        os._exit(1)
+
+    with step("mount propagation"):
+        mounts.make_private()
+    with step("bind sources"):
+        trees = _open_sources(plan)
+        host_proc = mounts.clone_tree(b"/proc", writable=True)
+        lower = _open_working_directory(plan)
+    with step("identity"):
+        namespaces.become_mapped_root()
+        privileges.make_dumpable()
+        privileges.die_with_parent(plan.kernel_pid)
+        privileges.prove_unprivileged(plan.kernel_pid)
+    with step("host name"):
+        namespaces.set_host_name(_HOST_NAME)
+    if plan.loopback:
+        with step("loopback"):
+            namespaces.raise_loopback()
+    with step("root"):
+        root = mounts.Root(plan.mount_base)
+        root.open_scratch(plan.policy.disk, plan.scratch_inodes)
+        _place_all(plan, root, trees, lower)
+        root.place_pts()
+        root.place(host_proc, b"/proc", directory=True)
+    with step("pivot_root"):
+        root.enter()
+        os.chdir(plan.places.cwd)
+    with step("exec gains nothing"):
+        privileges.close_the_way_back(plan.last_capability)
+
+    with step("init"):
+        lifeline_end, lifeline = os.pipe2(os.O_CLOEXEC)
+        init = _spawn_init(plan.init, lifeline_end)
+        os.close(lifeline_end)
+    with step("fork"):
+        cell = os.fork()
+    if cell == 0:
+        os.close(lifeline)
+        _become_the_cell(plan, ends, body, names, top, step)
+    with suppress(OSError):
+        send_report(ends.control, Report("forked", pids=(cell, init)))
+    _supervisor_gives_up_its_rights(plan, ends)
+    _, status = os.waitpid(cell, 0)
+    with suppress(OSError):
+        send_report(ends.control, Report("ended", number=status))
+    # Its only writer closes the lifeline: init reads the end, exits, and with it the namespace.
+    os.close(lifeline)
+    os.waitpid(init, 0)
+    os._exit(0)
+
+
+def _become_the_cell(
+    plan: Plan,
+    ends: ChildEnds,
+    body: Body,
+    names: frozenset[str],
+    top: int,
+    step: _Step,
+) -> NoReturn:
+    """Be the second member of the PID namespace: drop the rest, say ready, wait, run."""
+    with step("parent-death signal"):
+        privileges.die_with_parent(None)
+        os.setsid()
+    with step("/proc"):
+        procfs.replace_proc(plan.proc_read_only, plan.proc_covered)
+    with step("limits"):
+        privileges.raise_oom_score()
+        limits.apply(
+            memory=plan.policy.memory,
+            processes=plan.processes,
+            cpu_seconds=plan.cpu_seconds,
+            descriptors=top + 1 + _KEPT_AFTER_GO + plan.policy.files,
+            file_bytes=plan.file_bytes,
+        )
+    with step("Landlock rules"):
+        rules = _landlock_descriptors(plan)
+    with step("capabilities"):
+        privileges.drop_capabilities()
+    with step("Landlock"):
+        landlock.restrict(*rules, network=plan.loopback)
+        for fd in (fd for group in rules for fd in group):
+            os.close(fd)
+    link = ChildLink(ends.channel, ArenaWriter(ends.arena, plan.policy.memory), names)
+    with step("seccomp"):
+        seccomp.load(plan.seccomp_program)
+    # From here on nobody listens to reports; what fails now shows as an early end.
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, ends.control.fileno(), inheritable=False)
+    os.close(null)
+    try:
+        link.ready()
+        gc.enable()
+        signal.signal(signal.SIGINT, link.on_interrupt)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        body(link)
+    finally:
+        # No atexit, no finaliser: they belong to the notebook's objects.
+        os._exit(0)
+
+
+def _forget_signal_handlers() -> None:
+    """Give every signal that has a Python handler its default back, and SIGINT none yet."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _open_sources(plan: Plan) -> dict[bytes, int]:
+    """Clone every source while the kernel's own id may still walk to it."""
+    trees = {}
+    for place in plan.places.order:
+        match place:
+            case Bind(path=path, writable=writable):
+                trees[path] = mounts.clone_tree(path, writable=writable)
+            case Device(path=path):
+                trees[path] = mounts.clone_device(path)
+    return trees
+
+
+def _open_working_directory(plan: Plan) -> int:
+    for place in plan.places.order:
+        if isinstance(place, Overlay):
+            return os.open(place.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return -1
+
+
+def _place_all(plan: Plan, root: mounts.Root, trees: dict[bytes, int], lower: int) -> None:
+    for place in plan.places.order:
+        match place:
+            case Bind(path=path, directory=directory):
+                root.place(trees[path], path, directory=directory)
+            case Device(path=path):
+                root.place(trees[path], path, directory=False)
+            case Scratch(path=path, name=name, mode=mode):
+                root.place_scratch(name, path, mode)
+            case Overlay(path=path, whiteouts=whiteouts):
+                root.place_overlay(lower, path, whiteouts)
+            case Link(path=path, to=to):
+                root.link(path, to)
+            case Hide(path=path):
+                root.hide(path)
+
+
+def _spawn_init(program: bytes, lifeline: int) -> int:
+    """Start pid 1 of the new namespace without copying this process's memory.
+
+    pid_namespaces(7): the first child is init; when it ends, the kernel kills every member. It
+    copies a pipe that nobody writes to, so it ends when its one writer, the supervisor, is gone.
+    It ignores SIGCHLD, and ignored signals stay so across exec: the kernel reaps its orphans.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    actions = [
+        (os.POSIX_SPAWN_DUP2, lifeline, 0),
+        (os.POSIX_SPAWN_DUP2, null, 1),
+        (os.POSIX_SPAWN_DUP2, null, 2),
+    ]
+    pid = os.posix_spawn(program, [b"kavach-init"], {}, file_actions=actions)
+    os.close(null)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return pid
+
+
+def _landlock_descriptors(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Open what the second wall lets through: everything readable, some places writable."""
+    flags = os.O_PATH | os.O_CLOEXEC
+    writable = (*plan.places.writable, b"/dev/pts", b"/proc")
+    devices = tuple(place.path for place in plan.places.order if isinstance(place, Device))
+    return (
+        (os.open(b"/", flags),),
+        tuple(os.open(path, flags) for path in writable),
+        tuple(os.open(path, flags) for path in (*devices, b"/dev/pts")),
+    )
+
+
+def _supervisor_gives_up_its_rights(plan: Plan, ends: ChildEnds) -> None:
+    """Leave the supervisor nothing but waiting: it holds a copy of the notebook's memory."""
+    for fd in (ends.channel, ends.arena, 1, 2):
+        os.close(fd)
+    privileges.drop_capabilities()
+    with suppress(OSError):
+        seccomp.load(plan.seccomp_program)
+
+

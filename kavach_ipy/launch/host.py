@@ -1,0 +1,216 @@
+"""What this machine and this process are, surveyed before a plan is made.
+
+Guarantees: plain, frozen facts; nothing is decided here and nothing is changed.
+Assumes: called in the process that will fork.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import stat
+import sys
+from dataclasses import dataclass
+
+from kavach_ipy.linux import _libc, landlock, privileges, seccomp, verify
+
+__all__ = ["Entry", "Host", "IdRange", "describe", "survey"]
+
+_SYSTEM = (b"/usr", b"/bin", b"/sbin", b"/lib", b"/lib32", b"/lib64", b"/libx32", b"/etc", b"/opt")
+_STORES = (b"/nix/store", b"/gnu/store")
+_TOPOLOGY = b"/sys/devices/system/cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One existing path that a cell may need to see."""
+
+    path: bytes
+    """Absolute, as it is named."""
+
+    real: bytes
+    """The same with every symbolic link resolved."""
+
+    directory: bool
+    mode: int
+    """Permission bits of the resolved path."""
+
+    owner: int
+    links: tuple[tuple[bytes, bytes], ...] = ()
+    """Every symbolic link on the way from `path` to `real`, with what it resolves to."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """One line of /proc/self/uid_map: ids this process's user namespace knows."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The facts a plan is made from."""
+
+    pid: int
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    uid_ranges: tuple[IdRange, ...]
+    gid_ranges: tuple[IdRange, ...]
+    home: bytes
+    cwd: Entry | None
+    """None when the working directory has been deleted."""
+
+    cwd_has_mounts: bool
+    cwd_dot_entries: tuple[bytes, ...]
+    """Names that begin with a dot in the working directory, listed only where it is the home."""
+
+    system: tuple[Entry, ...]
+    python: tuple[Entry, ...]
+    init: bytes | None
+    """A program that copies standard input until its end: cat(1)."""
+
+    environment: tuple[tuple[str, str], ...]
+    last_capability: int
+    landlock_abi: int
+    seccomp_missing: str | None
+    max_user_namespaces: int
+    userns_clone_allowed: bool
+    proc_covered: tuple[bytes, ...]
+    mount_base: bytes
+
+
+def survey() -> Host:
+    """Look at this process and its machine as they are now.
+
+    Raises:
+        OSError: when /proc is not mounted.
+    """
+    home = os.fsencode(os.path.expanduser("~"))
+    cwd = _working_directory()
+    return Host(
+        pid=os.getpid(),
+        uid=os.geteuid(),
+        gid=os.getegid(),
+        groups=tuple(os.getgroups()),
+        uid_ranges=_id_ranges("uid_map"),
+        gid_ranges=_id_ranges("gid_map"),
+        home=home,
+        cwd=cwd,
+        cwd_has_mounts=cwd is not None and _has_mounts_below(cwd.real),
+        cwd_dot_entries=_dot_entries(cwd, home),
+        system=_system_entries(),
+        python=_python_entries(tuple(sys.path)),
+        environment=tuple(os.environ.items()),
+        **_machine(),  # type: ignore[arg-type]
+    )
+
+
+def describe(path: str | bytes) -> Entry | None:
+    """An `Entry` for one path, or None where there is nothing."""
+    name = os.fsencode(path)
+    real = os.path.realpath(name)
+    try:
+        status = os.stat(real)
+    except OSError:
+        return None
+    return Entry(
+        path=name,
+        real=real,
+        directory=stat.S_ISDIR(status.st_mode),
+        mode=stat.S_IMODE(status.st_mode),
+        owner=status.st_uid,
+        links=_links_on_the_way(name) if real != name else (),
+    )
+
+
+def _links_on_the_way(path: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    found = []
+    here = b"/"
+    for part in path.strip(b"/").split(b"/"):
+        step = os.path.join(here, part)
+        here = os.path.realpath(step)
+        if os.path.islink(step):
+            found.append((step, here))
+    return tuple(found)
+
+
+@functools.cache
+def _machine() -> dict[str, object]:
+    """The facts that do not change while this process lives."""
+    try:
+        abi = landlock.abi()
+    except _libc.SyscallError:
+        abi = 0
+    cat = shutil.which("cat", path="/usr/bin:/bin")
+    return {
+        "init": os.path.realpath(os.fsencode(cat)) if cat else None,
+        "last_capability": privileges.last_capability(),
+        "landlock_abi": abi,
+        "seccomp_missing": seccomp.missing(),
+        "max_user_namespaces": _sysctl("user/max_user_namespaces", default=1),
+        "userns_clone_allowed": os.geteuid() == 0
+        or bool(_sysctl("kernel/unprivileged_userns_clone", default=1)),
+        "proc_covered": tuple(
+            name
+            for name in (
+                b"sysrq-trigger", b"kcore", b"keys", b"key-users", b"timer_list", b"sched_debug",
+                b"latency_stats", b"kmsg", b"kallsyms", b"kpagecgroup", b"kpagecount",
+                b"kpageflags", b"acpi", b"scsi", b"asound",
+            )
+            if os.path.exists(b"/proc/" + name)
+        ),
+        "mount_base": next(
+            (base for base in (b"/tmp", b"/mnt", b"/var", b"/usr") if os.path.isdir(base)), b"/usr"
+        ),
+    }  # fmt: skip
+
+
+def _sysctl(name: str, *, default: int) -> int:
+    try:
+        with open(f"/proc/sys/{name}", encoding="ascii") as file:
+            return int(file.read())
+    except OSError:
+        return default
+
+
+def _id_ranges(name: str) -> tuple[IdRange, ...]:
+    return tuple(IdRange(*row) for row in verify.read_uid_map(os.getpid(), name))
+
+
+def _working_directory() -> Entry | None:
+    try:
+        return describe(os.getcwdb())
+    except FileNotFoundError:
+        return None
+
+
+def _has_mounts_below(path: bytes) -> bool:
+    prefix = path.rstrip(b"/") + b"/"
+    return any(mount.point.startswith(prefix) for mount in verify.read_mounts(os.getpid()))
+
+
+def _dot_entries(cwd: Entry | None, home: bytes) -> tuple[bytes, ...]:
+    if cwd is None or cwd.real != os.path.realpath(home):
+        return ()
+    return tuple(sorted(name for name in os.listdir(cwd.real) if name.startswith(b".")))
+
+
+@functools.cache
+def _system_entries() -> tuple[Entry, ...]:
+    found = (describe(path) for path in (*_SYSTEM, *_STORES, _TOPOLOGY))
+    return tuple(entry for entry in found if entry is not None)
+
+
+@functools.lru_cache(maxsize=8)
+def _python_entries(search_path: tuple[str, ...]) -> tuple[Entry, ...]:
+    """The interpreter's own directories and every existing entry of sys.path.
+
+    Cached by sys.path: an entry that came into being later is seen when sys.path changes.
+    """
+    names = dict.fromkeys((sys.prefix, sys.base_prefix, sys.exec_prefix, *search_path))
+    found = (describe(name) for name in names if name and os.path.isabs(name))
+    return tuple(entry for entry in found if entry is not None)

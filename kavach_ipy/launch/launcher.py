@@ -1,0 +1,285 @@
+"""The parent's side of one cell: fork, map, verify, go, listen, kill, reap.
+
+Guarantees: when `launch` returns or raises, nothing of the child is left: no process, descriptor,
+mount or zombie. The cell runs only after everything was read back from outside. The child cannot
+keep the caller waiting beyond a deadline.
+Assumes: called in the thread that stays alive meanwhile (the parent-death signal follows it).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn, Self
+
+from kavach_ipy.errors import CellStopped, SetupFailed
+from kavach_ipy.launch.child import ChildEnds, supervise
+from kavach_ipy.launch.control import Report, parse_report
+from kavach_ipy.launch.link import Body
+from kavach_ipy.launch.plan import Plan
+from kavach_ipy.launch.remedies import remedy_for
+from kavach_ipy.launch.report import ConfinementReport, verify_cell
+from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
+from kavach_ipy.linux import _libc, limits, namespaces, verify
+from kavach_ipy.wire.arena import Arena, SealedArena
+from kavach_ipy.wire.frames import Decoder, Kind, encode
+from kavach_ipy.wire.messages import go_frame
+
+__all__ = ["Ending", "launch"]
+
+_SETUP_SECONDS = 30.0
+_REAP_SECONDS = 30.0
+_PACKET = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one cell ended."""
+
+    report: ConfinementReport
+    stopped: CellStopped | None
+    """None where the cell said "done" itself."""
+
+    arena: SealedArena
+    seconds: float
+    """Wall time from "go" to the end."""
+
+
+def launch(
+    plan: Plan, body: Body, listener: Listener, names: frozenset[str] = frozenset()
+) -> Ending:
+    """Run `body` in a forked, confined child and wait for its end.
+
+    Args:
+        plan: from `make_plan`, made in this process.
+        body: runs in the child, after verification.
+        listener: hears frames and raw output, live.
+        names: the values that the body was asked for.
+
+    Raises:
+        SetupFailed: a step failed or did not verify; nothing of the cell ran.
+    """
+    with _Parent(plan) as parent:
+        parent.fork(body, names)
+        report = parent.set_up()
+        start = time.monotonic()
+        stopped = parent.watch(listener)
+        parent.end()
+        seconds = time.monotonic() - start
+        return Ending(report, stopped, parent.arena.seal(), seconds)
+
+
+class _Parent:
+    """One child from before its fork until nothing of it is left."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.arena = Arena.create(plan.policy.memory)
+        self.decoder = Decoder()
+        self._fds: set[int] = set()
+        self._supervisor = self._supervisor_fd = -1
+        self._cell_pid = self._cell_fd = self._init_fd = -1
+        self._proc_root = -1
+        self._control, self._child_control = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET
+        )
+        self._channel, self._child_channel = socket.socketpair()
+        self._channel_link = os.readlink(f"/proc/self/fd/{self._child_channel.fileno()}")
+        self._stdout, self._child_stdout = self._pipe()
+        self._stderr, self._child_stderr = self._pipe()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.end()
+        finally:
+            for end in (self._control, self._child_control, self._channel, self._child_channel):
+                end.close()
+            for fd in tuple(self._fds):
+                self._close(fd)
+            self.arena.close()
+
+    def fork(self, body: Body, names: frozenset[str]) -> None:
+        """Fork the supervisor. Signals are blocked across the fork, and stay so in the child."""
+        for stream in (sys.stdout, sys.stderr):
+            # Text that waits in a buffer would be written twice.
+            with suppress(AttributeError, ValueError, OSError):
+                stream.flush()
+        ends = ChildEnds(
+            control=self._child_control,
+            channel=self._child_channel.fileno(),
+            arena=self.arena.fd,
+            stdout=self._child_stdout,
+            stderr=self._child_stderr,
+        )
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            with warnings.catch_warnings():
+                # Python 3.12 warns of every fork with threads. Ours never runs the parent's code
+                # again, and a library whose locks cannot survive is refused before the fork.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+            if pid == 0:
+                _enter_child(self.plan, ends, body, names)
+            self._supervisor = pid
+            self._supervisor_fd = self._keep(os.pidfd_open(pid))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        self._child_control.close()
+        self._child_channel.close()
+        self._close(self._child_stdout)
+        self._close(self._child_stderr)
+
+    def set_up(self) -> ConfinementReport:
+        """Map the ids, wait for "ready", verify from outside, and say "go"."""
+        deadline = time.monotonic() + _SETUP_SECONDS
+        self._expect("unshared", deadline)
+        identity = self.plan.identity
+        try:
+            namespaces.write_id_maps(self._supervisor, identity.uid, identity.gid)
+        except _libc.SyscallError as error:
+            raise _failure("id maps", error.call, error.errno or 0, error.arguments) from error
+        self._control.send(b"mapped")
+        forked = self._expect("forked", deadline)
+        if len(forked.pids) != 2:
+            raise SetupFailed("fork", "report", 0, f"two pids expected, not {forked.pids}.")
+        self._cell_pid = forked.pids[0]
+        self._cell_fd = self._keep(os.pidfd_open(forked.pids[0]))
+        self._init_fd = self._keep(os.pidfd_open(forked.pids[1]))
+        self._await_ready(deadline)
+        report = verify_cell(
+            self.plan,
+            self._cell_pid,
+            self._supervisor,
+            verify.read_namespaces("self"),
+            self._links(),
+        )
+        path = f"/proc/{self._cell_pid}/root/proc"
+        self._proc_root = self._keep(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        self._channel.sendmsg(encode(go_frame()))
+        return report
+
+    def watch(self, listener: Listener) -> CellStopped | None:
+        """Listen to the running cell."""
+        for fd in (self._control.fileno(), self._channel.fileno(), self._stdout, self._stderr):
+            os.set_blocking(fd, False)
+        ends = WatchedEnds(
+            control=self._control.fileno(),
+            channel=self._channel.fileno(),
+            stdout=self._stdout,
+            stderr=self._stderr,
+            cell=self._cell_fd,
+            proc_root=self._proc_root,
+        )
+        inherited = limits.inherited_resident_bytes()
+        return Watch(self.plan.policy, ends, listener, self.decoder, inherited).run()
+
+    def end(self) -> None:
+        """Kill what is left and reap it. Killing init kills every process of its namespace.
+
+        The supervisor reaps both its children and then ends; it is killed only where it does not.
+        """
+        if self._supervisor < 0:
+            return
+        if self._init_fd >= 0:
+            _kill(self._init_fd)
+        else:
+            _kill(self._supervisor_fd)
+        if not _ends_within(self._supervisor_fd, _REAP_SECONDS):
+            _kill(self._supervisor_fd)
+        while True:
+            try:
+                os.waitpid(self._supervisor, 0)
+            except ChildProcessError:
+                break  # somebody's SIGCHLD handler was faster
+            except KeyboardInterrupt:
+                continue
+            else:
+                break
+        self._supervisor = -1
+
+    def _expect(self, word: str, deadline: float) -> Report:
+        if not _readable(self._control.fileno(), deadline):
+            raise SetupFailed(word, "wait", 0, f"no answer within {_SETUP_SECONDS:.0f} s.")
+        packet = self._control.recv(_PACKET)
+        if not packet:
+            raise SetupFailed(word, "wait", 0, "the child ended without a word.")
+        report = parse_report(packet)
+        if report.word == "failed":
+            raise _failure(report.step, report.call, report.number, report.detail)
+        if report.word != word:
+            raise SetupFailed(word, "wait", 0, f"the child said {report.word!r} instead.")
+        return report
+
+    def _await_ready(self, deadline: float) -> None:
+        control, channel = self._control.fileno(), self._channel.fileno()
+        poll = select.poll()
+        poll.register(control, select.POLLIN)
+        poll.register(channel, select.POLLIN)
+        while True:
+            patience = max(0.0, deadline - time.monotonic())
+            ready = dict(poll.poll(patience * 1000))
+            if not ready:
+                raise SetupFailed("ready", "wait", 0, f"not within {_SETUP_SECONDS:.0f} s.")
+            if channel in ready:
+                frames = self.decoder.feed(self._channel.recv(_PACKET))
+                if [frame.kind for frame in frames] == [Kind.READY]:
+                    return
+                raise SetupFailed("ready", "wait", 0, f"the child said {frames} instead.")
+            self._expect("ready", deadline)
+
+    def _links(self) -> frozenset[str]:
+        """What the cell's live descriptors must link to: the same files as our own ends do."""
+        arena = os.readlink(f"/proc/self/fd/{self.arena.fd}")
+        pipes = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self._stdout, self._stderr))
+        return frozenset((self._channel_link, arena, *pipes))
+
+    def _pipe(self) -> tuple[int, int]:
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        self._fds |= {reader, writer}
+        return reader, writer
+
+    def _keep(self, fd: int) -> int:
+        self._fds.add(fd)
+        return fd
+
+    def _close(self, fd: int) -> None:
+        self._fds.discard(fd)
+        os.close(fd)
+
+
+def _enter_child(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:
+    try:
+        supervise(plan, ends, body, names)
+    finally:
+        os._exit(1)
+
+
+def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:
+    with_values = f"{call}({detail})" if detail else call
+    return SetupFailed(step, with_values, number, remedy_for(step, call, number))
+
+
+def _kill(pidfd: int) -> None:
+    # ESRCH: it has ended already.
+    with suppress(_libc.SyscallError):
+        _libc.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def _readable(fd: int, deadline: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def _ends_within(pidfd: int, seconds: float) -> bool:
+    return _readable(pidfd, time.monotonic() + seconds)

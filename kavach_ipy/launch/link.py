@@ -1,0 +1,138 @@
+"""The cell's side of the channel: what a body may say once it runs.
+
+Guarantees: a frame is written whole, whichever thread writes it and whenever it is interrupted; a
+process that the cell forked never writes into its parent's frames.
+Assumes: the channel is ours alone, and the parent reads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import assert_never
+
+from kavach_ipy.errors import ProtocolError
+from kavach_ipy.wire.arena import ArenaWriter
+from kavach_ipy.wire.documents import Json
+from kavach_ipy.wire.frames import Decoder, Frame, Kind, read_frame, write_frame
+from kavach_ipy.wire.messages import (
+    Answer,
+    Failure,
+    MessageType,
+    done_frame,
+    input_frame,
+    message_frame,
+    read_answer,
+    ready_frame,
+)
+from kavach_ipy.wire.values import encode_value, unsent_frame
+
+__all__ = ["Body", "ChildLink"]
+
+
+class ChildLink:
+    """Frames out, answers in. Made in the child, after the fork."""
+
+    def __init__(self, channel: int, arena: ArenaWriter, names: frozenset[str]) -> None:
+        self._channel = channel
+        self._arena = arena
+        self._decoder = Decoder()
+        self._lock = threading.RLock()
+        self._owner = os.getpid()
+        self._writing = False
+        self._interrupted = False
+        self.names = names
+        """The names that were asked for."""
+
+    def ready(self) -> None:
+        """Say that set-up is finished, and wait for the parent's word; leave when it never comes."""
+        write_frame(self._channel, ready_frame())
+        answer = read_frame(self._channel, self._decoder)
+        if answer is None or answer.kind is not Kind.GO:
+            os._exit(1)
+
+    def message(
+        self,
+        msg_type: MessageType,
+        content: dict[str, Json],
+        metadata: dict[str, Json] | None = None,
+        buffers: Sequence[bytes | memoryview] = (),
+    ) -> None:
+        """Send one Jupyter message: the messaging protocol, "Messages on the IOPub channel"."""
+        if os.getpid() != self._owner:
+            self._from_a_fork(msg_type, content)
+            return
+        self._write(message_frame(msg_type, content, metadata, tuple(buffers)))
+
+    def value(self, name: str, value: object) -> None:
+        """Encode and send one value; what cannot be encoded is sent as its type and reason."""
+        self._write(encode_value(name, value, self._arena))
+
+    def unsent(self, name: str, kind: str, reason: str) -> None:
+        """Say that a name will not come, and why."""
+        self._write(unsent_frame(name, kind, reason))
+
+    def ask(self, prompt: str, *, password: bool) -> str:
+        """Ask the user for a line.
+
+        Raises:
+            EOFError: input is off, or the parent has gone.
+        """
+        with self._lock:
+            self._write(input_frame(prompt, is_password=password))
+            try:
+                frame = read_frame(self._channel, self._decoder)
+            except ProtocolError as error:
+                raise EOFError(str(error)) from error
+            answer = Answer("", "eof") if frame is None else read_answer(frame)
+        match answer.status:
+            case "ok":
+                return answer.text
+            case "interrupted":
+                raise KeyboardInterrupt
+            case "eof":
+                msg = "input() is off in a sandboxed cell: nobody could tell who asks."
+                raise EOFError(msg)
+            case _:
+                assert_never(answer.status)
+
+    def done(self, failure: Failure | None) -> None:
+        """Say that the cell is over. Nothing may be sent after it."""
+        self._write(done_frame(failure))
+
+    def on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Handle SIGINT: raise KeyboardInterrupt, but never in the middle of a frame."""
+        if self._writing:
+            self._interrupted = True
+            return
+        signal.default_int_handler(number, frame)
+
+    def _write(self, frame: Frame) -> None:
+        with self._lock:
+            # Only the main thread runs signal handlers, but a handler that raises there while
+            # this frame is half out would break the stream for good.
+            self._writing = threading.current_thread() is threading.main_thread()
+            try:
+                write_frame(self._channel, frame)
+            finally:
+                self._writing = False
+        if self._interrupted and threading.current_thread() is threading.main_thread():
+            self._interrupted = False
+            raise KeyboardInterrupt
+
+    def _from_a_fork(self, msg_type: str, content: dict[str, Json]) -> None:
+        """Let text of a forked process of the cell go by its standard streams; drop the rest.
+
+        Two processes writing frames to one stream would tear them.
+        """
+        text = content.get("text")
+        if msg_type == "stream" and isinstance(text, str):
+            data = text.encode("utf-8", "replace")
+            os.write(2 if content.get("name") == "stderr" else 1, data)
+
+
+Body = Callable[[ChildLink], None]
+"""Runs the cell; when it returns, the child leaves by os._exit."""

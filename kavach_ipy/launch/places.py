@@ -1,0 +1,240 @@
+"""Which path of the host appears where inside, as an ordered list of mounts.
+
+Guarantees: pure; parents come before children; what is hidden comes last; nothing is visible that
+no rule names.
+Assumes: the facts are the host's own, not the child's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kavach_ipy.errors import CannotEnforce
+from kavach_ipy.launch.host import Entry, Host, describe
+from kavach_ipy.policy import Policy
+
+__all__ = ["Bind", "Device", "Hide", "Link", "Overlay", "Place", "Places", "Scratch", "lay_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A path of the host, with all below it, at its own place."""
+
+    path: bytes
+    directory: bool
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link that the host has too."""
+
+    path: bytes
+    to: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device node of the host."""
+
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """An empty writable directory, thrown away with the cell."""
+
+    path: bytes
+    name: bytes
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """The host's directory with a writable layer over it, thrown away with the cell."""
+
+    path: bytes
+    whiteouts: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hide:
+    """A path that shows nothing, whatever made it visible."""
+
+    path: bytes
+
+
+Place: TypeAlias = Bind | Link | Device | Scratch | Overlay | Hide
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The whole layout."""
+
+    order: tuple[Place, ...]
+    cwd: bytes
+    """Where the cell starts."""
+
+    cwd_note: str
+    """How the working directory is seen, in words, for the report."""
+
+    home: bytes
+    writable: tuple[bytes, ...]
+    """Mount points that may be writable; everything else must read back as read-only."""
+
+
+_DEVICES = (b"/dev/null", b"/dev/zero", b"/dev/full", b"/dev/random", b"/dev/urandom")
+_DEVICE_LINKS = {
+    b"/dev/fd": b"/proc/self/fd",
+    b"/dev/stdin": b"/proc/self/fd/0",
+    b"/dev/stdout": b"/proc/self/fd/1",
+    b"/dev/stderr": b"/proc/self/fd/2",
+}
+# A working directory that is one of these would show what the sandbox exists to hide.
+_NEVER_SHOWN = frozenset(
+    (b"/", b"/tmp", b"/var", b"/run", b"/home", b"/root", b"/srv", b"/mnt", b"/media", b"/sys")
+)
+_NEVER_BELOW = (b"/proc", b"/dev", b"/run", b"/sys")
+# What runs by itself later stays read-only inside a path given with --rw (design section 5).
+_AUTOSTART = (
+    b".git/hooks", b".git/config", b".ipython", b".jupyter", b".local", b".config", b".ssh",
+    b".bashrc", b".bash_profile", b".profile", b".zshrc", b".zprofile", b".zshenv", b".pythonrc",
+    b"sitecustomize.py", b"usercustomize.py",
+)  # fmt: skip
+
+
+def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
+    """Decide every mount of one sandbox.
+
+    Args:
+        policy: what is allowed.
+        host: what there is.
+        other_id: the host uid the cell becomes where that is not the kernel's own.
+
+    Raises:
+        CannotEnforce: a path that was asked for is not there, or cannot be had as asked.
+    """
+    home = host.home if host.home.startswith(b"/") and host.home != b"/" else b"/tmp"
+    places: dict[bytes, Place] = {path: Device(path) for path in _DEVICES}
+    places[b"/tmp"] = Scratch(b"/tmp", b"tmp", 0o1777)
+    places[b"/dev/shm"] = Scratch(b"/dev/shm", b"shm", 0o1777)
+    if home != b"/tmp":
+        places[home] = Scratch(home, b"home", 0o700)
+    links = dict(_DEVICE_LINKS)
+    for entry in host.system:
+        places[entry.real] = Bind(entry.real, entry.directory)
+        links.update(entry.links)
+    exposing = _ancestors(home) | {home} | _NEVER_SHOWN
+    for entry in host.python:
+        if entry.real not in exposing:
+            places.setdefault(entry.real, Bind(entry.real, entry.directory))
+            links.update(entry.links)
+    for entry in _named("--ro", policy.read_only):
+        places[entry.real] = Bind(entry.real, entry.directory)
+        links.update(entry.links)
+    cwd, note = _working_directory(host, exposing - {home}, places)
+    for entry in _named("--rw", policy.writable):
+        _check_writable(entry, exposing, other_id)
+        places[entry.real] = Bind(entry.real, entry.directory, writable=True)
+        links.update(entry.links)
+        places.update(_autostart(entry))
+    order = _pruned(places.values())
+    hidden = tuple(Hide(os.fsencode(path)) for path in policy.hidden)
+    made = tuple(Link(path, to) for path, to in sorted(links.items()))
+    return Places(
+        order=(*order, *made, *hidden),
+        cwd=cwd,
+        cwd_note=note,
+        home=home,
+        writable=tuple(
+            place.path
+            for place in order
+            if isinstance(place, Scratch | Overlay)
+            or (isinstance(place, Bind) and place.writable)
+        ),
+    )
+
+
+def _working_directory(
+    host: Host, exposing: frozenset[bytes], places: dict[bytes, Place]
+) -> tuple[bytes, str]:
+    """Add the working directory to `places`; where the cell starts, and how it is seen."""
+    if host.cwd is None:
+        return b"/tmp", "deleted on the host; the cell starts in an empty /tmp"
+    path = host.cwd.real
+    below = any(path == top or path.startswith(top + b"/") for top in _NEVER_BELOW)
+    if path in exposing or below:
+        if path not in places and path != b"/":
+            places[path] = Scratch(path, b"cwd", 0o755)
+        return path, f"{os.fsdecode(path)} is not shown: it holds more than one project"
+    if any(path == entry.real for entry in host.system) or path.startswith((b"/usr/", b"/etc/")):
+        return path, f"{os.fsdecode(path)} is read-only, as every system directory"
+    if host.cwd_has_mounts:
+        # overlayfs refuses a lower layer that has mounts inside it (fs/namespace.c,
+        # clone_private_mount); read-only shows the same files and promises less.
+        places[path] = Bind(path, directory=True)
+        return path, f"{os.fsdecode(path)} is read-only: other file systems are mounted inside it"
+    places[path] = Overlay(path, host.cwd_dot_entries)
+    return path, f"{os.fsdecode(path)} is writable; what is written there is thrown away"
+
+
+def _named(option: str, paths: Iterable[str]) -> Iterable[Entry]:
+    for path in paths:
+        entry = describe(path)
+        if entry is None:
+            raise CannotEnforce(
+                f"{option} {path}", "there is nothing at that path", "Name a path that exists."
+            )
+        yield entry
+
+
+def _check_writable(entry: Entry, exposing: frozenset[bytes], other_id: int | None) -> None:
+    shown = os.fsdecode(entry.path)
+    if entry.real in exposing:
+        raise CannotEnforce(
+            f"--rw {shown}",
+            "it holds files that run by themselves later (start-up files, hooks, packages)",
+            "Name a directory below it.",
+        )
+    if other_id is not None and entry.owner != other_id and not entry.mode & 0o002:
+        raise CannotEnforce(
+            f"--rw {shown}",
+            f"the kernel runs as root, so the cell runs as host uid {other_id}, which may not "
+            f"write there (mode {entry.mode:o}, owner {entry.owner})",
+            f"Give that id the directory: chown {other_id} {shown}",
+        )
+
+
+def _autostart(entry: Entry) -> dict[bytes, Place]:
+    found = (describe(os.path.join(entry.real, name)) for name in _AUTOSTART)
+    return {
+        item.real: Bind(item.real, item.directory)
+        for item in found
+        if item is not None and item.real.startswith(entry.real + b"/")
+    }
+
+
+def _pruned(places: Iterable[Place]) -> tuple[Place, ...]:
+    """Sort by depth and drop read-only binds that a read-only bind above already shows."""
+    by_path = {place.path: place for place in places}
+    kept = []
+    for path, place in by_path.items():
+        if isinstance(place, Bind) and not place.writable:
+            above = next((by_path[top] for top in _upwards(path) if top in by_path), None)
+            if isinstance(above, Bind) and not above.writable:
+                continue
+        kept.append(place)
+    return tuple(sorted(kept, key=lambda place: (place.path.count(b"/"), place.path)))
+
+
+def _upwards(path: bytes) -> Iterable[bytes]:
+    while path != b"/":
+        path = os.path.dirname(path)
+        yield path
+
+
+def _ancestors(path: bytes) -> frozenset[bytes]:
+    return frozenset(_upwards(path))

@@ -1,0 +1,177 @@
+"""Policy × what the machine grants → a plan, or a refusal. The only place that refuses.
+
+Guarantees: pure; a plan that is returned promises every layer; nothing has been changed when
+`CannotEnforce` is raised.
+Assumes: `host` was surveyed in the process that will fork.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+from kavach_ipy.errors import CannotEnforce
+from kavach_ipy.launch.host import Host, IdRange
+from kavach_ipy.launch.places import Places, lay_out
+from kavach_ipy.linux import seccomp
+from kavach_ipy.policy import Network, Policy, survives
+
+__all__ = ["Identity", "Plan", "make_plan"]
+
+# systemd's uid table (docs/UIDS-GIDS.md) leaves 65520 to 65533 unused; an id of that range is
+# mapped in containers that know 65536 ids, and belongs to no user, service or file.
+_UNPRIVILEGED_ID = 65_530
+
+_INODES_EACH = 16 << 10
+"""Bytes of scratch space per inode: ext4's default ratio (mke2fs.conf)."""
+
+# Processes of ours in the cell's user namespace: the supervisor and init.
+_OWN_PROCESSES = 2
+
+_PROC_READ_ONLY = (b"sys", b"irq", b"bus", b"fs", b"driver", b"tty")
+# pid 1 is ours and unfiltered: nothing of the cell may look into it.
+_PROC_COVERED = (b"1",)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the cell is outside."""
+
+    uid: int
+    gid: int
+    is_other: bool
+    """The kernel runs as root, and the cell becomes an id of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything the child does, as data."""
+
+    policy: Policy
+    kernel_pid: int
+    identity: Identity
+    forget_groups: bool
+    places: Places
+    mount_base: bytes
+    proc_read_only: tuple[bytes, ...]
+    proc_covered: tuple[bytes, ...]
+    loopback: bool
+    init: bytes
+    environment: tuple[tuple[str, str], ...]
+    last_capability: int
+    landlock_abi: int
+    seccomp_program: bytes
+    scratch_inodes: int
+    processes: int
+    cpu_seconds: int
+    file_bytes: int
+
+
+def make_plan(policy: Policy, host: Host) -> Plan:
+    """Turn a policy into the steps that keep it on this machine.
+
+    Raises:
+        CannotEnforce: naming the layer, what shows that it cannot be had, and the remedy.
+    """
+    _refuse_what_is_not_built(policy)
+    _refuse_what_is_missing(host)
+    identity = _identity(host)
+    places = lay_out(policy, host, other_id=identity.uid if identity.is_other else None)
+    network = "loopback" if policy.network is Network.LOOPBACK else "none"
+    assert host.init is not None, "_refuse_what_is_missing saw to it"
+    return Plan(
+        policy=policy,
+        kernel_pid=host.pid,
+        identity=identity,
+        forget_groups=identity.is_other and bool(host.groups),
+        places=places,
+        mount_base=host.mount_base,
+        proc_read_only=_PROC_READ_ONLY,
+        proc_covered=(*_PROC_COVERED, *host.proc_covered),
+        loopback=policy.network is Network.LOOPBACK,
+        init=host.init,
+        environment=_environment(policy, host, places),
+        last_capability=host.last_capability,
+        landlock_abi=host.landlock_abi,
+        seccomp_program=seccomp.build(network),
+        scratch_inodes=max(256, policy.disk // _INODES_EACH),
+        processes=policy.pids + _OWN_PROCESSES,
+        cpu_seconds=max(1, math.ceil(policy.cpu)),
+        file_bytes=max(policy.disk, policy.memory),
+    )
+
+
+def _refuse_what_is_not_built(policy: Policy) -> None:
+    for asked, option, instead in (
+        (policy.clean, "--clean", "Without it, the cell runs in a forked child."),
+        (policy.session is not None, "--session", "Without it, each cell has its own child."),
+        (policy.trust, "--trust", "Listed types come back without it."),
+    ):
+        if asked:
+            raise CannotEnforce(option, "this version of kavach_ipy does not have it yet", instead)
+
+
+def _refuse_what_is_missing(host: Host) -> None:
+    if host.max_user_namespaces == 0:
+        raise CannotEnforce(
+            "user namespace",
+            "/proc/sys/user/max_user_namespaces is 0, so unshare(2) would answer ENOSPC",
+            "An administrator can allow them: sysctl -w user.max_user_namespaces=10000",
+        )
+    if not host.userns_clone_allowed:
+        raise CannotEnforce(
+            "user namespace",
+            "/proc/sys/kernel/unprivileged_userns_clone is 0, so unshare(2) would answer EPERM",
+            "An administrator can allow them: sysctl -w kernel.unprivileged_userns_clone=1",
+        )
+    if host.seccomp_missing is not None:
+        raise CannotEnforce("seccomp", host.seccomp_missing, "")
+    if host.landlock_abi < 1:
+        raise CannotEnforce(
+            "Landlock",
+            "landlock_create_ruleset(2) answers ENOSYS or EOPNOTSUPP",
+            "It needs Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK and landlock in the "
+            "lsm= list of the kernel command line.",
+        )
+    if host.init is None:
+        raise CannotEnforce(
+            "PID namespace",
+            "no cat(1) in /usr/bin or /bin to serve as the namespace's init",
+            "Install coreutils.",
+        )
+
+
+def _identity(host: Host) -> Identity:
+    if host.uid != 0:
+        return Identity(host.uid, host.gid, is_other=False)
+    uid, gid = _other_id(host.uid_ranges), _other_id(host.gid_ranges)
+    if uid is not None and gid is not None:
+        return Identity(uid, gid, is_other=True)
+    if all(row.outside != 0 for row in host.uid_ranges):
+        # Root of a user namespace that holds one ordinary id: there is no host root to become.
+        return Identity(host.uid, host.gid, is_other=False)
+    raise CannotEnforce(
+        "an unprivileged identity",
+        f"the kernel runs as root and knows no other id ({host.uid_ranges})",
+        "Run it as an ordinary user, or in a container with more than one id mapped.",
+    )
+
+
+def _other_id(ranges: tuple[IdRange, ...]) -> int | None:
+    """An id of this namespace that nobody uses: the preferred one, or the highest there is."""
+    for row in ranges:
+        if row.inside <= _UNPRIVILEGED_ID < row.inside + row.count:
+            return _UNPRIVILEGED_ID
+    highest = max((row.inside + row.count - 1 for row in ranges), default=0)
+    return highest or None
+
+
+def _environment(policy: Policy, host: Host, places: Places) -> tuple[tuple[str, str], ...]:
+    kept = {
+        name: value
+        for name, value in host.environment
+        if survives(name, policy.environment)
+    }
+    kept["HOME"] = os.fsdecode(places.home)
+    return tuple(sorted(kept.items()))

@@ -1,0 +1,185 @@
+"""What was verified: the parent reads the kernel's own account of the cell and compares.
+
+Guarantees: a layer is "verified" only when it was read back from outside, in /proc; any mismatch
+is a `SetupFailed`, and the cell does not run.
+Assumes: the cell waits for "go" while it is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from kavach_ipy.errors import SetupFailed
+from kavach_ipy.launch.places import Bind, Device, Scratch
+from kavach_ipy.launch.plan import Plan
+from kavach_ipy.linux import verify
+from kavach_ipy.policy import Network, format_duration, format_size
+
+__all__ = ["ConfinementReport", "Layer", "verify_cell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of the confinement of one cell."""
+
+    name: str
+    state: Literal["verified", "applied"]
+    """"verified": read back from outside. "applied": the call succeeded in the child, and the
+    kernel shows no trace of it that another process could read."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfinementReport:
+    """What held while the cell ran."""
+
+    layers: tuple[Layer, ...]
+
+    def text(self) -> str:
+        """Lay the report out as plain text, one line a layer."""
+        width = max((len(layer.name) for layer in self.layers), default=0)
+        rows = (
+            f"  {layer.state:<8}  {layer.name:<{width}}  {layer.detail}" for layer in self.layers
+        )
+        return "\n".join(("confinement of this cell:", *rows))
+
+
+def verify_cell(
+    plan: Plan, cell: int, supervisor: int, own_namespaces: dict[str, str], allowed: frozenset[str]
+) -> ConfinementReport:
+    """Compare the kernel's account of the process `cell` with the plan.
+
+    Args:
+        plan: what was promised.
+        cell: its pid, as this process numbers it.
+        supervisor: the pid that must be its parent.
+        own_namespaces: this process's namespaces, as `linux.verify.read_namespaces` gives them.
+        allowed: what its descriptors may link to, apart from /dev/null.
+
+    Raises:
+        SetupFailed: naming the layer, what was read and what was promised.
+    """
+    try:
+        return ConfinementReport(
+            tuple(_layers(plan, cell, supervisor, own_namespaces, allowed))
+        )
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        number = error.errno if isinstance(error, OSError) and error.errno else 0
+        raise SetupFailed(
+            "verification", "read /proc", number, f"the cell's state cannot be read: {error!r}."
+        ) from error
+
+
+def _layers(
+    plan: Plan, cell: int, supervisor: int, own: dict[str, str], allowed: frozenset[str]
+) -> Iterator[Layer]:
+    status = verify.read_status(cell)
+    if status.parent != supervisor or status.threads != 1:
+        raise _mismatch("process", f"parent {status.parent}, {status.threads} threads")
+    yield _identity(plan, cell, status)
+    yield _namespaces(verify.read_namespaces(cell), own)
+    yield Layer("network", "verified", _network(plan))
+    if any(status.capabilities) or not status.no_new_privs:
+        raise _mismatch(
+            "capabilities", f"{status.capabilities}, no_new_privs {status.no_new_privs}"
+        )
+    yield Layer("capabilities", "verified", "all five sets empty, no_new_privs set")
+    if status.seccomp != 2:
+        raise _mismatch("seccomp", f"mode {status.seccomp}, promised 2 (filter)")
+    size = len(plan.seccomp_program) // 8
+    yield Layer("system calls", "verified", f"seccomp filter of {size} instructions")
+    yield Layer("Landlock", "applied", f"ABI {plan.landlock_abi}, a second wall around files")
+    yield from _files(plan, verify.read_mounts(cell))
+    yield _descriptors(verify.read_descriptors(cell), allowed)
+    yield Layer("limits", "applied", _limits(plan))
+
+
+def _identity(plan: Plan, cell: int, status: verify.Status) -> Layer:
+    wanted = plan.identity
+    if set(status.uids) != {wanted.uid} or set(status.gids) != {wanted.gid}:
+        raise _mismatch("identity", f"uids {status.uids}, gids {status.gids}")
+    uid_map, gid_map = verify.read_uid_map(cell), verify.read_uid_map(cell, "gid_map")
+    if uid_map != ((0, wanted.uid, 1),) or gid_map != ((0, wanted.gid, 1),):
+        raise _mismatch("uid_map", f"{uid_map} and {gid_map}")
+    return Layer("identity", "verified", f"root inside is uid {wanted.uid} outside, and no other")
+
+
+def _namespaces(theirs: dict[str, str], own: dict[str, str]) -> Layer:
+    shared = sorted(name for name in own if theirs[name] == own[name])
+    if shared:
+        raise _mismatch("namespaces", f"shared with the kernel: {', '.join(shared)}")
+    return Layer("namespaces", "verified", f"its own: {', '.join(sorted(theirs))}")
+
+
+def _network(plan: Plan) -> str:
+    if plan.policy.network is Network.LOOPBACK:
+        return "a 127.0.0.1 of its own and no other interface"
+    return "no interface is up; no network sockets"
+
+
+def _files(plan: Plan, mounts: tuple[verify.Mount, ...]) -> Iterator[Layer]:
+    places = plan.places
+    shown = {place.path for place in places.order if isinstance(place, Bind | Device)}
+    expected = shown | set(places.writable) | {b"/", b"/proc", b"/dev/pts"}
+    expected |= {place.path for place in places.order if isinstance(place, Scratch)}
+    points = {mount.point for mount in mounts}
+    hidden = {os.fsencode(path) for path in plan.policy.hidden}
+    if missing := sorted(expected - points):
+        raise _mismatch("mounts", f"missing: {_names(missing)}")
+    roots = tuple(path + b"/" for path in (*shown, b"/proc")) + tuple(
+        path + b"/" for path in places.writable
+    )
+    for mount in mounts:
+        if mount.point not in expected | hidden and not mount.point.startswith(roots):
+            raise _mismatch("mounts", f"unexpected: {os.fsdecode(mount.point)}")
+        if not mount.read_only and not _may_write(mount.point, places.writable):
+            raise _mismatch("mounts", f"writable: {os.fsdecode(mount.point)}")
+        if mount.fstype == b"proc" and mount.root == b"/" and mount.point != b"/proc":
+            raise _mismatch("/proc", f"another one at {os.fsdecode(mount.point)}")
+    yield Layer(
+        "files",
+        "verified",
+        f"{len(points)} mounts, the host's root gone; writable, and thrown away: "
+        + _names(sorted(places.writable)),
+    )
+    yield Layer("working directory", "verified", places.cwd_note)
+
+
+def _may_write(point: bytes, writable: tuple[bytes, ...]) -> bool:
+    if point in (b"/proc", b"/dev/pts"):
+        return True
+    return any(point == path or point.startswith(path + b"/") for path in writable)
+
+
+def _descriptors(found: dict[int, str], allowed: frozenset[str]) -> Layer:
+    strange = {
+        number: link
+        for number, link in found.items()
+        if link not in ("/dev/null", "/null") and link not in allowed
+    }
+    if strange:
+        raise _mismatch("descriptors", f"{strange}")
+    live = sum(link in allowed for link in found.values())
+    return Layer("descriptors", "verified", f"{live} live, {len(found) - live} are /dev/null")
+
+
+def _limits(plan: Plan) -> str:
+    policy = plan.policy
+    wall = "none" if policy.timeout is None else format_duration(policy.timeout)
+    return (
+        f"memory +{format_size(policy.memory)}, disk {format_size(policy.disk)}, "
+        f"{policy.pids} processes, {policy.files} files, cpu {format_duration(policy.cpu)}, "
+        f"time {wall}, output {format_size(policy.output)}"
+    )
+
+
+def _names(paths: list[bytes]) -> str:
+    return ", ".join(os.fsdecode(path) for path in paths)
+
+
+def _mismatch(layer: str, found: str) -> SetupFailed:
+    return SetupFailed(f"verify {layer}", "verify", 0, f"read back from outside: {found}.")

@@ -1,0 +1,127 @@
+"""A body that runs plain Python, for callers that have no IPython: graders, harnesses, scripts.
+
+Guarantees: standard library only; the traceback holds the cell's own frames; text goes out as it
+is printed, a line at a time.
+Assumes: runs in the child, after "go".
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import linecache
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Literal
+
+from kavach_ipy.launch.link import Body, ChildLink
+from kavach_ipy.wire.messages import RESULT, Failure
+
+__all__ = ["script_body"]
+
+_FILE = "<cell>"
+
+
+def script_body(code: str, inputs: Mapping[str, object]) -> Body:
+    """Make the body that runs `code` as a module of its own.
+
+    Args:
+        code: Python source; the value of a last expression is the result.
+        inputs: the variables it starts with, by reference: a fork shares them at no cost.
+    """
+
+    def body(link: ChildLink) -> None:
+        sys.stdout = _Stream(link, "stdout")
+        sys.stderr = _Stream(link, "stderr")
+        sys.stdin = io.StringIO()
+        namespace: dict[str, object] = {"__name__": "__main__", "__builtins__": __builtins__}
+        namespace.update(inputs)
+        # linecache serves traceback; the lazy form needs a loader, so the lines are put there.
+        linecache.cache[_FILE] = (len(code), None, code.splitlines(keepends=True), _FILE)
+        failure, result, has_result = _run(code, namespace)
+        if failure is None:
+            if has_result:
+                link.value(RESULT, result)
+            _deliver(link, namespace)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        link.done(failure)
+
+    return body
+
+
+def _run(code: str, namespace: dict[str, object]) -> tuple[Failure | None, object, bool]:
+    """Execute, and evaluate the last expression; the failure, the result, and if there is one."""
+    result: object = None
+    has_result = False
+    try:
+        tree = ast.parse(code, _FILE)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, _FILE, "exec"), namespace)
+        if isinstance(last, ast.Expr):
+            result = eval(compile(ast.Expression(last.value), _FILE, "eval"), namespace)
+            has_result = result is not None
+    except BaseException as error:  # every way out of the cell is an outcome, SystemExit included
+        return _failure(error), None, False
+    return None, result, has_result
+
+
+def _failure(error: BaseException) -> Failure:
+    if error.__traceback__ is not None:
+        # The first frame is `_run`, which is ours.
+        error = error.with_traceback(error.__traceback__.tb_next)
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return Failure(type(error).__name__, _text(error), tuple(lines), ())
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as worse:  # a cell's own __str__ may raise anything
+        return f"<its text could not be made: {type(worse).__name__}>"
+
+
+def _deliver(link: ChildLink, namespace: Mapping[str, object]) -> None:
+    for name in sorted(link.names):
+        if name in namespace:
+            link.value(name, namespace[name])
+        else:
+            link.unsent(name, "nothing", "the cell did not define it")
+
+
+class _Stream(io.TextIOBase):
+    """A text stream whose lines are Jupyter `stream` messages."""
+
+    _AT_ONCE = 1 << 13
+
+    def __init__(self, link: ChildLink, name: Literal["stdout", "stderr"]) -> None:
+        self._link = link
+        self._name = name
+        self._parts: list[str] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        """Say that text may be written."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor that subprocesses and native code write to."""
+        return 1 if self._name == "stdout" else 2
+
+    def write(self, text: str) -> int:
+        """Take text; send it when it is a lot, else at the next `flush`."""
+        if not isinstance(text, str):
+            msg = f"write() argument must be str, not {type(text).__name__}"
+            raise TypeError(msg)
+        self._parts.append(text)
+        self._size += len(text)
+        if self._size >= self._AT_ONCE or "\n" in text:
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        parts, self._parts, self._size = self._parts, [], 0
+        if parts:
+            self._link.message("stream", {"name": self._name, "text": "".join(parts)})

@@ -1,0 +1,293 @@
+"""From "go" to the end: frames, output, deadlines, interrupts.
+
+Guarantees: `Watch.run` returns when the cell is over or a limit is reached, never later than the
+deadline plus one tick; what the child sends is bounded in bytes and in number.
+Assumes: the child is hostile; its descriptors on this side do not block.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Literal, Protocol
+
+from kavach_ipy.errors import CellStopped, ProtocolError
+from kavach_ipy.launch.control import parse_report
+from kavach_ipy.linux import _libc, limits
+from kavach_ipy.policy import Policy, format_duration, format_size
+from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
+
+__all__ = ["Listener", "Watch", "WatchedEnds"]
+
+_CHUNK = 1 << 18
+_SAMPLE_SECONDS = 0.1
+_SAMPLE_DUTY = 30
+"""A sample is taken at most once in thirty times its own cost: reading smaps walks page tables."""
+_GRACE_SECONDS = 2.0
+
+
+class Listener(Protocol):
+    """Who hears what the cell says. Called in the parent, live and in order."""
+
+    def frame(self, frame: Frame) -> Frame | None:
+        """Take one frame of the child; the answer to it, where it asks for one."""
+
+    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
+        """Take bytes that went to the cell's file descriptor 1 or 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedEnds:
+    """The parent's descriptors, all non-blocking."""
+
+    control: int
+    channel: int
+    stdout: int
+    stderr: int
+    cell: int
+    """pidfd of the cell."""
+
+    proc_root: int
+    """The sandbox's own /proc."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """One run of one cell, after "go"."""
+
+    policy: Policy
+    ends: WatchedEnds
+    listener: Listener
+    decoder: Decoder
+    inherited: int
+    """Bytes of anonymous memory the kernel had at the fork."""
+
+    _poll: select.poll = field(default_factory=select.poll)
+    _done: bool = False
+    _status: int | None = None
+    _bytes: int = 0
+    _messages: int = 0
+    _interrupted_at: float | None = None
+    _killed_by_interrupt: bool = False
+    _memory_peak: int = 0
+
+    def run(self) -> CellStopped | None:
+        """Listen until the cell is over; why it was stopped, or None where it said "done"."""
+        for fd in (self.ends.control, self.ends.channel, self.ends.stdout, self.ends.stderr):
+            self._poll.register(fd, select.POLLIN)
+        with self._interrupts():
+            try:
+                return self._listen()
+            except ProtocolError as error:
+                return CellStopped("protocol", str(error), "", "Its output so far was kept.")
+
+    def _listen(self) -> CellStopped | None:
+        start = time.monotonic()
+        sample_at = start + _SAMPLE_SECONDS
+        while True:
+            now = time.monotonic()
+            stopped = self._overdue(now, start)
+            if stopped is None and now >= sample_at:
+                stopped = self._sample()
+                cost = time.monotonic() - now
+                sample_at = now + max(_SAMPLE_SECONDS, cost * _SAMPLE_DUTY)
+            if stopped is not None:
+                self._drain()
+                return stopped
+            for fd, _ in self._poll.poll(self._patience(now, start, sample_at)):
+                stopped = self._take(fd)
+                if stopped is not None:
+                    return stopped
+            if self._done:
+                self._drain()
+                return None
+            if self._status is not None:
+                self._drain()
+                return None if self._done else self._ended(self._status)
+
+    def _patience(self, now: float, start: float, sample_at: float) -> int:
+        """Milliseconds until the next thing that must be looked at without being told."""
+        until = [sample_at]
+        if self.policy.timeout is not None:
+            until.append(start + self.policy.timeout)
+        if self._interrupted_at is not None:
+            until.append(self._interrupted_at + _GRACE_SECONDS)
+        return max(0, int((min(until) - now) * 1000) + 1)
+
+    def _overdue(self, now: float, start: float) -> CellStopped | None:
+        limit = self.policy.timeout
+        if limit is not None and now - start >= limit:
+            return CellStopped(
+                "timeout",
+                f"{now - start:.1f} s",
+                format_duration(limit),
+                "Raise it with --timeout.",
+            )
+        asked = self._interrupted_at
+        if self._killed_by_interrupt or (asked is not None and now - asked >= _GRACE_SECONDS):
+            return CellStopped(
+                "interrupt",
+                "it was interrupted and did not end by itself",
+                "",
+                "Its variables are gone; the notebook's are untouched.",
+            )
+        return None
+
+    def _sample(self) -> CellStopped | None:
+        usage = limits.measure(self.ends.proc_root, self.inherited)
+        self._memory_peak = max(self._memory_peak, usage.memory)
+        if usage.memory > self.policy.memory:
+            return CellStopped(
+                "memory",
+                f"{format_size(usage.memory)} of new memory",
+                format_size(self.policy.memory),
+                "Raise it with --memory.",
+            )
+        if usage.cpu > self.policy.cpu:
+            return self._cpu(f"{usage.cpu:.1f} s of processor time")
+        return None
+
+    def _cpu(self, used: str) -> CellStopped:
+        allowed = format_duration(self.policy.cpu)
+        return CellStopped("cpu", used, allowed, "Raise it with --cpu.")
+
+    def _take(self, fd: int) -> CellStopped | None:
+        """Read what one descriptor has; why the cell must stop, if it must."""
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._poll.unregister(fd)
+            if fd == self.ends.control and self._status is None:
+                # The supervisor is gone without a word: killed from outside.
+                self._status = signal.SIGKILL
+            return None
+        if fd == self.ends.control:
+            report = parse_report(data)
+            if report.word == "ended":
+                self._status = report.number
+            return None
+        self._bytes += len(data)
+        if fd == self.ends.channel:
+            for frame in self.decoder.feed(data):
+                self._hear(frame)
+        else:
+            self.listener.output("stdout" if fd == self.ends.stdout else "stderr", data)
+        return self._too_much()
+
+    def _hear(self, frame: Frame) -> None:
+        if self._done:
+            raise ProtocolError(self.decoder.offset, frame.kind.name, "a frame after DONE.")
+        match frame.kind:
+            case Kind.DONE:
+                self.listener.frame(frame)
+                self._done = True
+            case Kind.VALUE | Kind.UNSENT:
+                # Values are bounded by the memory limit, not by what may be printed.
+                self._bytes -= sum(len(buffer) for buffer in frame.buffers)
+                self.listener.frame(frame)
+            case Kind.MESSAGE | Kind.INPUT:
+                self._messages += 1
+                answer = self.listener.frame(frame)
+                if answer is not None:
+                    self._answer(answer)
+            case Kind.READY | Kind.GO | Kind.ANSWER:
+                raise ProtocolError(
+                    self.decoder.offset, frame.kind.name, "the cell may not say that now."
+                )
+
+    def _answer(self, frame: Frame) -> None:
+        data = b"".join(bytes(piece) for piece in encode(frame))
+        with suppress(BlockingIOError, BrokenPipeError):
+            # A cell that asks and does not read keeps the kernel waiting for nothing.
+            os.write(self.ends.channel, data)
+
+    def _too_much(self) -> CellStopped | None:
+        if self._bytes > self.policy.output:
+            return CellStopped(
+                "output",
+                f"more than {format_size(self.policy.output)} printed or displayed",
+                format_size(self.policy.output),
+                "Raise it with --output.",
+            )
+        if self._messages > self.policy.messages:
+            return CellStopped(
+                "messages",
+                f"{self._messages} output messages",
+                str(self.policy.messages),
+                "Print less often, or raise c.Kavach.messages.",
+            )
+        return None
+
+    def _drain(self) -> None:
+        """Take what is already here, without waiting and within the same bounds."""
+        for fd in (self.ends.channel, self.ends.stdout, self.ends.stderr):
+            while self._too_much() is None:
+                try:
+                    data = os.read(fd, _CHUNK)
+                except OSError:
+                    break
+                if not data:
+                    break
+                self._bytes += len(data)
+                if fd != self.ends.channel:
+                    self.listener.output("stdout" if fd == self.ends.stdout else "stderr", data)
+                elif not self._done:
+                    for frame in self.decoder.feed(data):
+                        self._hear(frame)
+
+    def _ended(self, status: int) -> CellStopped:
+        """Put a wait status into words: wait(2)."""
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            if number == signal.SIGXCPU:
+                return self._cpu("its processor time was used up")
+            name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
+            why = _WHY.get(number, _UNTOUCHED)
+            return CellStopped("signal", f"{name} ({signal.strsignal(number)})", "", why)
+        code = os.WEXITSTATUS(status)
+        return CellStopped(
+            "exit", f"the process ended by itself with status {code}", "", "Nothing came back."
+        )
+
+    @contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        """Turn SIGINT into the cell's while it runs: the first asks, the second ends it.
+
+        Only the main thread gets signals; in another thread an interrupt is not ours to see.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = signal.signal(signal.SIGINT, self._on_interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._interrupted_at is not None:
+            self._killed_by_interrupt = True
+            return
+        self._interrupted_at = time.monotonic()
+        with suppress(_libc.SyscallError):
+            _libc.pidfd_send_signal(self.ends.cell, signal.SIGINT)
+
+
+_UNTOUCHED = "The notebook is untouched."
+_WHY: dict[int, str] = {
+    signal.SIGSEGV: "Native code touched memory it does not have; the notebook is untouched.",
+    signal.SIGKILL: "The kernel's memory killer, or somebody, ended it.",
+    signal.SIGSYS: "It made a system call of a foreign architecture.",
+    signal.SIGXFSZ: "A file grew beyond its limit; raise it with --disk.",
+}
