@@ -30,7 +30,7 @@ def options_page() -> str:
         "",
         "Sizes are `512M` or `1.5G`, in powers of 1024; times are `30s`, `2min` or `1h30m`.",
         'A default can be changed in the settings: `%config Kavach`, or `c.Kavach.memory = "1G"`.',
-        "An option that is misspelt, or a value that makes no sense, stops the cell before it runs.",
+        "A misspelt option or a value that makes no sense stops the cell before it runs.",
         "",
         "| option | field of `Policy` |",
         "|---|---|",
