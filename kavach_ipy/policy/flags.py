@@ -133,6 +133,8 @@ def _advice(token: str) -> str:
             "it is no option: options begin with --, names are joined by commas without blanks, a"
             " value with blanks stands in quotes"
         )
+    if f"-{token}" in _BY_FLAG:
+        return f"there is no such option; did you mean '-{token}'?"
     for flag in _BY_FLAG:
         # "-oa" and "-out" look alike, so neither is taken apart.
         if len(flag) == len("-o") and token.startswith(flag):

@@ -27,7 +27,7 @@ __all__ = [
 SHELL_NAMES: Final = frozenset({"In", "Out", "display", "exit", "get_ipython", "quit"})
 
 _BUILTINS: Final = frozenset(dir(builtins))
-_SESSION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}", re.ASCII)
+_SESSION: Final = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
 _MAX_NAME: Final = 200
 
 
@@ -64,7 +64,7 @@ def normalise_session(value: object) -> str | None:
     """
     if value is None:
         return None
-    if not isinstance(value, str) or _SESSION.fullmatch(value) is None:
+    if not isinstance(value, str) or re.fullmatch(_SESSION, value) is None:
         raise PolicyError(
             "session",
             value,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from kavach_ipy.policy.model import Network, Policy
+from kavach_ipy.policy.model import Network
 from kavach_ipy.policy.profiles import PROFILES
 from kavach_ipy.policy.units import format_duration, format_size
 
@@ -51,7 +51,7 @@ class Option:
         return self.kind in ("names", "paths")
 
 
-_DEFAULT: Final = Policy()
+_DEFAULT: Final = PROFILES["default"]
 
 OPTIONS: Final[tuple[Option, ...]] = (
     Option(

@@ -22,6 +22,7 @@ from typing import Final
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.policy.model import Policy
 from kavach_ipy.policy.suggestions import did_you_mean
+from kavach_ipy.policy.units import GIB, MIB
 
 __all__ = ["PROFILES", "profile"]
 
@@ -47,13 +48,13 @@ PROFILES: Final[Mapping[str, Policy]] = MappingProxyType(
     {
         "default": Policy(),
         "strict": Policy(
-            timeout="1min",
-            cpu="1min",
-            memory="1G",
+            timeout=60,
+            cpu=60,
+            memory=GIB,
             pids=64,
             files=256,
-            disk="64M",
-            output="1M",
+            disk=64 * MIB,
+            output=MIB,
             messages=1_000,
             environment=_BARE_ENVIRONMENT,
         ),
@@ -61,25 +62,25 @@ PROFILES: Final[Mapping[str, Policy]] = MappingProxyType(
         # others, to the student's code. Hence clean: only what is named goes in.
         "grading": Policy(
             clean=True,
-            timeout="2min",
-            cpu="2min",
-            memory="2G",
+            timeout=120,
+            cpu=120,
+            memory=2 * GIB,
             pids=128,
             files=256,
-            disk="128M",
-            output="1M",
+            disk=128 * MIB,
+            output=MIB,
             messages=1_000,
             environment=_BARE_ENVIRONMENT,
         ),
         # What an agent's cell prints usually goes on to a model, which pays for every token of it.
         "agent": Policy(
-            timeout="2min",
-            cpu="5min",
-            memory="2G",
+            timeout=120,
+            cpu=300,
+            memory=2 * GIB,
             pids=128,
             files=512,
-            disk="256M",
-            output="4M",
+            disk=256 * MIB,
+            output=4 * MIB,
             messages=1_000,
             environment=_BARE_ENVIRONMENT,
         ),

@@ -15,8 +15,8 @@ from kavach_ipy.errors import PolicyError
 
 __all__ = ["quoted", "read_quoted"]
 
-_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\]|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})*)"')
-_ESCAPE: Final = re.compile(r'\\(?:(["\\])|u([0-9a-f]{4})|U([0-9a-f]{8}))')
+_QUOTED: Final = r'"((?:[^"\\]|\\["\\]|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})*)"'
+_ESCAPE: Final = r'\\(?:(["\\])|u([0-9a-f]{4})|U([0-9a-f]{8}))'
 _BMP_END: Final = 0xFFFF
 
 
@@ -52,9 +52,9 @@ def read_quoted(text: str) -> tuple[str, ...]:
     """
     paths: list[str] = []
     position = 0
-    while match := _QUOTED.match(text, position):
-        paths.append(_ESCAPE.sub(_unescaped, match[1]))
-        position = match.end()
+    while match := re.match(_QUOTED, text[position:]):
+        paths.append(re.sub(_ESCAPE, _unescaped, match[1]))
+        position += match.end()
         if position == len(text):
             return tuple(paths)
         if not text.startswith(", ", position):

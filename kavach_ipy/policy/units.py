@@ -61,10 +61,11 @@ _DURATION_ALIASES: Final = {"m": "min", "sec": "s"}
 # Longer digit strings cannot be in range; int() is quadratic and refuses above 4300 digits.
 _MAX_TEXT: Final = 48
 
-_SIZE: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))? ?(b|[kmgtpe](?:ib?|b)?)?", re.ASCII)
-_DURATION_PART: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))? ?(ms|min|sec|[dhms])", re.ASCII)
-_PLAIN_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
-_DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
+# Patterns are compiled on first use: importing the package must cost next to nothing.
+_SIZE: Final = r"([0-9]+)(?:\.([0-9]+))? ?(b|[kmgtpe](?:ib?|b)?)?"
+_DURATION_PART: Final = r"([0-9]+)(?:\.([0-9]+))? ?(ms|min|sec|[dhms])"
+_PLAIN_NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
+_DIGITS: Final = r"[0-9]+"
 
 
 def parse_size(value: object, *, field: str = "size", least: int = 1) -> int:
@@ -166,7 +167,7 @@ def parse_count(value: object, *, field: str = "count", least: int = 1) -> int:
         if not isinstance(value, str) or len(value) > _MAX_TEXT:
             raise PolicyError(field, value, allowed)
         text = value.strip()
-        if _DIGITS.fullmatch(text) is None:
+        if re.fullmatch(_DIGITS, text) is None:
             raise PolicyError(field, value, allowed)
         number = int(text)
     if not least <= number <= LARGEST:
@@ -188,7 +189,7 @@ def _whole(value: object) -> int | None:
 def _read_size(field: str, value: object, allowed: str) -> int:
     if not isinstance(value, str) or len(value) > _MAX_TEXT:
         raise PolicyError(field, value, allowed)
-    match = _SIZE.fullmatch(value.strip().lower())
+    match = re.fullmatch(_SIZE, value.strip().lower())
     if match is None:
         raise PolicyError(field, value, allowed)
     whole, fraction, unit = match[1], match[2] or "", match[3] or "b"
@@ -215,15 +216,15 @@ def _read_duration(field: str, value: str, allowed: str) -> float:
     if len(value) > _MAX_TEXT:
         raise PolicyError(field, value, allowed)
     text = value.strip().lower()
-    if _PLAIN_NUMBER.fullmatch(text):
+    if re.fullmatch(_PLAIN_NUMBER, text):
         text += "s"
     position, numerator, denominator = 0, 0, 1000
     ranks = list(_MILLISECONDS)
     last = -1
     while position < len(text):
-        match = _DURATION_PART.match(text, position)
+        match = re.match(_DURATION_PART, text[position:])
         # A fraction is for the last part only: "1.5h30m" is more likely a slip than a sum.
-        if match is None or (match[2] and match.end() != len(text)):
+        if match is None or (match[2] and position + match.end() != len(text)):
             raise PolicyError(field, value, allowed)
         unit = _DURATION_ALIASES.get(match[3], match[3])
         # Large units come first and each once: "5s1h" and "1m1m" are slips too.
@@ -233,7 +234,7 @@ def _read_duration(field: str, value: str, allowed: str) -> float:
         scale = 10 ** len(match[2] or "")
         numerator = numerator * scale + int(match[1] + (match[2] or "")) * _MILLISECONDS[unit]
         denominator *= scale
-        position = match.end()
+        position += match.end()
     if numerator > LARGEST * denominator:
         raise PolicyError(field, value, allowed)
     # Division of two integers is correctly rounded, so what repr() wrote reads back exactly.
