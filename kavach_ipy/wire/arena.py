@@ -111,13 +111,16 @@ class ArenaWriter:
     Args:
         fd: the descriptor that the fork inherited.
         limit: bytes in all that may be written.
+
+    Attributes:
+        end: where the next buffer goes, before rounding up; set it back to write over the last.
     """
 
-    __slots__ = ("_end", "_fd", "limit")
+    __slots__ = ("_fd", "end", "limit")
 
     def __init__(self, fd: int, limit: int) -> None:
         self._fd = fd
-        self._end = 0
+        self.end = 0
         self.limit = limit
 
     def put(self, buffer: bytes | bytearray | memoryview) -> tuple[int, int]:
@@ -127,13 +130,13 @@ class ArenaWriter:
             OutputWithheld: the arena is too small for it, or the memory cannot be had.
         """
         with memoryview(buffer) as view, view.cast("B") as flat:
-            offset = -(-self._end // _PAGE) * _PAGE
+            offset = -(-self.end // _PAGE) * _PAGE
             end = offset + len(flat)
             if end > self.limit:
                 raise OutputWithheld(
                     "buffer",
-                    "bytes",
-                    f"it takes {len(flat)} bytes, and {max(self.limit - offset, 0)} of the "
+                    "",
+                    f"it holds {len(flat)} bytes, and {max(self.limit - offset, 0)} of the "
                     f"{self.limit} that may come back are left",
                     "bring back less of it",
                 )
@@ -143,9 +146,9 @@ class ArenaWriter:
                     at += os.pwrite(self._fd, flat[at : at + _WRITE_SIZE], offset + at)
             except OSError as error:
                 raise OutputWithheld(
-                    "buffer", "bytes", f"pwrite(2) of {len(flat)} bytes failed: {error.strerror}"
+                    "buffer", "", f"pwrite(2) of {len(flat)} bytes failed: {error.strerror}"
                 ) from error
-            self._end = end
+            self.end = end
             return offset, end - offset
 
 

@@ -1,0 +1,188 @@
+"""The writer of the pickle dialect: it turns a value of the cell's into a frame.
+
+The dialect is pickle protocol 5 that names only tags (`kavach_ipy.wire.tags`, `.arrays`,
+`.tables`), so stock `pickle.loads(data, buffers=…)` reads it; the kernel does with a reader of its
+own (`kavach_ipy.gate.reader`).
+
+Guarantees: a frame always comes out: VALUE, or UNSENT with the reason; no value is silently turned
+into another (named tuples, which come back as tuples, are the one exception).
+Assumes: it runs in the child; what it promises, the gate does not rely on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import pickle
+import zoneinfo
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath
+from types import FunctionType
+from typing import Any
+from uuid import UUID
+
+from kavach_ipy.errors import OutputWithheld, ProtocolError
+from kavach_ipy.wire import arrays, table_parts, tables, tags
+from kavach_ipy.wire.arena import ArenaWriter
+from kavach_ipy.wire.frames import Frame, FrameLimits, encode
+from kavach_ipy.wire.packing import Packed, Reduced, packed, unlisted
+from kavach_ipy.wire.reasons import kind_of, reason_for, shown
+from kavach_ipy.wire.value_frames import Carried, Span, Unsent, unsent_frame, value_frame
+
+__all__ = ["INLINE_LIMIT", "encode_value", "write_value"]
+
+INLINE_LIMIT = 64 << 10
+"""Buffers of fewer bytes travel inside the pickle; a page of the arena would cost more."""
+
+_SHOWN = 2000
+_TAGS = frozenset(
+    getattr(module, name)
+    for module in (tags, arrays, tables)
+    for name in module.__all__
+    if callable(getattr(module, name)) and name != "take_apart"
+)
+
+
+def encode_value(
+    name: str,
+    value: object,
+    arena: ArenaWriter | None,
+    *,
+    inline_limit: int = INLINE_LIMIT,
+    limits: FrameLimits | None = None,
+) -> Frame:
+    """Return the frame that brings `value` back as `name`, or says why it stays.
+
+    Args:
+        name: the variable.
+        value: anything; its `repr` may run when it cannot be sent.
+        arena: where buffers of `inline_limit` bytes or more go; None sends them in the frame.
+        inline_limit: bytes below which a buffer travels inside the pickle.
+        limits: what the other end accepts.
+    """
+    start = 0 if arena is None else arena.end
+    try:
+        frame = value_frame(Carried(name, kind_of(value), write_value(value, arena, inline_limit)))
+        encode(frame, limits or FrameLimits())
+    except OutputWithheld as error:
+        reason, remedy = error.reason, error.remedy
+        if error.kind not in {"", kind_of(value)}:
+            reason = f"it holds a {error.kind}: {reason}"
+    except ProtocolError as error:
+        reason, remedy = f"it is too large: {error.detail}", "bring back less of it"
+    except RecursionError:
+        reason, remedy = "it nests too deeply, or contains itself", ""
+    except MemoryError:
+        reason, remedy = "the sandbox has no memory left to encode it", "raise --memory"
+    except Exception as error:  # noqa: BLE001 - the cell's own code runs, and may raise anything.
+        reason, remedy = f"encoding it raised {kind_of(error)}: {shown(error, 200)}", ""
+    else:
+        return frame
+    if arena is not None:
+        arena.end = start
+    return unsent_frame(Unsent(name, kind_of(value), reason, remedy, shown(value, _SHOWN)))
+
+
+def write_value(
+    value: object, arena: ArenaWriter | None = None, inline_limit: int = INLINE_LIMIT
+) -> tuple[bytes | memoryview | Span, ...]:
+    """Return the pickle of a value and its out-of-band buffers, in order.
+
+    Raises:
+        OutputWithheld: the value, or one inside it, is of a type that does not come back.
+        RecursionError, MemoryError: it nests too deeply, or is too large.
+    """
+    buffers: list[bytes | memoryview | Span] = []
+
+    def keep_apart(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < inline_limit:
+            return True
+        buffers.append(raw if arena is None else arena.put(raw))
+        return False
+
+    stream = io.BytesIO()
+    top = packed(value) if type(value) is list else value
+    _Writer(stream, 5, buffer_callback=keep_apart).dump(top)
+    data = stream.getbuffer()
+    first = data if arena is None or len(data) < inline_limit else arena.put(data)
+    return (first, *buffers)
+
+
+class _Writer(pickle.Pickler):
+    """Reduces what is not a plain built-in to a tag and its arguments, or refuses it."""
+
+    def reducer_override(self, value: Any) -> Any:
+        cls = type(value)
+        take = _PARTS.get(cls)
+        if take is not None:
+            return take(value)
+        match cls.__module__.partition(".")[0]:
+            case "numpy" if cls is not type:
+                return arrays.take_apart(value)
+            case "pandas" if cls is not type:
+                return table_parts.take_apart(value)
+        if isinstance(value, tuple) and hasattr(cls, "_fields"):
+            return tags.as_tuple, (tuple(value),)
+        if cls is FunctionType and value in _TAGS:
+            return NotImplemented
+        reason, remedy = reason_for(value)
+        raise unlisted(reason, remedy, kind_of(value))
+
+
+def _factory(value: defaultdict[Any, Any]) -> str | None:
+    factory = value.default_factory
+    for name, kind in tags.FACTORIES.items():
+        if factory is kind:
+            return name
+    if factory is not None:
+        raise unlisted("its default_factory is code, which stays", "convert it first: dict(value)")
+    return None
+
+
+def _zone_key(value: zoneinfo.ZoneInfo) -> str:
+    if value.key is None:
+        raise unlisted("its time zone has no key", "")
+    return value.key
+
+
+def _offset(value: dt.timezone) -> tuple[dt.timedelta, str | None]:
+    offset = value.utcoffset(None)
+    name = value.tzname(None)
+    return offset, None if name == dt.timezone(offset).tzname(None) else name
+
+
+def _clock(value: dt.time | dt.datetime) -> tuple[object, ...]:
+    parts = (value.hour, value.minute, value.second, value.microsecond)
+    return (*parts, value.tzinfo, value.fold)
+
+
+def _path(kind: str) -> Callable[[PurePath], Reduced]:
+    return lambda value: (tags.path, (kind, str(value)))
+
+
+_PARTS: dict[type, Callable[[Any], Reduced]] = {
+    Packed: lambda v: (v.tag, v.arguments),
+    complex: lambda v: (tags.complex_number, (v.real, v.imag)),
+    range: lambda v: (tags.range_of, (v.start, v.stop, v.step)),
+    slice: lambda v: (tags.slice_of, (v.start, v.stop, v.step)),
+    dt.date: lambda v: (tags.date, (v.year, v.month, v.day)),
+    dt.time: lambda v: (tags.time, _clock(v)),
+    dt.datetime: lambda v: (tags.date_time, (v.date(), v.timetz())),
+    dt.timedelta: lambda v: (tags.time_delta, (v.days, v.seconds, v.microseconds)),
+    dt.timezone: lambda v: (tags.time_zone, _offset(v)),
+    zoneinfo.ZoneInfo: lambda v: (tags.zone, (_zone_key(v),)),
+    Decimal: lambda v: (tags.decimal, (str(v),)),
+    Fraction: lambda v: (tags.fraction, (v.numerator, v.denominator)),
+    UUID: lambda v: (tags.uuid, (v.bytes,)),
+    OrderedDict: lambda v: (tags.ordered_dict, (dict(v),)),
+    defaultdict: lambda v: (tags.default_dict, (_factory(v), dict(v))),
+    Counter: lambda v: (tags.counter, (dict(v),)),
+    deque: lambda v: (tags.double_ended, (list(v), v.maxlen)),
+    PosixPath: _path("Path"),
+    PurePosixPath: _path("PurePosixPath"),
+    PureWindowsPath: _path("PureWindowsPath"),
+}
