@@ -100,9 +100,8 @@ def to_flags(policy: Policy, *, base: Policy) -> list[str]:
     """
     argv: list[str] = []
     for field in FIELDS:
-        value = getattr(policy, field)
-        if value != getattr(base, field):
-            argv += _flags_for(field, value, base)
+        if getattr(policy, field) != getattr(base, field):
+            argv += _flags_for(field, policy, base)
     return argv
 
 
@@ -183,7 +182,8 @@ def _profiled(name: str, flag: str, base: Policy, profiles: Mapping[str, Policy]
     raise PolicyError(flag, name, f"profiles are {', '.join(known)}; {did_you_mean(name, known)}")
 
 
-def _flags_for(field: str, value: object, base: Policy) -> list[str]:
+def _flags_for(field: str, policy: Policy, base: Policy) -> list[str]:
+    value: object = getattr(policy, field)
     for option in OPTIONS:
         if option.kind == "switch" and (option.field, option.const) == (field, value):
             return [option.flags[-1]]
@@ -192,15 +192,13 @@ def _flags_for(field: str, value: object, base: Policy) -> list[str]:
         raise PolicyError(field, value, f"no option can say so: set c.Kavach.{field} instead")
     flag = option_or_none.flags[-1]
     if option_or_none.kind == "paths":
-        return _path_flags(flag, value, getattr(base, field))
+        return _path_flags(flag, getattr(policy, field), getattr(base, field))
     return [flag, _written(field, value)]
 
 
-def _path_flags(flag: str, value: object, before: tuple[str, ...]) -> list[str]:
-    if not isinstance(value, tuple):
-        raise TypeError(value)
-    afresh = not set(before) <= set(value)
-    new = [path for path in value if afresh or path not in before]
+def _path_flags(flag: str, after: tuple[str, ...], before: tuple[str, ...]) -> list[str]:
+    afresh = not set(before) <= set(after)
+    new = [path for path in after if afresh or path not in before]
     return [part for path in ([_AFRESH] if afresh else []) + new for part in (flag, path)]
 
 

@@ -73,7 +73,10 @@ def normalise_path(value: object, *, field: str = "path") -> str:
         raise PolicyError(field, value, "a lone surrogate is no name of a file") from error
     if len(encoded) >= _PATH_MAX:
         raise PolicyError(field, value, f"a path is shorter than {_PATH_MAX} bytes")
-    return path
+    # The kernel compares bytes, and surrogates can spell bytes that are UTF-8 after all
+    # ("\udcc3\udca9" for "é"). Through the bytes and back, one file has one text, so that
+    # nothing hidden can be listed under another spelling.
+    return os.fsdecode(encoded)
 
 
 def normalise_paths(value: object, *, field: str = "paths") -> frozenset[str]:

@@ -34,7 +34,7 @@ class _Form:
     fixed: tuple[tuple[object, str], ...] = ()
     before: str = ""
     after: str = ""
-    show: Callable[[object], str] | None = None
+    show: Callable[[object], str] = str
     read: Callable[[str], object] | None = None
 
 
@@ -71,8 +71,6 @@ def _say(form: _Form, value: object) -> str:
     for known, sentence in form.fixed:
         if value == known:
             return sentence
-    if form.show is None:
-        raise TypeError(value)
     return f"{form.before}{form.show(value)}{form.after}"
 
 
@@ -87,7 +85,10 @@ def _read(field: str, form: _Form, sentence: str) -> object:
         if form.read is not None:
             expected.append(f"{form.before}…{form.after}")
         raise PolicyError(field, sentence, f"its sentence is: {' | '.join(expected)}")
-    return form.read(inner)
+    try:
+        return form.read(inner)
+    except PolicyError as error:
+        raise PolicyError(field, sentence, error.allowed) from error
 
 
 def _show_paths(value: object) -> str:
@@ -103,8 +104,8 @@ def _read_names(text: str) -> object:
 
 
 def _items(value: object) -> Iterable[object]:
-    if not isinstance(value, tuple):
-        raise TypeError(value)
+    # The fields that are shown as lists are tuples in every Policy.
+    assert isinstance(value, tuple)
     return value
 
 

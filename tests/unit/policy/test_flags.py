@@ -15,6 +15,7 @@ from kavach_ipy.policy import (
     FIELDS,
     OPTIONS,
     Network,
+    Option,
     Policy,
     from_flags,
     is_at_most,
@@ -251,16 +252,14 @@ def test_the_table_covers_every_option_of_the_design() -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.flags[-1])
-def test_every_help_text_tells_the_default_and_can_be_formatted(option: object) -> None:
+def test_every_help_text_tells_the_default_and_can_be_formatted(option: Option) -> None:
     """Help names the default, and holds no per cent sign, which argparse would interpret."""
-    assert option in OPTIONS
-    shown = next(known for known in OPTIONS if known == option)
-    assert re.search(r"default", shown.help, re.IGNORECASE)
-    assert "%" not in shown.help
-    assert (shown.metavar is None) == (shown.kind == "switch") == (shown.const is not None)
-    assert shown.is_repeatable == (shown.kind in ("names", "paths"))
+    assert re.search(r"default", option.help, re.IGNORECASE)
+    assert "%" not in option.help
+    assert (option.metavar is None) == (option.kind == "switch") == (option.const is not None)
+    assert option.is_repeatable == (option.kind in ("names", "paths"))
     with pytest.raises(FrozenInstanceError):
-        shown.help = ""  # type: ignore[misc]
+        option.help = ""  # type: ignore[misc]
 
 
 def test_switches_are_members_of_their_fields() -> None:

@@ -180,6 +180,13 @@ def test_names_that_are_no_text_survive(path: str) -> None:
     assert os.fsencode(Policy(writable=path).writable[0]) == os.fsencode(path)
 
 
+def test_one_file_has_one_text() -> None:
+    """A spelling by surrogates cannot show what the ordinary spelling hides."""
+    assert Policy(read_only="/caf\udcc3\udca9") == Policy(read_only="/café")
+    with pytest.raises(PolicyError, match="hidden wins"):
+        Policy(hidden="/café", read_only="/caf\udcc3\udca9/x")
+
+
 def test_lists_that_mean_the_same_are_equal() -> None:
     """Order, doubles and entries that another entry includes make no difference."""
     long = Policy(

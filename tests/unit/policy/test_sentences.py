@@ -92,8 +92,9 @@ def test_a_sentence_that_explain_would_not_write_is_refused(field: str, sentence
     """An edited sentence never means something by chance, not even the same thing."""
     sentences = list(DEFAULT)
     sentences[FIELDS.index(field)] = sentence
-    with pytest.raises(PolicyError):
+    with pytest.raises(PolicyError) as caught:
         from_sentences(sentences)
+    assert caught.value.field == field
 
 
 def test_sentences_must_be_complete_and_in_order() -> None:
