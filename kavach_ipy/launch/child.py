@@ -1,8 +1,10 @@
 """The recipe of the child, top to bottom: design.md, section 5.
 
-Two processes. A, the *supervisor*, is the fork of the kernel: it enters the namespaces, builds
-the root, and stays outside the PID namespace as the parent of both its members: init and C. C,
-the *cell*, is A's fork: it mounts its /proc, drops everything, says "ready", and runs the body.
+Two processes. A is the fork of the kernel: it enters the namespaces, starts init, forks C, builds
+the root, and leaves; the kernel process, a child subreaper meanwhile, adopts init and C. C, the
+*cell*, is A's fork and the second member of the PID namespace: it undoes what the fork inherited
+while A builds the root, mounts its /proc, drops everything, says "ready", and runs the body.
+(`docs/decisions/0007`: why A does not stay.)
 
 Guarantees: every step succeeds or ends the child with a report of the step, the call and the
 errno; no line of the cell runs before the parent's "go"; the only way out is os._exit.
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn
 
-from kavach_ipy.launch.control import Report, send_report
+from kavach_ipy.launch.control import Report, exchange, send_report
 from kavach_ipy.launch.link import Body, ChildLink
 from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch
 from kavach_ipy.launch.plan import Plan
@@ -38,10 +40,9 @@ from kavach_ipy.linux import (
 )
 from kavach_ipy.wire.arena import ArenaWriter
 
-__all__ = ["ChildEnds", "supervise"]
+__all__ = ["ChildEnds", "set_up"]
 
 _HOST_NAME = "sandbox"
-_KEPT_AFTER_GO = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,14 @@ class ChildEnds:
     """The child's descriptors."""
 
     control: socket.socket
-    """SOCK_SEQPACKET: set-up reports out, "mapped" in. Closed in C before the cell runs."""
+    """SOCK_SEQPACKET: set-up reports out, one answer in. Gone in C before the cell runs."""
 
     channel: int
     arena: int
     stdout: int
     stderr: int
+    lifeline: int
+    """The reading end of a pipe whose one writer is the kernel process."""
 
 
 class _Step:
@@ -89,42 +92,33 @@ class _Step:
         os._exit(1)
 
 
-def supervise(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:
-    """Become the supervisor, fork the cell, wait for it and for init, and leave.
+def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:
+    """Be A: enter the namespaces, start init, fork the cell, build the root, and leave.
 
     Never returns: a child that came back into the kernel's code would run its loop.
     """
     step = _Step(ends.control)
     with step("parent-death signal"):
+        gc.disable()
         privileges.make_dumpable()
         privileges.die_with_parent(plan.kernel_pid)
         os.setsid()
-        _forget_signal_handlers()
-        # Without this the first collection would write to, and so copy, every page of the heap.
-        gc.disable()
-        gc.freeze()
+        os.chdir(b"/")
     with step("session keyring"):
         _libc.join_session_keyring()
-    with step("descriptors"):
-        control = ends.control.fileno()
-        keep = frozenset((control, ends.channel, ends.arena, ends.stdout, ends.stderr))
-        top = descriptors.occupy(keep, (ends.stdout, ends.stderr))
-    with step("shared mappings"):
-        inherited.privatise_mappings()
-    with step("environment"):
-        inherited.replace_environment(dict(plan.environment))
     if plan.forget_groups:
         with step("supplementary groups"):
             privileges.forget_groups()
 
     with step("namespaces"):
         namespaces.unshare_all()
-    send_report(ends.control, Report("unshared"))
-    if ends.control.recv(16) != b"mapped":
-        os._exit(1)
+    with step("id maps"):
+        mapped = exchange(ends.control, Report("unshared"))
 
     with step("mount propagation"):
         mounts.make_private()
+    with step("shared mappings"):
+        mapped_files = inherited.open_mapped_files(mapped.mappings)
     with step("bind sources"):
         trees = _open_sources(plan)
         host_proc = mounts.clone_tree(b"/proc", writable=True)
@@ -134,6 +128,20 @@ def supervise(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) ->
         privileges.make_dumpable()
         privileges.die_with_parent(plan.kernel_pid)
         privileges.prove_unprivileged(plan.kernel_pid)
+    with step("exec gains nothing"):
+        privileges.close_the_way_back(plan.last_capability)
+
+    with step("init"):
+        init = _spawn_init(plan.init, ends.lifeline)
+    with step("fork"):
+        root_is_ready, say_root_is_ready = os.pipe2(os.O_CLOEXEC)
+        cell = os.fork()
+    if cell == 0:
+        os.close(say_root_is_ready)
+        become_the_cell(plan, ends, body, names, mapped.mappings, mapped_files, root_is_ready)
+    with step("report"):
+        send_report(ends.control, Report("forked", pids=(cell, init)))
+
     with step("host name"):
         namespaces.set_host_name(_HOST_NAME)
     if plan.loopback:
@@ -147,43 +155,42 @@ def supervise(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) ->
         root.place(host_proc, b"/proc", directory=True)
     with step("pivot_root"):
         root.enter()
-        os.chdir(plan.places.cwd)
-    with step("exec gains nothing"):
-        privileges.close_the_way_back(plan.last_capability)
-
-    with step("init"):
-        lifeline_end, lifeline = os.pipe2(os.O_CLOEXEC)
-        init = _spawn_init(plan.init, lifeline_end)
-        os.close(lifeline_end)
-    with step("fork"):
-        cell = os.fork()
-    if cell == 0:
-        os.close(lifeline)
-        _become_the_cell(plan, ends, body, names, top, step)
-    with suppress(OSError):
-        send_report(ends.control, Report("forked", pids=(cell, init)))
-    _supervisor_gives_up_its_rights(plan, ends)
-    _, status = os.waitpid(cell, 0)
-    with suppress(OSError):
-        send_report(ends.control, Report("ended", number=status))
-    # Its only writer closes the lifeline: init reads the end, exits, and with it the namespace.
-    os.close(lifeline)
-    os.waitpid(init, 0)
+        os.write(say_root_is_ready, b"r")
     os._exit(0)
 
 
-def _become_the_cell(
+def become_the_cell(
     plan: Plan,
     ends: ChildEnds,
     body: Body,
     names: frozenset[str],
-    top: int,
-    step: _Step,
+    mappings: tuple[inherited.SharedMapping, ...],
+    mapped_files: tuple[int, ...],
+    root_is_ready: int,
 ) -> NoReturn:
-    """Be the second member of the PID namespace: drop the rest, say ready, wait, run."""
-    with step("parent-death signal"):
-        privileges.die_with_parent(None)
+    """Be C: undo what the fork inherited, take the new root, drop the rest, wait, run."""
+    step = _Step(ends.control)
+    with step("signals"):
         os.setsid()
+        _forget_signal_handlers()
+        # Without this the first collection would write to, and so copy, every page of the heap.
+        gc.freeze()
+    with step("shared mappings"):
+        inherited.privatise_mappings(mappings, mapped_files)
+    with step("descriptors"):
+        control = ends.control.fileno()
+        keep = frozenset(
+            (control, ends.channel, ends.arena, ends.stdout, ends.stderr, root_is_ready)
+        )
+        top = descriptors.occupy(keep, (ends.stdout, ends.stderr))
+    with step("environment"):
+        inherited.replace_environment(dict(plan.environment))
+
+    with step("root"):
+        if os.read(root_is_ready, 1) != b"r":
+            os._exit(1)  # A has reported why
+        os.close(root_is_ready)
+        os.chdir(plan.places.cwd)
     with step("/proc"):
         procfs.replace_proc(plan.proc_read_only, plan.proc_covered)
     with step("limits"):
@@ -192,7 +199,7 @@ def _become_the_cell(
             memory=plan.policy.memory,
             processes=plan.processes,
             cpu_seconds=plan.cpu_seconds,
-            descriptors=top + 1 + _KEPT_AFTER_GO + plan.policy.files,
+            descriptors=top + 1 + plan.policy.files,
             file_bytes=plan.file_bytes,
         )
     with step("Landlock rules"):
@@ -208,10 +215,12 @@ def _become_the_cell(
         seccomp.load(plan.seccomp_program)
     # From here on nobody listens to reports; what fails now shows as an early end.
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(null, ends.control.fileno(), inheritable=False)
+    os.dup2(null, control, inheritable=False)
     os.close(null)
     try:
         link.ready()
+        # A has ended, so this asks for the kernel's death; the lifeline of init covers the rest.
+        privileges.die_with_parent(None)
         gc.enable()
         signal.signal(signal.SIGINT, link.on_interrupt)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -228,6 +237,7 @@ def _forget_signal_handlers() -> None:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _open_sources(plan: Plan) -> dict[bytes, int]:
@@ -270,10 +280,12 @@ def _spawn_init(program: bytes, lifeline: int) -> int:
     """Start pid 1 of the new namespace without copying this process's memory.
 
     pid_namespaces(7): the first child is init; when it ends, the kernel kills every member. It
-    copies a pipe that nobody writes to, so it ends when its one writer, the supervisor, is gone.
+    copies a pipe that nobody writes to, so it ends when the pipe's one writer is gone.
     It ignores SIGCHLD, and ignored signals stay so across exec: the kernel reaps its orphans.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # What is open here is the kernel's: a program that is exec'd gets three descriptors.
+    _libc.close_range_cloexec(3)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     actions = [
         (os.POSIX_SPAWN_DUP2, lifeline, 0),
@@ -282,7 +294,6 @@ def _spawn_init(program: bytes, lifeline: int) -> int:
     ]
     pid = os.posix_spawn(program, [b"kavach-init"], {}, file_actions=actions)
     os.close(null)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return pid
 
 
@@ -296,14 +307,3 @@ def _landlock_descriptors(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...],
         tuple(os.open(path, flags) for path in writable),
         tuple(os.open(path, flags) for path in (*devices, b"/dev/pts")),
     )
-
-
-def _supervisor_gives_up_its_rights(plan: Plan, ends: ChildEnds) -> None:
-    """Leave the supervisor nothing but waiting: it holds a copy of the notebook's memory."""
-    for fd in (ends.channel, ends.arena, 1, 2):
-        os.close(fd)
-    privileges.drop_capabilities()
-    with suppress(OSError):
-        seccomp.load(plan.seccomp_program)
-
-

@@ -1,4 +1,4 @@
-"""What the supervisor tells the parent while it sets up, and at the end.
+"""What A and C tell the parent while they set up, and the parent's one answer.
 
 Guarantees: one report is one packet (unix(7), SOCK_SEQPACKET), so two writers cannot tear it.
 Assumes: the writer is our own code, before the cell runs; the reader checks the form all the same.
@@ -8,38 +8,72 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Literal
 
 from kavach_ipy.errors import ProtocolError
+from kavach_ipy.linux.inherited import SharedMapping
 
-__all__ = ["Report", "Word", "parse_report", "send_report"]
+__all__ = ["Mapped", "Report", "exchange", "parse_report", "send_mapped", "send_report"]
 
-Word = Literal["unshared", "failed", "forked", "ended"]
-_WORDS = ("unshared", "failed", "forked", "ended")
-_LIMIT = 1 << 14
+_WORDS = ("unshared", "failed", "forked")
+_LIMIT = 1 << 16
 _DETAIL = 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One packet on the control socket."""
+    """One packet on the control socket, from the child."""
 
-    word: Word
+    word: Literal["unshared", "failed", "forked"]
     step: str = ""
     call: str = ""
     number: int = 0
-    """The errno of a failure, or the wait status of an end."""
+    """The errno of a failure."""
 
     detail: str = ""
     pids: tuple[int, ...] = ()
     """Of "forked": the cell and init, as the kernel's PID namespace numbers them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The parent's answer to "unshared": the id maps are written."""
+
+    mappings: tuple[SharedMapping, ...]
+    """What it saw shared in the child's memory."""
+
+
 def send_report(control: socket.socket, report: Report) -> None:
     """Send one report; OSError when the parent has gone."""
     fields = asdict(report) | {"detail": report.detail[:_DETAIL]}
     control.send(json.dumps(fields).encode("utf-8", "replace"))
+
+
+def exchange(control: socket.socket, report: Report) -> Mapped:
+    """Send one report and wait for the parent's answer.
+
+    Raises:
+        OSError: the parent has gone.
+    """
+    send_report(control, report)
+    packet = control.recv(_LIMIT)
+    if not packet:
+        raise BrokenPipeError
+    rows = json.loads(packet)
+    return Mapped(
+        tuple(SharedMapping(*row[:-1], path=row[-1].encode("latin-1")) for row in rows)
+    )
+
+
+def send_mapped(control: socket.socket, mapped: Mapped) -> None:
+    """Answer "unshared".
+
+    Raises:
+        OSError: the child has gone, or EMSGSIZE: more mappings than a packet holds.
+    """
+    rows = [(*astuple(item)[:-1], item.path.decode("latin-1")) for item in mapped.mappings]
+    control.send(json.dumps(rows).encode())
 
 
 def parse_report(packet: bytes) -> Report:

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from typing import NoReturn, Self
 
 from kavach_ipy.errors import CellStopped, SetupFailed
-from kavach_ipy.launch.child import ChildEnds, supervise
-from kavach_ipy.launch.control import Report, parse_report
+from kavach_ipy.launch.child import ChildEnds, set_up
+from kavach_ipy.launch.control import Mapped, Report, parse_report, send_mapped
 from kavach_ipy.launch.link import Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.remedies import remedy_for
 from kavach_ipy.launch.report import ConfinementReport, verify_cell
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
-from kavach_ipy.linux import _libc, limits, namespaces, verify
+from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
 from kavach_ipy.wire.arena import Arena, SealedArena
 from kavach_ipy.wire.frames import Decoder, Kind, encode
 from kavach_ipy.wire.messages import go_frame
@@ -67,13 +67,24 @@ def launch(
         SetupFailed: a step failed or did not verify; nothing of the cell ran.
     """
     with _Parent(plan) as parent:
-        parent.fork(body, names)
-        report = parent.set_up()
+        with privileges.adopting_orphans():
+            parent.fork(body, names)
+            report = parent.set_up()
         start = time.monotonic()
         stopped = parent.watch(listener)
         parent.end()
         seconds = time.monotonic() - start
         return Ending(report, stopped, parent.arena.seal(), seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    pid: int
+    fd: int
+    """A pidfd: it means this process even when the number is used again."""
+
+
+_NOBODY = _Process(-1, -1)
 
 
 class _Parent:
@@ -84,9 +95,11 @@ class _Parent:
         self.arena = Arena.create(plan.policy.memory)
         self.decoder = Decoder()
         self._fds: set[int] = set()
-        self._supervisor = self._supervisor_fd = -1
-        self._cell_pid = self._cell_fd = self._init_fd = -1
+        self._setter = _NOBODY
+        self._cell = _NOBODY
+        self._init = _NOBODY
         self._proc_root = -1
+        self._own_namespaces: dict[str, str] = {}
         self._control, self._child_control = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET
         )
@@ -94,6 +107,7 @@ class _Parent:
         self._channel_link = os.readlink(f"/proc/self/fd/{self._child_channel.fileno()}")
         self._stdout, self._child_stdout = self._pipe()
         self._stderr, self._child_stderr = self._pipe()
+        self._child_lifeline, self._lifeline = self._pipe()
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +134,7 @@ class _Parent:
             arena=self.arena.fd,
             stdout=self._child_stdout,
             stderr=self._child_stderr,
+            lifeline=self._child_lifeline,
         )
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -130,82 +145,86 @@ class _Parent:
                 pid = os.fork()
             if pid == 0:
                 _enter_child(self.plan, ends, body, names)
-            self._supervisor = pid
-            self._supervisor_fd = self._keep(os.pidfd_open(pid))
+            self._setter = self._process(pid)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._child_control.close()
         self._child_channel.close()
         self._close(self._child_stdout)
         self._close(self._child_stderr)
+        self._close(self._child_lifeline)
 
     def set_up(self) -> ConfinementReport:
         """Map the ids, wait for "ready", verify from outside, and say "go"."""
         deadline = time.monotonic() + _SETUP_SECONDS
+        # Done while the child is at work: its memory is the kernel's, as it was at the fork.
+        shared = inherited.find_shared_mappings(self._setter.pid)
+        self._own_namespaces = verify.read_namespaces("self")
         self._expect("unshared", deadline)
         identity = self.plan.identity
         try:
-            namespaces.write_id_maps(self._supervisor, identity.uid, identity.gid)
+            namespaces.write_id_maps(self._setter.pid, identity.uid, identity.gid)
         except _libc.SyscallError as error:
             raise _failure("id maps", error.call, error.errno or 0, error.arguments) from error
-        self._control.send(b"mapped")
+        send_mapped(self._control, Mapped(shared))
         forked = self._expect("forked", deadline)
         if len(forked.pids) != 2:
             raise SetupFailed("fork", "report", 0, f"two pids expected, not {forked.pids}.")
-        self._cell_pid = forked.pids[0]
-        self._cell_fd = self._keep(os.pidfd_open(forked.pids[0]))
-        self._init_fd = self._keep(os.pidfd_open(forked.pids[1]))
+        self._cell, self._init = (self._process(pid) for pid in forked.pids)
         self._await_ready(deadline)
+        # A ends before the cell is ready; only then are init and the cell children of ours.
+        self._reap(self._setter)
+        self._setter = _NOBODY
         report = verify_cell(
-            self.plan,
-            self._cell_pid,
-            self._supervisor,
-            verify.read_namespaces("self"),
-            self._links(),
+            self.plan, self._cell.pid, os.getpid(), self._own_namespaces, self._links()
         )
-        path = f"/proc/{self._cell_pid}/root/proc"
+        path = f"/proc/{self._cell.pid}/root/proc"
         self._proc_root = self._keep(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         self._channel.sendmsg(encode(go_frame()))
         return report
 
     def watch(self, listener: Listener) -> CellStopped | None:
         """Listen to the running cell."""
-        for fd in (self._control.fileno(), self._channel.fileno(), self._stdout, self._stderr):
+        for fd in (self._channel.fileno(), self._stdout, self._stderr):
             os.set_blocking(fd, False)
         ends = WatchedEnds(
-            control=self._control.fileno(),
             channel=self._channel.fileno(),
             stdout=self._stdout,
             stderr=self._stderr,
-            cell=self._cell_fd,
+            cell=self._cell.fd,
             proc_root=self._proc_root,
         )
-        inherited = limits.inherited_resident_bytes()
-        return Watch(self.plan.policy, ends, listener, self.decoder, inherited).run()
+        resident = limits.inherited_resident_bytes()
+        return Watch(self.plan.policy, ends, listener, self.decoder, resident, self.status).run()
+
+    def status(self) -> int | None:
+        """Reap the cell, which has ended; its wait status, None where somebody else took it."""
+        cell, self._cell = self._cell, _NOBODY
+        return self._reap(cell)
 
     def end(self) -> None:
-        """Kill what is left and reap it. Killing init kills every process of its namespace.
+        """Kill what is left and reap it. Killing init kills every process of its namespace."""
+        for process in (self._init, self._setter):
+            if process is not _NOBODY:
+                _kill(process.fd)
+        for process in (self._setter, self._cell, self._init):
+            if process is not _NOBODY:
+                self._reap(process)
+        self._init = self._setter = self._cell = _NOBODY
 
-        The supervisor reaps both its children and then ends; it is killed only where it does not.
-        """
-        if self._supervisor < 0:
-            return
-        if self._init_fd >= 0:
-            _kill(self._init_fd)
-        else:
-            _kill(self._supervisor_fd)
-        if not _ends_within(self._supervisor_fd, _REAP_SECONDS):
-            _kill(self._supervisor_fd)
+    def _reap(self, process: _Process) -> int | None:
+        """Wait for a child that is ending; its wait status, None where somebody else reaped it."""
+        if not _readable(process.fd, time.monotonic() + _REAP_SECONDS):
+            _kill(process.fd)
         while True:
             try:
-                os.waitpid(self._supervisor, 0)
+                return os.waitpid(process.pid, 0)[1]
             except ChildProcessError:
-                break  # somebody's SIGCHLD handler was faster
+                # A SIGCHLD handler that waits for any child was faster, or A has not ended, and
+                # then its own end hands the zombie on.
+                return None
             except KeyboardInterrupt:
                 continue
-            else:
-                break
-        self._supervisor = -1
 
     def _expect(self, word: str, deadline: float) -> Report:
         if not _readable(self._control.fileno(), deadline):
@@ -213,9 +232,7 @@ class _Parent:
         packet = self._control.recv(_PACKET)
         if not packet:
             raise SetupFailed(word, "wait", 0, "the child ended without a word.")
-        report = parse_report(packet)
-        if report.word == "failed":
-            raise _failure(report.step, report.call, report.number, report.detail)
+        report = _report(packet)
         if report.word != word:
             raise SetupFailed(word, "wait", 0, f"the child said {report.word!r} instead.")
         return report
@@ -226,16 +243,20 @@ class _Parent:
         poll.register(control, select.POLLIN)
         poll.register(channel, select.POLLIN)
         while True:
-            patience = max(0.0, deadline - time.monotonic())
-            ready = dict(poll.poll(patience * 1000))
+            ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
             if not ready:
                 raise SetupFailed("ready", "wait", 0, f"not within {_SETUP_SECONDS:.0f} s.")
-            if channel in ready:
+            if control in ready:
+                packet = self._control.recv(_PACKET)
+                if packet:
+                    _report(packet)
+                # Its end is no news: A leaves, and C gives it up just before it is ready.
+                poll.unregister(control)
+            elif channel in ready:
                 frames = self.decoder.feed(self._channel.recv(_PACKET))
                 if [frame.kind for frame in frames] == [Kind.READY]:
                     return
                 raise SetupFailed("ready", "wait", 0, f"the child said {frames} instead.")
-            self._expect("ready", deadline)
 
     def _links(self) -> frozenset[str]:
         """What the cell's live descriptors must link to: the same files as our own ends do."""
@@ -248,6 +269,9 @@ class _Parent:
         self._fds |= {reader, writer}
         return reader, writer
 
+    def _process(self, pid: int) -> _Process:
+        return _Process(pid, self._keep(os.pidfd_open(pid)))
+
     def _keep(self, fd: int) -> int:
         self._fds.add(fd)
         return fd
@@ -259,7 +283,7 @@ class _Parent:
 
 def _enter_child(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:
     try:
-        supervise(plan, ends, body, names)
+        set_up(plan, ends, body, names)
     finally:
         os._exit(1)
 
@@ -267,6 +291,14 @@ def _enter_child(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str])
 def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:
     with_values = f"{call}({detail})" if detail else call
     return SetupFailed(step, with_values, number, remedy_for(step, call, number))
+
+
+def _report(packet: bytes) -> Report:
+    """Parse one report; raise where it says that a step failed."""
+    report = parse_report(packet)
+    if report.word == "failed":
+        raise _failure(report.step, report.call, report.number, report.detail)
+    return report
 
 
 def _kill(pidfd: int) -> None:
@@ -279,7 +311,3 @@ def _readable(fd: int, deadline: float) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-
-
-def _ends_within(pidfd: int, seconds: float) -> bool:
-    return _readable(pidfd, time.monotonic() + seconds)

@@ -26,8 +26,8 @@ _UNPRIVILEGED_ID = 65_530
 _INODES_EACH = 16 << 10
 """Bytes of scratch space per inode: ext4's default ratio (mke2fs.conf)."""
 
-# Processes of ours in the cell's user namespace: the supervisor and init.
-_OWN_PROCESSES = 2
+# A process of ours in the cell's user namespace: init.
+_OWN_PROCESSES = 1
 
 _PROC_READ_ONLY = (b"sys", b"irq", b"bus", b"fs", b"driver", b"tty")
 # pid 1 is ours and unfiltered: nothing of the cell may look into it.

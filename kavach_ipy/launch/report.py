@@ -49,14 +49,14 @@ class ConfinementReport:
 
 
 def verify_cell(
-    plan: Plan, cell: int, supervisor: int, own_namespaces: dict[str, str], allowed: frozenset[str]
+    plan: Plan, cell: int, parent: int, own_namespaces: dict[str, str], allowed: frozenset[str]
 ) -> ConfinementReport:
     """Compare the kernel's account of the process `cell` with the plan.
 
     Args:
         plan: what was promised.
         cell: its pid, as this process numbers it.
-        supervisor: the pid that must be its parent.
+        parent: the pid that must be its parent.
         own_namespaces: this process's namespaces, as `linux.verify.read_namespaces` gives them.
         allowed: what its descriptors may link to, apart from /dev/null.
 
@@ -65,7 +65,7 @@ def verify_cell(
     """
     try:
         return ConfinementReport(
-            tuple(_layers(plan, cell, supervisor, own_namespaces, allowed))
+            tuple(_layers(plan, cell, parent, own_namespaces, allowed))
         )
     except (OSError, KeyError, ValueError, IndexError) as error:
         number = error.errno if isinstance(error, OSError) and error.errno else 0
@@ -75,10 +75,10 @@ def verify_cell(
 
 
 def _layers(
-    plan: Plan, cell: int, supervisor: int, own: dict[str, str], allowed: frozenset[str]
+    plan: Plan, cell: int, parent: int, own: dict[str, str], allowed: frozenset[str]
 ) -> Iterator[Layer]:
     status = verify.read_status(cell)
-    if status.parent != supervisor or status.threads != 1:
+    if status.parent != parent or status.threads != 1:
         raise _mismatch("process", f"parent {status.parent}, {status.threads} threads")
     yield _identity(plan, cell, status)
     yield _namespaces(verify.read_namespaces(cell), own)

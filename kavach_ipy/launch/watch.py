@@ -12,14 +12,13 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Literal, Protocol
 
 from kavach_ipy.errors import CellStopped, ProtocolError
-from kavach_ipy.launch.control import parse_report
 from kavach_ipy.linux import _libc, limits
 from kavach_ipy.policy import Policy, format_duration, format_size
 from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
@@ -47,7 +46,6 @@ class Listener(Protocol):
 class WatchedEnds:
     """The parent's descriptors, all non-blocking."""
 
-    control: int
     channel: int
     stdout: int
     stderr: int
@@ -69,8 +67,12 @@ class Watch:
     inherited: int
     """Bytes of anonymous memory the kernel had at the fork."""
 
+    reap: Callable[[], int | None]
+    """Takes the wait status of the cell once its pidfd says that it has ended."""
+
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
+    _ended: bool = False
     _status: int | None = None
     _bytes: int = 0
     _messages: int = 0
@@ -80,7 +82,7 @@ class Watch:
 
     def run(self) -> CellStopped | None:
         """Listen until the cell is over; why it was stopped, or None where it said "done"."""
-        for fd in (self.ends.control, self.ends.channel, self.ends.stdout, self.ends.stderr):
+        for fd in (self.ends.cell, self.ends.channel, self.ends.stdout, self.ends.stderr):
             self._poll.register(fd, select.POLLIN)
         with self._interrupts():
             try:
@@ -108,9 +110,9 @@ class Watch:
             if self._done:
                 self._drain()
                 return None
-            if self._status is not None:
+            if self._ended:
                 self._drain()
-                return None if self._done else self._ended(self._status)
+                return None if self._done else self._how_it_ended(self._status)
 
     def _patience(self, now: float, start: float, sample_at: float) -> int:
         """Milliseconds until the next thing that must be looked at without being told."""
@@ -160,6 +162,12 @@ class Watch:
 
     def _take(self, fd: int) -> CellStopped | None:
         """Read what one descriptor has; why the cell must stop, if it must."""
+        if fd == self.ends.cell:
+            # pidfd_open(2): a pidfd polls as readable when its process has ended.
+            self._poll.unregister(fd)
+            self._status = self.reap()
+            self._ended = True
+            return None
         try:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
@@ -168,14 +176,6 @@ class Watch:
             data = b""
         if not data:
             self._poll.unregister(fd)
-            if fd == self.ends.control and self._status is None:
-                # The supervisor is gone without a word: killed from outside.
-                self._status = signal.SIGKILL
-            return None
-        if fd == self.ends.control:
-            report = parse_report(data)
-            if report.word == "ended":
-                self._status = report.number
             return None
         self._bytes += len(data)
         if fd == self.ends.channel:
@@ -246,8 +246,10 @@ class Watch:
                     for frame in self.decoder.feed(data):
                         self._hear(frame)
 
-    def _ended(self, status: int) -> CellStopped:
+    def _how_it_ended(self, status: int | None) -> CellStopped:
         """Put a wait status into words: wait(2)."""
+        if status is None:
+            return CellStopped("exit", "its status was taken by another waiter", "", _UNTOUCHED)
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             if number == signal.SIGXCPU:

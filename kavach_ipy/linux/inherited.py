@@ -9,20 +9,116 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc
 
-__all__ = ["privatise_mappings", "replace_environment"]
+__all__ = [
+    "SharedMapping",
+    "find_shared_mappings",
+    "open_mapped_files",
+    "privatise_mappings",
+    "replace_environment",
+]
 
 # proc(5) /proc/pid/maps: address perms offset dev inode pathname; "s" in perms means MAP_SHARED.
-_SHARED = re.compile(
-    rb"^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-])s ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$",
-    re.MULTILINE,
-)
+_SHARED = re.compile(rb"(?:^|\n)([0-9a-f]+-[0-9a-f]+ [r-][w-][x-]s [^\n]*)")
 _PROTECTION = {ord("r"): 1, ord("w"): 2, ord("x"): 4}
+_READABLE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMapping:
+    """One MAP_SHARED mapping, as /proc/<pid>/maps shows it."""
+
+    address: int
+    size: int
+    protection: int
+    """PROT_* bits."""
+
+    offset: int
+    device: int
+    inode: int
+    path: bytes
+
+
+def find_shared_mappings(pid: int) -> tuple[SharedMapping, ...]:
+    """Read which pages of a process are shared with others, from outside: proc(5) maps."""
+    fd = os.open(f"/proc/{pid}/maps", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(fd, 1 << 20):
+            chunks.append(chunk)
+    finally:
+        os.close(fd)
+    return tuple(_parse(line) for line in _SHARED.findall(b"".join(chunks)))
+
+
+def _parse(line: bytes) -> SharedMapping:
+    fields = line.split(maxsplit=5)
+    first, _, last = fields[0].partition(b"-")
+    major, _, minor = fields[3].partition(b":")
+    return SharedMapping(
+        address=int(first, 16),
+        size=int(last, 16) - int(first, 16),
+        protection=sum(bit for char, bit in _PROTECTION.items() if char in fields[1]),
+        offset=int(fields[2], 16),
+        device=os.makedev(int(major, 16), int(minor, 16)),
+        inode=int(fields[4]),
+        path=fields[5] if len(fields) == 6 else b"",
+    )
+
+
+def open_mapped_files(mappings: tuple[SharedMapping, ...]) -> tuple[int, ...]:
+    """Open the file behind each mapping for reading, -1 where it is no longer there by that name.
+
+    Done while the process may still walk to the kernel's files and the old root is in place.
+    """
+    return tuple(_open_mapped_file(mapping) for mapping in mappings)
+
+
+def _open_mapped_file(mapping: SharedMapping) -> int:
+    if not mapping.path.startswith(b"/"):
+        return -1
+    with suppress(OSError):
+        fd = os.open(mapping.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) == (mapping.device, mapping.inode) and stat.S_ISREG(
+            found.st_mode
+        ):
+            return fd
+        os.close(fd)
+    return -1
+
+
+def privatise_mappings(mappings: tuple[SharedMapping, ...], files: tuple[int, ...]) -> None:
+    """Turn shared mappings of this process into private copies of themselves.
+
+    A write of the cell to ``mmap.mmap(-1, n)``, ``numpy.memmap("r+")`` or shared memory would
+    change the notebook. A file is mapped again, lazily and at the same place; memory that has no
+    file is copied; device memory becomes zero pages, because a copy of a device means nothing.
+
+    Args:
+        mappings: what `find_shared_mappings` found for this process.
+        files: a descriptor for each, from `open_mapped_files`; they are closed.
+    """
+    for mapping, fd in zip(mappings, files, strict=True):
+        where = (mapping.address, mapping.size, mapping.protection)
+        if fd >= 0:
+            _libc.map_private(*where, fd, mapping.offset)
+            os.close(fd)
+        elif mapping.protection & _READABLE and not _is_device(mapping.path):
+            _libc.move_mapping_over(*where)
+        else:
+            _libc.map_private(*where, -1, 0)
+
+
+def _is_device(path: bytes) -> bool:
+    return path.startswith(b"/dev/") and not path.startswith((b"/dev/shm/", b"/dev/zero"))
 
 
 def replace_environment(kept: Mapping[str, str]) -> None:
@@ -32,59 +128,20 @@ def replace_environment(kept: Mapping[str, str]) -> None:
     list; and the block between env_start and env_end of proc(5) /proc/self/stat, which is what
     /proc/self/environ shows and which no setenv changes.
     """
-    os.environ.clear()
+    # Not os.environ.clear(): it calls unsetenv once a name, and clearenv(3) does it in one.
+    data = getattr(os.environ, "_data", None)
+    if not isinstance(data, dict):
+        msg = "os.environ has changed its form; the environment cannot be replaced"
+        raise TypeError(msg)
+    data.clear()
     initial = getattr(sys.modules.get("posix"), "environ", None)
     if isinstance(initial, dict):
         initial.clear()
     _libc.clearenv()
-    with open("/proc/self/stat", "rb") as file:
+    with open("/proc/self/stat", "rb", buffering=0) as file:
         # The command name may hold spaces and parentheses; fields are counted after the last ")".
-        fields = file.read().rpartition(b") ")[2].split()
+        fields = file.read(4096).rpartition(b") ")[2].split()
     start, end = int(fields[47]), int(fields[48])
     if 0 < start < end:
         _libc.memset(start, end - start)
     os.environ.update(kept)
-
-
-def privatise_mappings() -> int:
-    """Turn every MAP_SHARED mapping into a private copy of itself; how many there were.
-
-    A write of the cell to ``mmap.mmap(-1, n)``, ``numpy.memmap("r+")`` or shared memory would
-    change the notebook. A file is mapped again, lazily and at the same place; what has no file
-    left, or another one by that name, is copied. Device memory becomes zero pages.
-    """
-    with open("/proc/self/maps", "rb") as file:
-        shared = _SHARED.findall(file.read())
-    for first, last, permissions, offset, major, minor, inode, name in shared:
-        address, size = int(first, 16), int(last, 16) - int(first, 16)
-        protection = sum(bit for char, bit in _PROTECTION.items() if char in permissions)
-        device = os.makedev(int(major, 16), int(minor, 16))
-        if _map_file_again(
-            address, size, protection, int(offset, 16), device, int(inode), name
-        ):
-            continue
-        if name.startswith(b"/dev/") and not name.startswith((b"/dev/shm/", b"/dev/zero")):
-            _libc.map_private(address, size, protection, -1, 0)
-        elif protection & 1:
-            _libc.move_mapping_over(address, size, protection)
-        else:
-            _libc.map_private(address, size, protection, -1, 0)
-    return len(shared)
-
-
-def _map_file_again(
-    address: int, size: int, protection: int, offset: int, device: int, inode: int, name: bytes
-) -> bool:
-    """Map the file behind a shared mapping privately at the same place, if it is still there."""
-    if not name.startswith(b"/") or name.endswith(b" (deleted)"):
-        return False
-    with suppress(OSError):
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            found = os.fstat(fd)
-            if (found.st_dev, found.st_ino) == (device, inode):
-                _libc.map_private(address, size, protection, fd, offset)
-                return True
-        finally:
-            os.close(fd)
-    return False

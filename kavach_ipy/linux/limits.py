@@ -116,8 +116,8 @@ def measure(proc_root: int, inherited: int) -> Usage:
             shared = sizes.get(b"Pss_Shmem", 0) + sizes.get(b"SwapPss", 0)
             private += sizes.get(b"Private_Dirty", 0) + shared
             proportional += sizes.get(b"Pss_Anon", 0) + shared
-    # Kernel and supervisor map inherited pages too, so n processes of the cell see n/(n+2).
-    share = inherited * processes // (processes + 2)
+    # The kernel maps inherited pages too, so n processes of the cell account for n/(n+1).
+    share = inherited * processes // (processes + 1)
     memory = max(private, proportional - share)
     return Usage(memory=memory, cpu=cpu / _TICKS, processes=processes)
 

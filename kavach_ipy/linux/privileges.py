@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import prctl
 
 from kavach_ipy.linux import _libc
 
 __all__ = [
+    "adopting_orphans",
     "close_the_way_back",
     "die_with_parent",
     "drop_capabilities",
@@ -54,6 +58,33 @@ def die_with_parent(parent: int | None) -> None:
     if parent is not None and os.getppid() != parent:
         # The parent died before the request; the signal will never come.
         os._exit(1)
+
+
+@contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """Make this process the new parent of descendants whose parent ends: PR_SET_CHILD_SUBREAPER.
+
+    Only while a sandbox is set up, because the kernel would adopt daemons of the user's, too.
+    Nested and concurrent uses are counted; a process that was a subreaper before stays one.
+    """
+    global _adopters, _was_subreaper  # noqa: PLW0603 - the flag is the process's, so is the count
+    with _adopters_lock:
+        if _adopters == 0:
+            _was_subreaper = bool(prctl.get_child_subreaper())
+            prctl.set_child_subreaper(True)
+        _adopters += 1
+    try:
+        yield
+    finally:
+        with _adopters_lock:
+            _adopters -= 1
+            if _adopters == 0 and not _was_subreaper:
+                prctl.set_child_subreaper(False)
+
+
+_adopters = 0
+_was_subreaper = False
+_adopters_lock = threading.Lock()
 
 
 def forget_groups() -> None:
