@@ -155,6 +155,15 @@ def test_a_place_hidden_by_one_side_cannot_be_listed_by_the_other() -> None:
     assert tighten(Policy(hidden="/home/u", read_only="/home"), wide).read_only == ("/home",)
 
 
+def test_what_one_side_hides_cannot_make_it_looser() -> None:
+    """Below a hidden path the lists of that side do not count, however wide they are."""
+    hiding = Policy(writable="/w", hidden="/w/h")
+    other = Policy(writable="/w", read_only="/w/h/x")
+    assert is_at_most(hiding, other)
+    assert tighten(hiding, other) == hiding
+    assert not is_at_most(hiding.replace(hidden=()), other)
+
+
 def test_the_hosts_network_is_left_only_where_both_have_it() -> None:
     """And then both are clean, so the result is a valid policy."""
     host = Policy(network="host", clean=True)
