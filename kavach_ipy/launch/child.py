@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn
 
-from kavach_ipy.launch.control import Report, exchange, send_report
+from kavach_ipy.launch.control import Report, await_mapped, await_mappings, send_report
 from kavach_ipy.launch.link import Body, ChildLink
 from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch
 from kavach_ipy.launch.plan import Plan
@@ -113,16 +113,19 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
     with step("namespaces"):
         namespaces.unshare_all()
     with step("id maps"):
-        mapped = exchange(ends.control, Report("unshared"))
+        send_report(ends.control, Report("unshared"))
+        await_mapped(ends.control)
 
     with step("mount propagation"):
         mounts.make_private()
-    with step("shared mappings"):
-        mapped_files = inherited.open_mapped_files(mapped.mappings)
     with step("bind sources"):
         trees = _open_sources(plan)
         host_proc = mounts.clone_tree(b"/proc", writable=True)
         lower = _open_working_directory(plan)
+    with step("shared mappings"):
+        # The parent reads them from outside, at the same time: it has nothing else to do.
+        mappings = await_mappings(ends.control)
+        mapped_files = inherited.open_mapped_files(mappings)
     with step("identity"):
         namespaces.become_mapped_root()
         privileges.make_dumpable()
@@ -138,7 +141,7 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
         cell = os.fork()
     if cell == 0:
         os.close(say_root_is_ready)
-        become_the_cell(plan, ends, body, names, mapped.mappings, mapped_files, root_is_ready)
+        become_the_cell(plan, ends, body, names, mappings, mapped_files, root_is_ready)
     with step("report"):
         send_report(ends.control, Report("forked", pids=(cell, init)))
 
@@ -183,6 +186,8 @@ def become_the_cell(
             (control, ends.channel, ends.arena, ends.stdout, ends.stderr, root_is_ready)
         )
         top = descriptors.occupy(keep, (ends.stdout, ends.stderr))
+    with step("oom score"):
+        privileges.raise_oom_score()
     with step("environment"):
         inherited.replace_environment(dict(plan.environment))
 
@@ -192,9 +197,8 @@ def become_the_cell(
         os.close(root_is_ready)
         os.chdir(plan.places.cwd)
     with step("/proc"):
-        procfs.replace_proc(plan.proc_read_only, plan.proc_covered)
+        procfs.replace_proc(plan.proc_covered)
     with step("limits"):
-        privileges.raise_oom_score()
         limits.apply(
             memory=plan.policy.memory,
             processes=plan.processes,
@@ -300,7 +304,7 @@ def _spawn_init(program: bytes, lifeline: int) -> int:
 def _landlock_descriptors(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Open what the second wall lets through: everything readable, some places writable."""
     flags = os.O_PATH | os.O_CLOEXEC
-    writable = (*plan.places.writable, b"/dev/pts", b"/proc")
+    writable = (*plan.places.writable, b"/dev/pts")
     devices = tuple(place.path for place in plan.places.order if isinstance(place, Device))
     return (
         (os.open(b"/", flags),),

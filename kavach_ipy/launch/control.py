@@ -1,4 +1,4 @@
-"""What A and C tell the parent while they set up, and the parent's one answer.
+"""What A and C tell the parent while they set up, and the parent's two answers.
 
 Guarantees: one report is one packet (unix(7), SOCK_SEQPACKET), so two writers cannot tear it.
 Assumes: the writer is our own code, before the cell runs; the reader checks the form all the same.
@@ -14,7 +14,17 @@ from typing import Literal
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.linux.inherited import SharedMapping
 
-__all__ = ["Mapped", "Report", "exchange", "parse_report", "send_mapped", "send_report"]
+__all__ = [
+    "Report",
+    "await_mapped",
+    "await_mappings",
+    "parse_report",
+    "send_mapped",
+    "send_mappings",
+    "send_report",
+]
+
+_MAPPED = b"mapped"
 
 _WORDS = ("unshared", "failed", "forked")
 _LIMIT = 1 << 16
@@ -36,44 +46,48 @@ class Report:
     """Of "forked": the cell and init, as the kernel's PID namespace numbers them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """The parent's answer to "unshared": the id maps are written."""
-
-    mappings: tuple[SharedMapping, ...]
-    """What it saw shared in the child's memory."""
-
-
 def send_report(control: socket.socket, report: Report) -> None:
     """Send one report; OSError when the parent has gone."""
     fields = asdict(report) | {"detail": report.detail[:_DETAIL]}
     control.send(json.dumps(fields).encode("utf-8", "replace"))
 
 
-def exchange(control: socket.socket, report: Report) -> Mapped:
-    """Send one report and wait for the parent's answer.
+def send_mapped(control: socket.socket) -> None:
+    """Say that the id maps are written."""
+    control.send(_MAPPED)
+
+
+def await_mapped(control: socket.socket) -> None:
+    """Wait for the id maps.
 
     Raises:
         OSError: the parent has gone.
     """
-    send_report(control, report)
-    packet = control.recv(_LIMIT)
-    if not packet:
+    if control.recv(len(_MAPPED)) != _MAPPED:
         raise BrokenPipeError
-    rows = json.loads(packet)
-    return Mapped(
-        tuple(SharedMapping(*row[:-1], path=row[-1].encode("latin-1")) for row in rows)
-    )
 
 
-def send_mapped(control: socket.socket, mapped: Mapped) -> None:
-    """Answer "unshared".
+def send_mappings(control: socket.socket, mappings: tuple[SharedMapping, ...]) -> None:
+    """Tell the child which of its pages are shared.
 
     Raises:
         OSError: the child has gone, or EMSGSIZE: more mappings than a packet holds.
     """
-    rows = [(*astuple(item)[:-1], item.path.decode("latin-1")) for item in mapped.mappings]
+    rows = [(*astuple(item)[:-1], item.path.decode("latin-1")) for item in mappings]
     control.send(json.dumps(rows).encode())
+
+
+def await_mappings(control: socket.socket) -> tuple[SharedMapping, ...]:
+    """Wait for what the parent saw.
+
+    Raises:
+        OSError: the parent has gone.
+    """
+    packet = control.recv(_LIMIT)
+    if not packet:
+        raise BrokenPipeError
+    rows = json.loads(packet)
+    return tuple(SharedMapping(*row[:-1], path=row[-1].encode("latin-1")) for row in rows)
 
 
 def parse_report(packet: bytes) -> Report:
@@ -95,4 +109,4 @@ def parse_report(packet: bytes) -> Report:
             raise ValueError("a number of the wrong kind")
         return Report(word, texts[0], texts[1], fields["number"], texts[2], pids)
     except (ValueError, KeyError, TypeError) as error:
-        raise ProtocolError(0, "control", f"not a report of the supervisor: {error}") from error
+        raise ProtocolError(0, "control", f"not a report of the set-up: {error}") from error

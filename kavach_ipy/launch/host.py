@@ -14,11 +14,18 @@ import sys
 from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc, landlock, privileges, seccomp, verify
+from kavach_ipy.policy import Policy
 
 __all__ = ["Entry", "Host", "IdRange", "describe", "survey"]
 
 _SYSTEM = (b"/usr", b"/bin", b"/sbin", b"/lib", b"/lib32", b"/lib64", b"/libx32", b"/etc", b"/opt")
 _STORES = (b"/nix/store", b"/gnu/store")
+# What runs by itself later stays read-only inside a path given with --rw (design section 5).
+_AUTOSTART = (
+    b".git/hooks", b".git/config", b".ipython", b".jupyter", b".local", b".config", b".ssh",
+    b".bashrc", b".bash_profile", b".profile", b".zshrc", b".zprofile", b".zshenv", b".pythonrc",
+    b"sitecustomize.py", b"usercustomize.py",
+)  # fmt: skip
 _TOPOLOGY = b"/sys/devices/system/cpu"
 
 
@@ -81,10 +88,18 @@ class Host:
     userns_clone_allowed: bool
     proc_covered: tuple[bytes, ...]
     mount_base: bytes
+    named: tuple[tuple[str, Entry | None], ...]
+    """The paths that the policy names, and what is there."""
+
+    autostart: tuple[Entry, ...]
+    """Files below the writable ones that run by themselves later."""
 
 
-def survey() -> Host:
+def survey(policy: Policy) -> Host:
     """Look at this process and its machine as they are now.
+
+    Args:
+        policy: for the paths it names; nothing else of it is looked at.
 
     Raises:
         OSError: when /proc is not mounted.
@@ -105,6 +120,8 @@ def survey() -> Host:
         system=_system_entries(),
         python=_python_entries(tuple(sys.path)),
         environment=tuple(os.environ.items()),
+        named=tuple((path, describe(path)) for path in (*policy.read_only, *policy.writable)),
+        autostart=_autostart_entries(policy.writable),
         **_machine(),  # type: ignore[arg-type]
     )
 
@@ -125,6 +142,15 @@ def describe(path: str | bytes) -> Entry | None:
         owner=status.st_uid,
         links=_links_on_the_way(name) if real != name else (),
     )
+
+
+def _autostart_entries(writable: tuple[str, ...]) -> tuple[Entry, ...]:
+    found = (
+        describe(os.path.join(os.path.realpath(os.fsencode(path)), name))
+        for path in writable
+        for name in _AUTOSTART
+    )
+    return tuple(entry for entry in found if entry is not None)
 
 
 def _links_on_the_way(path: bytes) -> tuple[tuple[bytes, bytes], ...]:
@@ -157,9 +183,8 @@ def _machine() -> dict[str, object]:
         "proc_covered": tuple(
             name
             for name in (
-                b"sysrq-trigger", b"kcore", b"keys", b"key-users", b"timer_list", b"sched_debug",
-                b"latency_stats", b"kmsg", b"kallsyms", b"kpagecgroup", b"kpagecount",
-                b"kpageflags", b"acpi", b"scsi", b"asound",
+                b"kcore", b"keys", b"key-users", b"timer_list", b"sched_debug", b"kallsyms",
+                b"acpi", b"scsi", b"asound",
             )
             if os.path.exists(b"/proc/" + name)
         ),

@@ -21,11 +21,11 @@ from typing import NoReturn, Self
 
 from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.child import ChildEnds, set_up
-from kavach_ipy.launch.control import Mapped, Report, parse_report, send_mapped
+from kavach_ipy.launch.control import Report, parse_report, send_mapped, send_mappings
 from kavach_ipy.launch.link import Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.remedies import remedy_for
-from kavach_ipy.launch.report import ConfinementReport, verify_cell
+from kavach_ipy.launch.report import ConfinementReport, verify_cell, verify_identity
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
 from kavach_ipy.wire.arena import Arena, SealedArena
@@ -99,7 +99,6 @@ class _Parent:
         self._cell = _NOBODY
         self._init = _NOBODY
         self._proc_root = -1
-        self._own_namespaces: dict[str, str] = {}
         self._control, self._child_control = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET
         )
@@ -157,27 +156,27 @@ class _Parent:
     def set_up(self) -> ConfinementReport:
         """Map the ids, wait for "ready", verify from outside, and say "go"."""
         deadline = time.monotonic() + _SETUP_SECONDS
-        # Done while the child is at work: its memory is the kernel's, as it was at the fork.
-        shared = inherited.find_shared_mappings(self._setter.pid)
-        self._own_namespaces = verify.read_namespaces("self")
         self._expect("unshared", deadline)
         identity = self.plan.identity
         try:
             namespaces.write_id_maps(self._setter.pid, identity.uid, identity.gid)
         except _libc.SyscallError as error:
             raise _failure("id maps", error.call, error.errno or 0, error.arguments) from error
-        send_mapped(self._control, Mapped(shared))
+        send_mapped(self._control)
+        # The child's memory is the kernel's, as it was at the fork; read while it is at work.
+        send_mappings(self._control, inherited.find_shared_mappings(self._setter.pid))
+        own_namespaces = verify.read_namespaces("self")
+        links = self._links()
         forked = self._expect("forked", deadline)
         if len(forked.pids) != 2:
             raise SetupFailed("fork", "report", 0, f"two pids expected, not {forked.pids}.")
         self._cell, self._init = (self._process(pid) for pid in forked.pids)
+        settled = verify_identity(self.plan, self._cell.pid, own_namespaces)
         self._await_ready(deadline)
         # A ends before the cell is ready; only then are init and the cell children of ours.
         self._reap(self._setter)
         self._setter = _NOBODY
-        report = verify_cell(
-            self.plan, self._cell.pid, os.getpid(), self._own_namespaces, self._links()
-        )
+        report = verify_cell(self.plan, self._cell.pid, os.getpid(), settled, links)
         path = f"/proc/{self._cell.pid}/root/proc"
         self._proc_root = self._keep(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         self._channel.sendmsg(encode(go_frame()))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from kavach_ipy.errors import CannotEnforce
-from kavach_ipy.launch.host import Entry, Host, describe
+from kavach_ipy.launch.host import Entry, Host
 from kavach_ipy.policy import Policy
 
 __all__ = ["Bind", "Device", "Hide", "Link", "Overlay", "Place", "Places", "Scratch", "lay_out"]
@@ -98,12 +98,6 @@ _NEVER_SHOWN = frozenset(
     (b"/", b"/tmp", b"/var", b"/run", b"/home", b"/root", b"/srv", b"/mnt", b"/media", b"/sys")
 )
 _NEVER_BELOW = (b"/proc", b"/dev", b"/run", b"/sys")
-# What runs by itself later stays read-only inside a path given with --rw (design section 5).
-_AUTOSTART = (
-    b".git/hooks", b".git/config", b".ipython", b".jupyter", b".local", b".config", b".ssh",
-    b".bashrc", b".bash_profile", b".profile", b".zshrc", b".zprofile", b".zshenv", b".pythonrc",
-    b"sitecustomize.py", b"usercustomize.py",
-)  # fmt: skip
 
 
 def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
@@ -132,15 +126,16 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
         if entry.real not in exposing:
             places.setdefault(entry.real, Bind(entry.real, entry.directory))
             links.update(entry.links)
-    for entry in _named("--ro", policy.read_only):
+    for entry in _named("--ro", policy.read_only, host):
         places[entry.real] = Bind(entry.real, entry.directory)
         links.update(entry.links)
     cwd, note = _working_directory(host, exposing - {home}, places)
-    for entry in _named("--rw", policy.writable):
+    for entry in _named("--rw", policy.writable, host):
         _check_writable(entry, exposing, other_id)
         places[entry.real] = Bind(entry.real, entry.directory, writable=True)
         links.update(entry.links)
-        places.update(_autostart(entry))
+    for entry in host.autostart:
+        places[entry.real] = Bind(entry.real, entry.directory)
     order = _pruned(places.values())
     hidden = tuple(Hide(os.fsencode(path)) for path in policy.hidden)
     made = tuple(Link(path, to) for path, to in sorted(links.items()))
@@ -181,9 +176,10 @@ def _working_directory(
     return path, f"{os.fsdecode(path)} is writable; what is written there is thrown away"
 
 
-def _named(option: str, paths: Iterable[str]) -> Iterable[Entry]:
+def _named(option: str, paths: Iterable[str], host: Host) -> Iterable[Entry]:
+    found = dict(host.named)
     for path in paths:
-        entry = describe(path)
+        entry = found[path]
         if entry is None:
             raise CannotEnforce(
                 f"{option} {path}", "there is nothing at that path", "Name a path that exists."
@@ -206,15 +202,6 @@ def _check_writable(entry: Entry, exposing: frozenset[bytes], other_id: int | No
             f"write there (mode {entry.mode:o}, owner {entry.owner})",
             f"Give that id the directory: chown {other_id} {shown}",
         )
-
-
-def _autostart(entry: Entry) -> dict[bytes, Place]:
-    found = (describe(os.path.join(entry.real, name)) for name in _AUTOSTART)
-    return {
-        item.real: Bind(item.real, item.directory)
-        for item in found
-        if item is not None and item.real.startswith(entry.real + b"/")
-    }
 
 
 def _pruned(places: Iterable[Place]) -> tuple[Place, ...]:

@@ -7,6 +7,7 @@ Assumes: `host` was surveyed in the process that will fork.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ _INODES_EACH = 16 << 10
 # A process of ours in the cell's user namespace: init.
 _OWN_PROCESSES = 1
 
-_PROC_READ_ONLY = (b"sys", b"irq", b"bus", b"fs", b"driver", b"tty")
 # pid 1 is ours and unfiltered: nothing of the cell may look into it.
 _PROC_COVERED = (b"1",)
 
@@ -54,7 +54,6 @@ class Plan:
     forget_groups: bool
     places: Places
     mount_base: bytes
-    proc_read_only: tuple[bytes, ...]
     proc_covered: tuple[bytes, ...]
     loopback: bool
     init: bytes
@@ -68,8 +67,11 @@ class Plan:
     file_bytes: int
 
 
+@functools.lru_cache(maxsize=32)
 def make_plan(policy: Policy, host: Host) -> Plan:
     """Turn a policy into the steps that keep it on this machine.
+
+    Cached, which a pure function allows: from cell to cell seldom anything changes.
 
     Raises:
         CannotEnforce: naming the layer, what shows that it cannot be had, and the remedy.
@@ -87,7 +89,6 @@ def make_plan(policy: Policy, host: Host) -> Plan:
         forget_groups=identity.is_other and bool(host.groups),
         places=places,
         mount_base=host.mount_base,
-        proc_read_only=_PROC_READ_ONLY,
         proc_covered=(*_PROC_COVERED, *host.proc_covered),
         loopback=policy.network is Network.LOOPBACK,
         init=host.init,

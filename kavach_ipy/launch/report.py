@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ from kavach_ipy.launch.plan import Plan
 from kavach_ipy.linux import verify
 from kavach_ipy.policy import Network, format_duration, format_size
 
-__all__ = ["ConfinementReport", "Layer", "verify_cell"]
+__all__ = ["ConfinementReport", "Layer", "verify_cell", "verify_identity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +49,61 @@ class ConfinementReport:
         return "\n".join(("confinement of this cell:", *rows))
 
 
+def verify_identity(
+    plan: Plan, cell: int, own_namespaces: dict[str, str]
+) -> tuple[Layer, ...]:
+    """Check what is settled when the cell is forked: namespaces and id maps.
+
+    Args:
+        plan: what was promised.
+        cell: its pid, as this process numbers it.
+        own_namespaces: this process's namespaces, as `linux.verify.read_namespaces` gives them.
+
+    Raises:
+        SetupFailed: naming the layer, what was read and what was promised.
+    """
+    with _readable():
+        return (
+            _id_maps(plan, cell),
+            _namespaces(verify.read_namespaces(cell), own_namespaces),
+            Layer("network", "verified", _network(plan)),
+        )
+
+
 def verify_cell(
-    plan: Plan, cell: int, parent: int, own_namespaces: dict[str, str], allowed: frozenset[str]
+    plan: Plan, cell: int, parent: int, settled: tuple[Layer, ...], allowed: frozenset[str]
 ) -> ConfinementReport:
-    """Compare the kernel's account of the process `cell` with the plan.
+    """Check the rest while the cell waits for "go", and put the whole report together.
 
     Args:
         plan: what was promised.
         cell: its pid, as this process numbers it.
         parent: the pid that must be its parent.
-        own_namespaces: this process's namespaces, as `linux.verify.read_namespaces` gives them.
+        settled: what `verify_identity` returned for the same cell.
         allowed: what its descriptors may link to, apart from /dev/null.
 
     Raises:
         SetupFailed: naming the layer, what was read and what was promised.
     """
-    try:
-        return ConfinementReport(
-            tuple(_layers(plan, cell, parent, own_namespaces, allowed))
+    with _readable():
+        status = verify.read_status(cell)
+        if status.parent != parent or status.threads != 1:
+            raise _mismatch("process", f"parent {status.parent}, {status.threads} threads")
+        layers = (
+            *settled,
+            *_rights(plan, status),
+            *_files(plan, verify.read_mounts(cell)),
+            _descriptors(verify.read_descriptors(cell), allowed),
+            Layer("limits", "applied", _limits(plan)),
         )
+    return ConfinementReport(layers)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn a failure to read /proc into a failed verification: what is not read is not verified."""
+    try:
+        yield
     except (OSError, KeyError, ValueError, IndexError) as error:
         number = error.errno if isinstance(error, OSError) and error.errno else 0
         raise SetupFailed(
@@ -74,15 +111,10 @@ def verify_cell(
         ) from error
 
 
-def _layers(
-    plan: Plan, cell: int, parent: int, own: dict[str, str], allowed: frozenset[str]
-) -> Iterator[Layer]:
-    status = verify.read_status(cell)
-    if status.parent != parent or status.threads != 1:
-        raise _mismatch("process", f"parent {status.parent}, {status.threads} threads")
-    yield _identity(plan, cell, status)
-    yield _namespaces(verify.read_namespaces(cell), own)
-    yield Layer("network", "verified", _network(plan))
+def _rights(plan: Plan, status: verify.Status) -> Iterator[Layer]:
+    wanted = plan.identity
+    if set(status.uids) != {wanted.uid} or set(status.gids) != {wanted.gid}:
+        raise _mismatch("identity", f"uids {status.uids}, gids {status.gids}")
     if any(status.capabilities) or not status.no_new_privs:
         raise _mismatch(
             "capabilities", f"{status.capabilities}, no_new_privs {status.no_new_privs}"
@@ -93,15 +125,10 @@ def _layers(
     size = len(plan.seccomp_program) // 8
     yield Layer("system calls", "verified", f"seccomp filter of {size} instructions")
     yield Layer("Landlock", "applied", f"ABI {plan.landlock_abi}, a second wall around files")
-    yield from _files(plan, verify.read_mounts(cell))
-    yield _descriptors(verify.read_descriptors(cell), allowed)
-    yield Layer("limits", "applied", _limits(plan))
 
 
-def _identity(plan: Plan, cell: int, status: verify.Status) -> Layer:
+def _id_maps(plan: Plan, cell: int) -> Layer:
     wanted = plan.identity
-    if set(status.uids) != {wanted.uid} or set(status.gids) != {wanted.gid}:
-        raise _mismatch("identity", f"uids {status.uids}, gids {status.gids}")
     uid_map, gid_map = verify.read_uid_map(cell), verify.read_uid_map(cell, "gid_map")
     if uid_map != ((0, wanted.uid, 1),) or gid_map != ((0, wanted.gid, 1),):
         raise _mismatch("uid_map", f"{uid_map} and {gid_map}")
@@ -150,9 +177,7 @@ def _files(plan: Plan, mounts: tuple[verify.Mount, ...]) -> Iterator[Layer]:
 
 
 def _may_write(point: bytes, writable: tuple[bytes, ...]) -> bool:
-    if point in (b"/proc", b"/dev/pts"):
-        return True
-    return any(point == path or point.startswith(path + b"/") for path in writable)
+    return point == b"/dev/pts" or any(point == path or point.startswith(path + b"/") for path in writable)
 
 
 def _descriptors(found: dict[int, str], allowed: frozenset[str]) -> Layer:
