@@ -1,0 +1,116 @@
+"""``%kavach``: what confines cells, what this machine can enforce, what a policy means.
+
+Guarantees: every command prints text and changes nothing; a command that is misspelt or not there
+yet is a ``UsageError`` that names those that are.
+Assumes: ``status`` and ``doctor`` may start throw-away children, as their answer is what happened.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from IPython.core.error import UsageError
+
+from kavach_ipy.errors import KavachError, PolicyError
+from kavach_ipy.front.arguments import policy_of, read_cell_line
+from kavach_ipy.front.completion import COMMANDS
+from kavach_ipy.front.failures import as_shown
+from kavach_ipy.front.render import say
+from kavach_ipy.front.settings import Kavach
+from kavach_ipy.policy import explain
+from kavach_ipy.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from kavach_ipy.launch.link import ChildLink
+    from kavach_ipy.linux.probe import Finding
+
+__all__ = ["run_command"]
+
+_WIDTH: Final = 100
+_BULLET: Final = "- "
+
+
+def run_command(line: str, settings: Kavach) -> None:
+    """Run the subcommand that ``line`` names.
+
+    Raises:
+        UsageError: there is none of that name, or its options make no sense.
+        KavachError: for ``status``, why no cell can run here.
+    """
+    command, _, rest = line.strip().partition(" ")
+    match command:
+        case "status":
+            _status(settings)
+        case "doctor":
+            _doctor()
+        case "explain":
+            policy = policy_of(read_cell_line(rest), settings)
+            say("\n".join(_wrapped(sentence) for sentence in explain(policy)))
+        case "sessions":
+            say("no sandbox lives on between cells: this version has no --session yet")
+        case "restart":
+            raise UsageError(
+                f"there is no session {rest.strip()!r} to restart: this version has no --session"
+                " yet, every cell has a sandbox of its own"
+            )
+        case _:
+            commands = "\n".join(f"  %kavach {name:<9} {text}" for name, text in COMMANDS.items())
+            asked = f"%kavach {command}: there is no such command" if command else "%kavach"
+            raise UsageError(f"{asked}; there are:\n{commands}")
+
+
+def _status(settings: Kavach) -> None:
+    """Confine an empty cell by the settings, and show what was verified."""
+    try:
+        with Sandbox(settings.to_policy()) as box:
+            outcome = box.execute(_empty)
+    except PolicyError as error:
+        raise UsageError(f"c.Kavach.{error}") from error
+    except KavachError as error:
+        raise as_shown(error) from None
+    if outcome.failure is not None:
+        raise as_shown(outcome.failure) from None
+    say("An empty cell was confined by the settings, as every cell is.")
+    say(outcome.report.text())
+
+
+def _empty(link: ChildLink) -> None:
+    link.done(None)
+
+
+def _doctor() -> None:
+    # The probe is for this command alone, and loading it would slow %load_ext down.
+    from kavach_ipy.linux.probe import run_probe  # noqa: PLC0415
+
+    findings = run_probe()
+    say("\n".join(_table(findings)))
+    refused = [finding for finding in findings if not finding.granted]
+    if refused:
+        say(f"\n{len(refused)} of {len(findings)} are refused: cells that need them do not run.")
+    else:
+        say("\nThis machine can keep every promise.")
+
+
+def _table(findings: Iterable[Finding]) -> Iterable[str]:
+    rows = list(findings)
+    width = max(len(finding.layer) for finding in rows)
+    margin = " " * (width + len("  granted  "))
+    for finding in rows:
+        word = "granted" if finding.granted else "REFUSED"
+        text = finding.cause if finding.granted else f"{finding.cause} {finding.remedy}"
+        lines = textwrap.wrap(text, _WIDTH - len(margin)) or [""]
+        yield f"{finding.layer:<{width}}  {word}  {lines[0]}".rstrip()
+        yield from (margin + line for line in lines[1:])
+
+
+def _wrapped(sentence: str) -> str:
+    return textwrap.fill(
+        sentence,
+        _WIDTH,
+        initial_indent=_BULLET,
+        subsequent_indent=" " * len(_BULLET),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,132 @@
+"""The shell in the forked child, cut off from the notebook's kernel and tied to the channel.
+
+Every byte that an ipykernel publishes goes through ``jupyter_client.session.Session.send``:
+display, results, streams, comms. In the child that one method hands the message to the link, and
+IPython and ipykernel run unchanged around it. A shell without a kernel gets a publisher and a
+display hook that do the same.
+
+Guarantees: nothing that the shell does reaches the kernel's sockets, history file, event loop or
+exit handlers; the kernel's session key is emptied. Replacements are the child's own: the notebook's
+objects are those of another process.
+Assumes: called in the child, after "go", before the first line of the cell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+from IPython.core import async_helpers
+from IPython.core.displaypub import CapturingDisplayPublisher
+
+from kavach_ipy.front.messages import Sender
+from kavach_ipy.front.shells import Kernel, OutStream, Shell, display_pager
+from kavach_ipy.front.streams import Relay, repair_outstream
+from kavach_ipy.front.terminal import Ask, tie_terminal
+
+__all__ = ["isolate"]
+
+# Far more inputs than a cell can have: the history manager then never opens its file to write.
+_NEVER: Final = 1 << 60
+
+
+def isolate(shell: Shell, sender: Sender, ask: Ask) -> Callable[[], None]:
+    """Cut ``shell`` off from the notebook, and return what flushes the cell's streams.
+
+    Args:
+        shell: the notebook's shell, as the fork copied it.
+        sender: where messages go.
+        ask: asks the user for a line.
+    """
+    # They belong to the notebook (ipykernel's waits for threads that a fork leaves behind).
+    atexit._clear()  # noqa: SLF001 - there is no other way to forget them
+    _renew_event_loop()
+    _stop_history(shell)
+    kernel: Kernel | None = getattr(shell, "kernel", None)
+    if kernel is None:
+        streams = tie_terminal(shell, sender, ask)
+    else:
+        streams = _tie_kernel(shell, kernel, sender, ask)
+    # %%capture in the notebook replaces these; in the child nobody would read what it captures.
+    sys.displayhook = cast("Callable[[object], None]", shell.displayhook)
+    # A pager is a payload of the kernel's reply, and the reply is not the child's to make.
+    shell.set_hook("show_in_pager", display_pager(), 0)
+    originals = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, *streams)
+
+    def flush() -> None:
+        for stream in (sys.stdout, sys.stderr, *originals):
+            try:
+                stream.flush()  # type: ignore[union-attr]
+            except (AttributeError, OSError, ValueError):
+                # The cell may have closed or replaced it.
+                continue
+
+    return flush
+
+
+def _renew_event_loop() -> None:
+    # The fork may come from inside a running loop (ipykernel's), whose epoll descriptor was shared
+    # with the kernel. asyncio forgets a running loop only where the process id differs, and inside
+    # a PID namespace it may be equal.
+    asyncio._set_running_loop(None)  # noqa: SLF001 - made for event loops, which forks need too
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    # IPython keeps a loop of its own for top-level await.
+    async_helpers._asyncio_event_loop = None  # noqa: SLF001
+
+
+def _stop_history(shell: Shell) -> None:
+    history = shell.history_manager
+    if history is None:
+        return
+    history.db_cache_size = _NEVER
+    history.db_log_output = False
+    history.enabled = False
+    if hasattr(history, "using_thread"):
+        history.using_thread = False
+
+
+def _tie_kernel(shell: Shell, kernel: Kernel, sender: Sender, ask: Ask) -> Sequence[object]:
+    # No kernel, no ipykernel. Loaded long before the fork: nothing is read from disk here.
+    from ipykernel import iostream  # noqa: PLC0415
+
+    make = cast("Callable[..., OutStream]", iostream.OutStream)
+    session = kernel.session
+    # Emptying the key also drops the HMAC object that was made from it (Session._key_changed).
+    session.key = b""
+    session.send = _drop
+    relay = Relay()
+    streams: list[object] = []
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, iostream.OutStream):
+            # Captured, by %%capture or by redirect_stdout: the capture stays in the notebook.
+            terminal = _isatty(stream)
+            stream = make(session, kernel.iopub_thread, name, watchfd=False, isatty=terminal)
+            setattr(sys, name, stream)
+        repair_outstream(cast("OutStream", stream), relay)
+        streams.append(stream)
+    session.send = sender.session_send
+    if isinstance(shell.display_pub, CapturingDisplayPublisher):
+        shell.init_display_pub()
+        shell.display_pub.session = session
+        shell.display_pub.pub_socket = kernel.iopub_socket
+
+    def input_request(
+        prompt: str, ident: object = None, parent: object = None, password: bool = False
+    ) -> str:
+        del ident, parent
+        return ask(prompt, password)
+
+    kernel._input_request = input_request  # noqa: SLF001 - input, getpass, pdb end there
+    return streams
+
+
+def _drop(*args: object, **kwargs: object) -> None:
+    """Take a message that is not the cell's, and send nothing."""
+
+
+def _isatty(stream: object) -> bool:
+    return bool(getattr(stream, "isatty", bool)())

@@ -1,0 +1,126 @@
+"""``%%sandbox`` and ``%sandbox``: one cell in a sandbox, from its first line to its output.
+
+Guarantees: nothing runs when the options make no sense; only names after ``-o`` are assigned; the
+magics return None, because the result was shown already, under the notebook's prompt number.
+Assumes: called by the shell in the thread that runs cells.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics
+
+from kavach_ipy.errors import KavachError
+from kavach_ipy.front.arguments import (
+    Request,
+    policy_of,
+    read_cell_line,
+    read_code_line,
+    with_options,
+)
+from kavach_ipy.front.commands import run_command
+from kavach_ipy.front.failures import as_shown
+from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say
+from kavach_ipy.front.runner import Task, cell_body
+from kavach_ipy.front.settings import Kavach
+from kavach_ipy.front.shells import (
+    Shell,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
+from kavach_ipy.policy import Policy
+from kavach_ipy.sandbox import Sandbox
+
+__all__ = ["KavachMagics"]
+
+_SUMMARY: Final = """\
+Run this cell in a sandbox, next to the notebook's variables, and keep only what you ask for.
+
+The cell runs in a forked child that sees every variable as it is now. It has no network, no file of
+yours can change, and nothing that it does to a variable reaches the notebook. Output, plots, errors
+and Out[n] appear as those of any cell.
+
+Bring a result back::
+
+    %%sandbox -o summary --timeout 30s
+    summary = df.groupby("city").price.mean()
+    df.drop(df.index, inplace=True)      # happens to nobody
+    summary.head()
+
+Run code that nobody has read, small and without your other variables::
+
+    %%sandbox --profile agent -i df -o answer
+    answer = len(df)
+
+One line, and what confined it::
+
+    %sandbox --report open("/etc/hostname").read()
+
+``%kavach explain`` says in plain sentences what the settings allow, ``%kavach doctor`` what this
+machine can enforce. A protection that the machine cannot give is an error, and nothing runs.
+"""
+
+
+@magics_class
+class KavachMagics(Magics):
+    """The magics of kavach_ipy."""
+
+    shell: Any
+
+    def __init__(self, shell: Shell, settings: Kavach) -> None:
+        # IPython's stub wants its own class; any shell that has what Shell says will do.
+        super().__init__(shell=shell)  # type: ignore[arg-type]
+        self._settings = settings
+
+    @no_var_expand
+    @with_options(_SUMMARY)
+    @line_cell_magic
+    def sandbox(self, line: str, cell: str | None = None) -> None:
+        """Run a cell, or the code on the line, in a sandbox."""
+        request = read_code_line(line) if cell is None else read_cell_line(line)
+        if request.wants_help:
+            say(self.sandbox.parser.format_help().strip())  # type: ignore[attr-defined]
+            return
+        code = request.code if cell is None else cell
+        policy = policy_of(request, self._settings)
+        self._check_inputs(policy)
+        if not code.strip():
+            raise UsageError("there is no code to run: %sandbox [options] code")
+        self._run(request, policy, code, None if cell is None else f"%%sandbox {line}".strip())
+
+    @no_var_expand
+    @line_magic
+    def kavach(self, line: str) -> None:
+        """Show what confines cells: ``%kavach status | doctor | explain [options] | sessions``."""
+        run_command(line, self._settings)
+
+    def _check_inputs(self, policy: Policy) -> None:
+        missing = [name for name in policy.inputs or () if name not in self.shell.user_ns]
+        if missing:
+            raise UsageError(
+                f"--in: the notebook has no variable {' or '.join(map(repr, missing))}; nothing ran"
+            )
+
+    def _run(self, request: Request, policy: Policy, code: str, magic_line: str | None) -> None:
+        asked = policy.outputs or ()
+        sink = ShellSink(self.shell)
+        body = cell_body(self.shell, Task(code, magic_line, policy.inputs, asked))
+        # Text of the notebook's that still waits in a buffer would be copied by the fork.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            with Sandbox(policy) as box:
+                outcome = box.execute(body, out=asked, sink=sink)
+        except KavachError as error:
+            raise as_shown(error) from None
+        bring_back(self.shell, outcome, asked, sink)
+        explain_missing(outcome, asked)
+        if request.wants_report:
+            say(outcome.report.text())
+        if outcome.failure is not None:
+            raise as_shown(outcome.failure) from None

@@ -1,0 +1,151 @@
+"""Output of a sandboxed cell, written where an ordinary cell's goes.
+
+Everything is emitted by the shell's own high-level calls (``sys.stdout.write``, ``display_pub``,
+the display hook) and not as raw messages, so that ``%%capture``, history and any front end treat it
+as they treat the notebook's own output.
+
+Guarantees: streams, displays and results appear live and in order; a result is one
+``execute_result`` under the notebook's own prompt number.
+Assumes: what arrives here has been through the gate; called in the notebook's process.
+"""
+
+from __future__ import annotations
+
+import builtins
+import getpass
+import sys
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
+
+from IPython.core.error import StdinNotImplementedError
+
+from kavach_ipy.front.runner import UNDEFINED
+from kavach_ipy.gate.withheld import Withheld
+
+if TYPE_CHECKING:
+    from kavach_ipy.front.shells import Shell
+    from kavach_ipy.gate.display import Shown
+    from kavach_ipy.gate.outcome import Outcome
+
+__all__ = ["ShellSink", "bring_back", "explain_missing", "say"]
+
+_PROMPT: Final = "[sandbox] "
+
+
+class ShellSink:
+    """Receives what a cell shows while it runs, and shows it."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self.has_result = False
+        """Whether a result was shown, so that ``Out[n]`` is due."""
+
+    def stream(self, name: Literal["stdout", "stderr"], text: str) -> None:
+        """Write text to the notebook's own stream, whatever that is now."""
+        (sys.stderr if name == "stderr" else sys.stdout).write(text)
+
+    def show(self, shown: Shown) -> None:
+        """Show a display, update or clear one, or show the result."""
+        match shown.msg_type:
+            case "display_data" | "update_display_data":
+                self._shell.display_pub.publish(
+                    data=dict(shown.data),
+                    metadata=dict(shown.metadata),
+                    transient=dict(shown.transient),
+                    update=shown.msg_type == "update_display_data",
+                )
+            case "clear_output":
+                self._shell.display_pub.clear_output(wait=shown.wait)
+            case "execute_result":
+                self.has_result = True
+                _show_result(self._shell, dict(shown.data), dict(shown.metadata))
+            case _:
+                assert_never(shown.msg_type)
+
+    def ask(self, prompt: str, password: bool) -> str:
+        """Ask the user, who is told that it is the sandbox that asks.
+
+        Raises:
+            EOFError: the front end cannot ask.
+        """
+        read = getpass.getpass if password else builtins.input
+        try:
+            return read(f"{_PROMPT}{prompt}")
+        except StdinNotImplementedError as error:
+            raise EOFError(str(error)) from error
+
+
+def bring_back(shell: Shell, outcome: Outcome, asked: Collection[str], sink: ShellSink) -> None:
+    """Assign what came back: the result to ``_`` and ``Out[n]``, and the names that were asked for.
+
+    A value that stays outside is assigned as its `Withheld`; a name that the cell did not define
+    is left as it was.
+    """
+    if sink.has_result and outcome.result is not None:
+        shell.displayhook.update_user_ns(outcome.result)
+        shell.displayhook.fill_exec_result(outcome.result)
+    back: dict[str, object] = {}
+    for name in asked:
+        if name in outcome.values:
+            back[name] = outcome.values[name]
+        elif name in outcome.withheld and outcome.withheld[name].kind != UNDEFINED:
+            back[name] = outcome.withheld[name]
+    shell.push(back)
+
+
+def explain_missing(outcome: Outcome, asked: Collection[str]) -> None:
+    """Write a line for each name that did not come back, and why."""
+    lost = [name for name in asked if name not in outcome.values and name not in outcome.withheld]
+    if lost:
+        reason = "the cell did not finish" if outcome.failure else "nothing was sent for it"
+        say(f"not brought back: {', '.join(lost)} ({reason})", sys.stderr)
+    for name in asked:
+        value = outcome.withheld.get(name)
+        if value is not None:
+            say(f"not brought back: {_line(name, value)}", sys.stderr)
+
+
+def say(text: str, stream: Any = None) -> None:
+    """Write ``text`` and a line end, by default to standard output."""
+    (stream or sys.stdout).write(f"{text}\n")
+
+
+def _line(name: str, value: Withheld) -> str:
+    if value.kind == UNDEFINED:
+        return f"{name} ({value.reason})"
+    remedy = f"; {value.remedy}" if value.remedy else ""
+    return f"{name} ({value.kind}: {value.reason}{remedy})"
+
+
+def _show_result(shell: Shell, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+    hook = shell.displayhook
+    current: object = sys.displayhook
+    if current is not hook:
+        # Captured, or replaced by the user: it formats what it is given, and is given the bundle.
+        sys.displayhook(_Bundle(data, metadata))
+        return
+    # What DisplayHook.__call__ does for a value, in its order, with the child's representations in
+    # place of the value's own. The value follows when the cell is over (bring_back).
+    hook.start_displayhook()
+    hook.write_output_prompt()
+    if data:
+        hook.write_format_data(data, metadata)
+        hook.log_output(data)
+    hook.finish_displayhook()
+
+
+class _Bundle:
+    """An object whose representations are given."""
+
+    def __init__(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self._data = data
+        self._metadata = metadata
+
+    def __repr__(self) -> str:
+        return str(self._data.get("text/plain", ""))
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        del include, exclude
+        return self._data, self._metadata

@@ -1,0 +1,160 @@
+"""The body: what a forked child does between "go" and its end, for a shell.
+
+Guarantees: the cell runs by the shell's own ``run_cell``, with its magics, hooks, formatters and
+prompt number; what it raises leaves as text; a cell that fails brings no values back.
+Assumes: the child is set up by ``launch.child``, and leaves by ``os._exit`` when the body returns.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from kavach_ipy.front.isolation import isolate
+from kavach_ipy.front.messages import Sender
+from kavach_ipy.front.names import defined_by, forget_all_but
+from kavach_ipy.launch.link import Body, ChildLink
+from kavach_ipy.wire.messages import RESULT, Failure
+
+if TYPE_CHECKING:
+    from kavach_ipy.front.shells import ExecutionResult, Shell
+
+__all__ = ["UNDEFINED", "Task", "cell_body"]
+
+UNDEFINED: Final = "undefined"
+"""The kind under which a name is reported that the cell did not define."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One cell to run."""
+
+    code: str
+    magic_line: str | None
+    """The cell's first line, ``%%sandbox …``; None where the code stood behind ``%sandbox``."""
+
+    inputs: tuple[str, ...] | None
+    """Names that the cell may see; None for all."""
+
+    outputs: tuple[str, ...]
+    """Names to send back."""
+
+
+def cell_body(shell: Shell, task: Task) -> Body:
+    """Return what runs ``task`` in a forked child of the process that ``shell`` lives in."""
+    # In IPython 8 the counter is raised after a cell, in 9 before it; the display hook knows.
+    number = shell.displayhook.prompt_count
+
+    def body(link: ChildLink) -> None:
+        failure = None
+        flush: Callable[[], None] | None = None
+        try:
+            sender = Sender(link)
+            flush = isolate(shell, sender, _asker(link))
+            shell.execution_count = number
+            failure = _run(shell, task, link, sender)
+        except BaseException as error:  # noqa: BLE001 - also SystemExit, and an interrupt between
+            failure = _failure(error, traceback.format_exception(error))
+        if flush is not None:
+            flush()
+        link.done(failure)
+
+    return body
+
+
+def _run(shell: Shell, task: Task, link: ChildLink, sender: Sender) -> Failure | None:
+    recorder = _Recorder(sender)
+    shell._showtraceback = recorder.show_traceback  # noqa: SLF001 - the hook subclasses override
+    shell.show_usage_error = recorder.show_usage_error
+    if task.inputs is not None:
+        forget_all_but(shell, task.inputs)
+    before = {name: id(value) for name, value in shell.user_ns.items()}
+    result = shell.run_cell(_as_numbered(task), store_history=True)
+    error = result.error_before_exec or result.error_in_exec
+    if error is not None:
+        return recorder.failure_of(error)
+    recorder.say_all()
+    _send_values(shell, task, link, before, result)
+    return None
+
+
+def _send_values(
+    shell: Shell,
+    task: Task,
+    link: ChildLink,
+    before: dict[str, int],
+    result: ExecutionResult,
+) -> None:
+    if result.result is not None:
+        link.value(RESULT, result.result)
+    for name in task.outputs:
+        if name in shell.user_ns:
+            link.value(name, shell.user_ns[name])
+        else:
+            made = defined_by(shell, before)
+            link.unsent(name, UNDEFINED, f"the cell did not define it; it defined {made}")
+
+
+def _as_numbered(task: Task) -> str:
+    """Put a line where the magic stood, so that line numbers are those of the notebook's cell."""
+    first = task.code.lstrip("\n")
+    # IPython finds a cell magic on the first line only, and nothing may stand above it.
+    if task.magic_line is None or first.lstrip().startswith("%%"):
+        return task.code
+    # A comment in front of an indented cell must be indented too: IPython takes the first line's
+    # indent away from every line.
+    indent = re.match(r"[ \t]*", first)
+    return f"{indent[0] if indent else ''}# {task.magic_line}\n{task.code}"
+
+
+def _asker(link: ChildLink) -> Callable[[str, bool], str]:
+    def ask(prompt: str, is_password: bool) -> str:
+        return link.ask(prompt, password=is_password)
+
+    return ask
+
+
+class _Recorder:
+    """Keeps the tracebacks that the shell would show, because one of them may end the cell."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._shown: list[tuple[BaseException | None, list[str]]] = []
+
+    def show_traceback(self, etype: object, evalue: BaseException | None, stb: list[str]) -> None:
+        """Stand in for ``InteractiveShell._showtraceback``."""
+        del etype
+        self.say_all()
+        self._shown.append((evalue, stb))
+
+    def show_usage_error(self, error: BaseException) -> None:
+        """Stand in for ``InteractiveShell.show_usage_error``; the notebook shows it, once."""
+        self.say_all()
+        self._shown.append((error, []))
+
+    def failure_of(self, error: BaseException) -> Failure:
+        """Return the record of the error that ended the cell, and show the others as text."""
+        lines: list[str] = []
+        if self._shown and self._shown[-1][0] is error:
+            lines = self._shown.pop()[1]
+        self.say_all()
+        return _failure(error, lines)
+
+    def say_all(self) -> None:
+        """Write what turned out to be no end of the cell: a formatter's error, ``%tb``."""
+        while self._shown:
+            error, lines = self._shown.pop(0)
+            text = "\n".join(lines) or f"UsageError: {error}"
+            self._sender.text("stderr", f"{text}\n")
+
+
+def _failure(error: BaseException, lines: list[str]) -> Failure:
+    try:
+        text = str(error)
+    except Exception as unsayable:  # noqa: BLE001 - __str__ is the cell's
+        text = f"<its text cannot be had: {type(unsayable).__name__}>"
+    notes = tuple(str(note) for note in getattr(error, "__notes__", ()) or ())
+    return Failure(type(error).__name__, text, tuple(str(line) for line in lines), notes)

@@ -1,0 +1,270 @@
+"""The settings: a default for every option of ``%%sandbox``, as one traitlets class.
+
+``c.Kavach.memory = "1G"`` in a configuration file, ``%config Kavach.memory = "1G"`` in a notebook.
+
+Guarantees: a value that makes no sense is a ``TraitError`` that says what is allowed, and the old
+value stays; nothing is repaired in silence; `Kavach.to_policy` is the only way out, and what it
+returns is a valid `Policy`.
+Assumes: settings of features that this version lacks fail closed: they cannot be switched on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypedDict
+
+from traitlets import Bool, Dict, Float, Int, List, TraitError, TraitType, Unicode, Union, validate
+from traitlets.config import Configurable
+
+from kavach_ipy.errors import PolicyError
+from kavach_ipy.policy import (
+    DEFAULT_ENVIRONMENT,
+    PROFILES,
+    Policy,
+    format_duration,
+    format_size,
+    profile,
+    tighten,
+)
+
+__all__ = ["Kavach"]
+
+_DEFAULT: Final = Policy()
+
+# Setting, and the field of Policy that it fills. The settings are named from the notebook's side
+# ("what is readable"), the fields from the sandbox's ("what is bound read-only").
+_FIELDS: Final = {
+    "network": "network",
+    "timeout": "timeout",
+    "cpu": "cpu",
+    "memory": "memory",
+    "pids": "pids",
+    "files": "files",
+    "disk": "disk",
+    "output": "output",
+    "messages": "messages",
+    "readable": "read_only",
+    "writable": "writable",
+    "hidden": "hidden",
+    "environment": "environment",
+}
+
+# What this version cannot keep yet, and the only value that each may have meanwhile.
+_LATER: Final[dict[str, object]] = {
+    "default_on": False,
+    "policy_file": "",
+    "known_secrets": [],
+    "trusted_types": [],
+    "allow_trust": False,
+}
+
+
+class _Proposal(TypedDict):
+    """What traitlets hands to a validator (traitlets docs, "Custom Cross-Validation")."""
+
+    trait: TraitType[object, object]
+    value: object
+    owner: Configurable
+
+
+def _size(default: int, text: str) -> Union:
+    # Text first: the command line's "512M" must not be offered to Int before.
+    return Union([Unicode(), Int()], default_value=format_size(default), help=text).tag(config=True)
+
+
+def _number(default: int, text: str) -> Union:
+    return Union([Int(), Unicode()], default_value=default, help=text).tag(config=True)
+
+
+def _time(default: float | None, text: str) -> Union:
+    shown = "none" if default is None else format_duration(default)
+    return Union([Unicode(), Float(), Int()], default_value=shown, help=text).tag(config=True)
+
+
+def _list(default: tuple[str, ...], text: str) -> List[str]:
+    return List(Unicode(), default_value=list(default), help=text).tag(config=True)
+
+
+class Kavach(Configurable):
+    """Defaults of the sandbox of every ``%%sandbox`` cell; options of a cell come on top."""
+
+    network = Unicode(
+        _DEFAULT.network.value,
+        help="Network that a cell has: none, or loopback for a private 127.0.0.1 of its own. By"
+        " default none. With either, a cell reaches no machine, this one included.",
+    ).tag(config=True)
+    timeout = _time(
+        _DEFAULT.timeout,
+        "Longest time of a cell by the clock, in seconds or as 30s, 2min, 1h30m. By default none,"
+        " which is no limit. Without one, a cell that waits holds the notebook until interrupted.",
+    )
+    cpu = _time(
+        _DEFAULT.cpu,
+        "Processor time of all processes of a cell, in seconds or as 30s, 2min. By default one"
+        " hour. It stops busy loops, not waiting.",
+    )
+    memory = _size(
+        _DEFAULT.memory,
+        "New memory of a cell on top of the notebook's, in bytes or as 512M, 2GiB. By default four"
+        " GiB. It keeps a cell from taking the machine's memory.",
+    )
+    pids = _number(
+        _DEFAULT.pids,
+        "Processes and threads that a cell may have at once, as a number. By default 512. It stops"
+        " fork bombs.",
+    )
+    files = _number(
+        _DEFAULT.files,
+        "Files that each process of a cell may have open, as a number. By default 1024. It keeps"
+        " the machine's table of files free.",
+    )
+    disk = _size(
+        _DEFAULT.disk,
+        "Temporary files that a cell may write, in bytes or as 64M. By default 512 MiB. They live"
+        " in memory and are thrown away; what lies below writable paths is not counted.",
+    )
+    output = _size(
+        _DEFAULT.output,
+        "What a cell may print and display, in bytes or as 8M. By default 16 MiB. It keeps the"
+        " notebook file and the page usable.",
+    )
+    messages = _number(
+        _DEFAULT.messages,
+        "Pieces of output that a cell may send, as a number. By default ten thousand. It keeps a"
+        " cell from flooding the page with small displays.",
+    )
+    readable = _list(
+        (),
+        "Further files and directories that a cell may read, as absolute paths. By default only the"
+        " system, the Python environment and the working directory. A cell may show what it reads.",
+    )
+    writable = _list(
+        (),
+        "Files and directories that a cell may change for good, as absolute paths. By default none."
+        " A cell can destroy what is there.",
+    )
+    hidden = _list(
+        (),
+        "Files and directories that do not exist for a cell, as absolute paths. By default no"
+        " further ones. They win over readable and writable.",
+    )
+    environment = _list(
+        DEFAULT_ENVIRONMENT,
+        "Environment variables that a cell keeps: names, or prefixes with a star. By default those"
+        " that numeric libraries read. Tokens and passwords live in the others.",
+    )
+    profile = Unicode(
+        "default",
+        help="Profile that every cell has unless it names another: default, strict, grading, agent"
+        " or one of profiles. By default the settings alone. A profile tightens them.",
+    ).tag(config=True)
+    profiles = Dict(
+        help="Profiles of your own: a name, and the settings that differ in it, such as"
+        " {'students': {'memory': '256M', 'timeout': '20s'}}. By default none. They may be looser"
+        " than the settings, so anyone who may write here may loosen.",
+    ).tag(config=True)
+    default_on = Bool(
+        False,
+        help="Run every cell in the sandbox. By default off, and this version cannot switch it on:"
+        " True is refused, so that nobody relies on it.",
+    ).tag(config=True)
+    policy_file = Unicode(
+        "",
+        help="A root-owned policy that nobody below can loosen, as a path. By default none, and"
+        " this version reads none: any path is refused, so that nobody relies on it.",
+    ).tag(config=True)
+    known_secrets = _list(
+        (),
+        "Values to overwrite in the memory of a cell. By default none, and this version overwrites"
+        " none: any value is refused, so that nobody relies on it.",
+    )
+    trusted_types = _list(
+        (),
+        "Classes whose instances may come back, as module.Class. By default none, and this version"
+        " knows none: any is refused. A class that comes back runs its constructor here.",
+    )
+    allow_trust = Bool(
+        False,
+        help="Permit --trust, which unpickles what comes back. By default off, and this version"
+        " cannot switch it on: a hostile cell would run code in the notebook.",
+    ).tag(config=True)
+
+    def to_policy(self) -> Policy:
+        """Return what these settings allow, profile included.
+
+        Raises:
+            PolicyError: values that are right one by one contradict each other.
+        """
+        own = self.own_profiles()
+        if self.profile in own:
+            return own[self.profile]
+        return tighten(self._plain(), profile(self.profile))
+
+    def own_profiles(self) -> dict[str, Policy]:
+        """Return the user's own profiles as complete policies, for ``--profile``."""
+        plain = self._plain()
+        return {
+            name: plain.replace(**_as_fields(changes)) for name, changes in self.profiles.items()
+        }
+
+    def _plain(self) -> Policy:
+        return Policy.from_mapping({_FIELDS[name]: getattr(self, name) for name in _FIELDS})
+
+    @validate(*_FIELDS)
+    def _check_value(self, proposal: _Proposal) -> object:
+        name, value = str(proposal["trait"].name), proposal["value"]
+        try:
+            Policy.from_mapping({_FIELDS[name]: value})
+        except PolicyError as error:
+            # A policy by default has no --clean, and a setting for it does not exist yet.
+            raise TraitError(_refusal(name, value, error)) from error
+        return value
+
+    @validate("profiles")
+    def _check_profiles(self, proposal: _Proposal) -> object:
+        value = proposal["value"]
+        if not isinstance(value, Mapping):
+            raise TraitError(f"c.Kavach.profiles: {value!r} is not allowed; a dict of dicts is.")
+        for name, changes in value.items():
+            if not isinstance(name, str) or not isinstance(changes, Mapping):
+                raise TraitError(
+                    f"c.Kavach.profiles: {name!r}: {changes!r} is not allowed; a name and a dict of"
+                    " settings are, such as {'students': {'memory': '256M'}}."
+                )
+            if name in PROFILES:
+                raise TraitError(
+                    f"c.Kavach.profiles: {name!r} is the name of a built-in profile; choose another"
+                )
+            try:
+                Policy().replace(**_as_fields(changes))
+            except PolicyError as error:
+                raise TraitError(f"c.Kavach.profiles[{name!r}].{error}") from error
+        return value
+
+    @validate("profile")
+    def _check_profile(self, proposal: _Proposal) -> object:
+        known = (*PROFILES, *self.profiles)
+        if proposal["value"] not in known:
+            raise TraitError(
+                f"c.Kavach.profile: {proposal['value']!r} is not allowed; profiles are"
+                f" {', '.join(known)}"
+            )
+        return proposal["value"]
+
+    @validate(*_LATER)
+    def _check_later(self, proposal: _Proposal) -> object:
+        name, value = str(proposal["trait"].name), proposal["value"]
+        if value != _LATER[name]:
+            raise TraitError(
+                f"c.Kavach.{name}: {value!r} is not allowed; this version of kavach_ipy cannot keep"
+                f" it yet, so it stays {_LATER[name]!r}"
+            )
+        return value
+
+
+def _as_fields(changes: Mapping[object, object]) -> dict[str, object]:
+    return {_FIELDS.get(str(key), str(key)): value for key, value in changes.items()}
+
+
+def _refusal(name: str, value: object, error: PolicyError) -> str:
+    return f"c.Kavach.{name}: {value!r} is not allowed; {error.allowed}"
