@@ -28,7 +28,7 @@ from kavach_ipy.launch.remedies import remedy_for
 from kavach_ipy.launch.report import ConfinementReport, verify_cell, verify_identity
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
-from kavach_ipy.wire.arena import Arena, SealedArena
+from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.frames import Decoder, Kind, encode
 from kavach_ipy.wire.messages import go_frame
 
@@ -47,13 +47,16 @@ class Ending:
     stopped: CellStopped | None
     """None where the cell said "done" itself."""
 
-    arena: SealedArena
     seconds: float
     """Wall time from "go" to the end."""
 
 
 def launch(
-    plan: Plan, body: Body, listener: Listener, names: frozenset[str] = frozenset()
+    plan: Plan,
+    body: Body,
+    listener: Listener,
+    arena: Arena,
+    names: frozenset[str] = frozenset(),
 ) -> Ending:
     """Run `body` in a forked, confined child and wait for its end.
 
@@ -61,12 +64,13 @@ def launch(
         plan: from `make_plan`, made in this process.
         body: runs in the child, after verification.
         listener: hears frames and raw output, live.
+        arena: made by the caller and closed by it; every process that knew it is dead afterwards.
         names: the values that the body was asked for.
 
     Raises:
         SetupFailed: a step failed or did not verify; nothing of the cell ran.
     """
-    with _Parent(plan) as parent:
+    with _Parent(plan, arena.fd) as parent:
         with privileges.adopting_orphans():
             parent.fork(body, names)
             report = parent.set_up()
@@ -74,7 +78,7 @@ def launch(
         stopped = parent.watch(listener)
         parent.end()
         seconds = time.monotonic() - start
-        return Ending(report, stopped, parent.arena.seal(), seconds)
+        return Ending(report, stopped, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,9 @@ _NOBODY = _Process(-1, -1)
 class _Parent:
     """One child from before its fork until nothing of it is left."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, arena: int) -> None:
         self.plan = plan
-        self.arena = Arena.create(plan.policy.memory)
+        self._arena = arena
         self.decoder = Decoder()
         self._fds: set[int] = set()
         self._setter = _NOBODY
@@ -119,7 +123,6 @@ class _Parent:
                 end.close()
             for fd in tuple(self._fds):
                 self._close(fd)
-            self.arena.close()
 
     def fork(self, body: Body, names: frozenset[str]) -> None:
         """Fork the supervisor. Signals are blocked across the fork, and stay so in the child."""
@@ -130,7 +133,7 @@ class _Parent:
         ends = ChildEnds(
             control=self._child_control,
             channel=self._child_channel.fileno(),
-            arena=self.arena.fd,
+            arena=self._arena,
             stdout=self._child_stdout,
             stderr=self._child_stderr,
             lifeline=self._child_lifeline,
@@ -259,7 +262,7 @@ class _Parent:
 
     def _links(self) -> frozenset[str]:
         """What the cell's live descriptors must link to: the same files as our own ends do."""
-        arena = os.readlink(f"/proc/self/fd/{self.arena.fd}")
+        arena = os.readlink(f"/proc/self/fd/{self._arena}")
         pipes = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self._stdout, self._stderr))
         return frozenset((self._channel_link, arena, *pipes))
 

@@ -1,0 +1,266 @@
+"""`Sandbox`: one way through, from a policy and a cell to an `Outcome`.
+
+::
+
+    Policy ── survey, plan ── launch ── frames ──┬─ message ── gate.display, gate.text ── sink
+                                                 └─ value ─── gate.values ── Outcome
+
+Guarantees: what the sink hears and what the outcome holds has been through the gate; values are
+read only after every process of the sandbox is dead.
+Assumes: Linux; called in a thread that outlives the call.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Protocol, Self, assert_never
+
+from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, ProtocolError
+from kavach_ipy.gate.display import DisplayIds, Shown, show
+from kavach_ipy.gate.failures import failure_from
+from kavach_ipy.gate.outcome import Outcome
+from kavach_ipy.gate.text import TextFilter
+from kavach_ipy.gate.values import read_value
+from kavach_ipy.gate.withheld import Withheld
+from kavach_ipy.policy import Policy
+from kavach_ipy.wire.arena import Arena
+from kavach_ipy.wire.frames import Frame, Kind
+from kavach_ipy.wire.messages import (
+    RESULT,
+    Message,
+    answer_frame,
+    read_done,
+    read_input,
+    read_message,
+)
+
+if TYPE_CHECKING:
+    from kavach_ipy.launch.launcher import Ending
+    from kavach_ipy.launch.link import Body
+
+__all__ = ["RESULT", "Sandbox", "Sink"]
+
+StreamName = Literal["stdout", "stderr"]
+
+
+class Sink(Protocol):
+    """Hears a running cell, in the parent, live and in order; everything has been filtered."""
+
+    def stream(self, name: StreamName, text: str) -> None:
+        """Take text that was printed."""
+
+    def show(self, shown: Shown) -> None:
+        """Take something that was displayed, updated or cleared."""
+
+    def ask(self, prompt: str, *, password: bool) -> str:
+        """Ask the user for a line; EOFError where input is off."""
+
+
+class Sandbox:
+    """Runs code in forked, confined children of this process, one at a time.
+
+    Args:
+        policy: what every run is allowed; the default profile where it is None.
+
+    A sandbox holds nothing between runs, so leaving the context manager only ends its use.
+    """
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = Policy() if policy is None else policy
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closed = True
+
+    def run(
+        self,
+        code: str,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        out: Sequence[str] = (),
+    ) -> Outcome:
+        """Run Python source in a namespace of its own.
+
+        Args:
+            code: the source; the value of a last expression is `Outcome.result`.
+            inputs: variables that it starts with. They are shared by the fork, not copied, and
+                what the code does to them happens to nobody.
+            out: names to bring back in `Outcome.values`.
+
+        Raises:
+            CannotEnforce, SetupFailed: nothing ran.
+            PolicyError: the policy does not let such a name in or out.
+        """
+        from kavach_ipy.launch.script import script_body  # noqa: PLC0415 - needs Linux
+
+        given = dict(inputs or {})
+        self._check_names("inputs", given, self.policy.inputs)
+        return self.execute(script_body(code, given), out=out)
+
+    def execute(
+        self, body: Body, *, out: Sequence[str] = (), sink: Sink | None = None
+    ) -> Outcome:
+        """Run `body` in a child and wait for its end.
+
+        In the main thread the first SIGINT becomes the cell's KeyboardInterrupt; a second, or none
+        obeyed within two seconds, ends the sandbox.
+
+        Args:
+            body: called in the child with a `ChildLink`.
+            out: names to bring back.
+            sink: hears output live; it is collected in the outcome in any case.
+
+        Raises:
+            CannotEnforce, SetupFailed: nothing ran.
+            PolicyError: the policy does not let such a name out.
+        """
+        from kavach_ipy.launch.host import survey  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.launcher import launch  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.plan import make_plan  # noqa: PLC0415 - needs Linux
+
+        if self._closed:
+            raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
+        names = frozenset(out)
+        self._check_names("outputs", names, self.policy.outputs)
+        hearing = _Hearing(sink)
+        plan = make_plan(self.policy, survey(self.policy))
+        with Arena.create(self.policy.memory) as arena:
+            ending = launch(plan, body, hearing, arena, names)
+            return hearing.outcome(ending, arena, names)
+
+    def _check_names(
+        self, option: str, names: Mapping[str, object] | frozenset[str], allowed: Sequence[str] | None
+    ) -> None:
+        for name in names:
+            if allowed is not None and name not in allowed:
+                raise PolicyError(option, name, f"the policy allows {', '.join(allowed) or 'none'}")
+
+
+@dataclass(slots=True)
+class _Hearing:
+    """Listens to one run, lets everything through the gate, and keeps what came out."""
+
+    sink: Sink | None
+    ids: DisplayIds = field(default_factory=DisplayIds)
+    outputs: list[Shown] = field(default_factory=list)
+    texts: dict[StreamName, list[str]] = field(
+        default_factory=lambda: {"stdout": [], "stderr": []}
+    )
+    values: list[Frame] = field(default_factory=list)
+    failure: CellFailed | None = None
+    filters: dict[StreamName, TextFilter] = field(
+        default_factory=lambda: {"stdout": TextFilter(), "stderr": TextFilter()}
+    )
+    decoders: dict[StreamName, codecs.IncrementalDecoder] = field(
+        default_factory=lambda: {
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
+        }
+    )
+
+    def frame(self, frame: Frame) -> Frame | None:
+        """Take one frame; the answer to a question."""
+        match frame.kind:
+            case Kind.MESSAGE:
+                self._message(read_message(frame))
+            case Kind.VALUE | Kind.UNSENT:
+                # Read when the sandbox is dead: until then its memory may still change.
+                self.values.append(frame)
+            case Kind.INPUT:
+                return self._ask(frame)
+            case Kind.DONE:
+                done = read_done(frame)
+                self.failure = None if done.failure is None else failure_from(done.failure)
+            case Kind.READY | Kind.GO | Kind.ANSWER:
+                raise ProtocolError(0, frame.kind.name, "the cell may not say that.")
+            case _:
+                assert_never(frame.kind)
+        return None
+
+    def output(self, name: StreamName, data: bytes) -> None:
+        """Take bytes that native code or a subprocess wrote."""
+        self._text(name, self.decoders[name].decode(data))
+
+    def _message(self, message: Message) -> None:
+        if message.msg_type == "stream":
+            name, text = message.content.get("name"), message.content.get("text")
+            if name not in ("stdout", "stderr") or not isinstance(text, str):
+                raise ProtocolError(0, "stream", "a name of stdout or stderr and a text expected.")
+            self._text("stdout" if name == "stdout" else "stderr", text)
+            return
+        shown = show(message, self.ids)
+        if shown is not None:
+            self.outputs.append(shown)
+            if self.sink is not None:
+                self.sink.show(shown)
+
+    def _text(self, name: StreamName, text: str) -> None:
+        clean = self.filters[name].feed(text)
+        if clean:
+            self.texts[name].append(clean)
+            if self.sink is not None:
+                self.sink.stream(name, clean)
+
+    def _ask(self, frame: Frame) -> Frame:
+        question = read_input(frame)
+        if self.sink is None:
+            return answer_frame("", "eof")
+        prompt = TextFilter().feed(question.prompt)
+        try:
+            return answer_frame(self.sink.ask(prompt, password=question.is_password))
+        except EOFError:
+            return answer_frame("", "eof")
+        except KeyboardInterrupt:
+            return answer_frame("", "interrupted")
+
+    def outcome(self, ending: Ending, arena: Arena, names: frozenset[str]) -> Outcome:
+        """Put the outcome together once the sandbox is dead."""
+        for name in self.filters:
+            self._text(name, self.decoders[name].decode(b"", final=True))
+            rest = self.filters[name].finish()
+            if rest:
+                self.texts[name].append(rest)
+                if self.sink is not None:
+                    self.sink.stream(name, rest)
+        values, withheld, stopped = self._values(arena, names)
+        failure: CellFailed | CellStopped | None = ending.stopped or stopped or self.failure
+        result = values.pop(RESULT, withheld.pop(RESULT, None))
+        return Outcome(
+            result=result,
+            values=values,
+            stdout="".join(self.texts["stdout"]),
+            stderr="".join(self.texts["stderr"]),
+            outputs=tuple(self.outputs),
+            failure=failure,
+            withheld=withheld,
+            report=ending.report,
+            seconds=ending.seconds,
+        )
+
+    def _values(
+        self, arena: Arena, names: frozenset[str]
+    ) -> tuple[dict[str, object], dict[str, Withheld], CellStopped | None]:
+        values: dict[str, object] = {}
+        withheld: dict[str, Withheld] = {}
+        asked = names | {RESULT}
+        try:
+            with arena.seal() as sealed:
+                for frame in self.values:
+                    name, value = read_value(frame, sealed, asked)
+                    if isinstance(value, Withheld):
+                        withheld[name] = value
+                    else:
+                        values[name] = value
+        except ProtocolError as error:
+            return {}, {}, CellStopped("protocol", str(error), "", "Nothing was brought back.")
+        return values, withheld, None
