@@ -14,9 +14,10 @@ import sys
 from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc, landlock, privileges, seccomp, verify
+from kavach_ipy.linux.identity import IdRange
 from kavach_ipy.policy import Policy
 
-__all__ = ["Entry", "Host", "IdRange", "describe", "survey"]
+__all__ = ["Entry", "Host", "describe", "survey"]
 
 _SYSTEM = (b"/usr", b"/bin", b"/sbin", b"/lib", b"/lib32", b"/lib64", b"/libx32", b"/etc", b"/opt")
 _STORES = (b"/nix/store", b"/gnu/store")
@@ -46,15 +47,6 @@ class Entry:
     owner: int
     links: tuple[tuple[bytes, bytes], ...] = ()
     """Every symbolic link on the way from `path` to `real`, with what it resolves to."""
-
-
-@dataclass(frozen=True, slots=True)
-class IdRange:
-    """One line of /proc/self/uid_map: ids this process's user namespace knows."""
-
-    inside: int
-    outside: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)

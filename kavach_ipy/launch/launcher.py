@@ -24,7 +24,7 @@ from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import Report, parse_report, send_mapped, send_mappings
 from kavach_ipy.launch.link import Body
 from kavach_ipy.launch.plan import Plan
-from kavach_ipy.launch.remedies import remedy_for
+from kavach_ipy.linux.remedies import remedy_for
 from kavach_ipy.launch.report import ConfinementReport, verify_cell, verify_identity
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify

@@ -13,16 +13,13 @@ import os
 from dataclasses import dataclass
 
 from kavach_ipy.errors import CannotEnforce
-from kavach_ipy.launch.host import Host, IdRange
+from kavach_ipy.launch.host import Host
 from kavach_ipy.launch.places import Places, lay_out
 from kavach_ipy.linux import seccomp
+from kavach_ipy.linux.identity import Identity, choose_identity
 from kavach_ipy.policy import Network, Policy, survives
 
-__all__ = ["Identity", "Plan", "make_plan"]
-
-# systemd's uid table (docs/UIDS-GIDS.md) leaves 65520 to 65533 unused; an id of that range is
-# mapped in containers that know 65536 ids, and belongs to no user, service or file.
-_UNPRIVILEGED_ID = 65_530
+__all__ = ["Plan", "make_plan"]
 
 _INODES_EACH = 16 << 10
 """Bytes of scratch space per inode: ext4's default ratio (mke2fs.conf)."""
@@ -32,16 +29,6 @@ _OWN_PROCESSES = 1
 
 # pid 1 is ours and unfiltered: nothing of the cell may look into it.
 _PROC_COVERED = (b"1",)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who the cell is outside."""
-
-    uid: int
-    gid: int
-    is_other: bool
-    """The kernel runs as root, and the cell becomes an id of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,28 +131,14 @@ def _refuse_what_is_missing(host: Host) -> None:
 
 
 def _identity(host: Host) -> Identity:
-    if host.uid != 0:
-        return Identity(host.uid, host.gid, is_other=False)
-    uid, gid = _other_id(host.uid_ranges), _other_id(host.gid_ranges)
-    if uid is not None and gid is not None:
-        return Identity(uid, gid, is_other=True)
-    if all(row.outside != 0 for row in host.uid_ranges):
-        # Root of a user namespace that holds one ordinary id: there is no host root to become.
-        return Identity(host.uid, host.gid, is_other=False)
-    raise CannotEnforce(
-        "an unprivileged identity",
-        f"the kernel runs as root and knows no other id ({host.uid_ranges})",
-        "Run it as an ordinary user, or in a container with more than one id mapped.",
-    )
-
-
-def _other_id(ranges: tuple[IdRange, ...]) -> int | None:
-    """An id of this namespace that nobody uses: the preferred one, or the highest there is."""
-    for row in ranges:
-        if row.inside <= _UNPRIVILEGED_ID < row.inside + row.count:
-            return _UNPRIVILEGED_ID
-    highest = max((row.inside + row.count - 1 for row in ranges), default=0)
-    return highest or None
+    identity = choose_identity(host.uid, host.gid, host.uid_ranges, host.gid_ranges)
+    if identity is None:
+        raise CannotEnforce(
+            "an unprivileged identity",
+            f"the kernel runs as root and knows no other id ({host.uid_ranges})",
+            "Run it as an ordinary user, or in a container with more than one id mapped.",
+        )
+    return identity
 
 
 def _environment(policy: Policy, host: Host, places: Places) -> tuple[tuple[str, str], ...]:
