@@ -18,12 +18,12 @@ import pytest
 
 __all__ = ["needs"]
 
-# The names that tests use, and the layers of the probe that stand behind each.
+# The names that tests use, and the findings of the probe that stand behind each.
 CAPABILITIES: dict[str, tuple[str, ...]] = {
-    "userns": ("user namespace",),
-    "seccomp": ("seccomp",),
-    "landlock": ("landlock",),
+    "userns": ("userns", "mounts", "pidns", "netns", "otherns", "capabilities"),
     "overlay": ("overlay",),
+    "landlock": ("landlock",),
+    "seccomp": ("seccomp",),
 }
 
 _skipped: Counter[str] = Counter()
@@ -32,19 +32,21 @@ _skipped: Counter[str] = Counter()
 @functools.cache
 def _refusals() -> dict[str, str]:
     """The layers that this machine refuses, each with the probe's cause and remedy."""
+    asked = [layer for layers in CAPABILITIES.values() for layer in layers]
     if sys.platform != "linux":
-        return {layer: "this is not Linux." for layers in CAPABILITIES.values() for layer in layers}
+        return dict.fromkeys(asked, "this is not Linux.")
     from kavach_ipy.linux.probe import run_probe
 
-    findings = run_probe()
-    known = {finding.layer for finding in findings}
-    asked = {layer for layers in CAPABILITIES.values() for layer in layers}
-    assert asked <= known, f"the probe has no finding named {sorted(asked - known)}, only {known}"
-    return {
-        finding.layer: f"{finding.cause} {finding.remedy}"
-        for finding in findings
-        if not finding.granted
-    }
+    findings = {finding.layer: finding for finding in run_probe()}
+    # A probe that gave up at the first layer has no finding for the others: they are refused, too.
+    refusals = {layer: "not tried." for layer in asked if layer not in findings}
+    assert not refusals or not all(finding.granted for finding in findings.values()), (
+        f"the probe has no finding named {sorted(refusals)}, only {sorted(findings)}"
+    )
+    for layer, finding in findings.items():
+        if not finding.granted:
+            refusals[layer] = f"{finding.cause} {finding.remedy}"
+    return refusals
 
 
 def _required() -> frozenset[str]:
