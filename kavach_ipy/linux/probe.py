@@ -54,7 +54,7 @@ def run_probe() -> tuple[Finding, ...]:
     identity = _identity()
     if identity is None:
         remedy = "Run the kernel as an ordinary user, or map more than one id in its container."
-        return (Finding("userns", granted=False, cause="only host root is mapped", remedy=remedy),)
+        return (Finding("user namespace", granted=False, cause="only host root is mapped", remedy=remedy),)
     # Read here: a child that has become another id may not read this interpreter's own files.
     last = privileges.last_capability()
     give_up = functools.partial(_try_capabilities, last)
@@ -62,12 +62,12 @@ def run_probe() -> tuple[Finding, ...]:
         os.chmod(folder, 0o755)
         lower = os.fsencode(folder)
         attempts: tuple[tuple[str, str, CloneFlag, Callable[[], None]], ...] = (
-            ("userns", "namespaces", CloneFlag.NEWUSER, _nothing),
+            ("user namespace", "namespaces", CloneFlag.NEWUSER, _nothing),
             ("mounts", "mount propagation", _BASE, _try_mounts),
             ("overlay", "root", _BASE, functools.partial(_try_overlay, lower)),
-            ("pidns", "/proc", _BASE | CloneFlag.NEWPID, _try_proc),
-            ("netns", "loopback", CloneFlag.NEWUSER | CloneFlag.NEWNET, namespaces.raise_loopback),
-            ("otherns", "namespaces", namespaces.ALL, _nothing),
+            ("fresh /proc", "/proc", _BASE | CloneFlag.NEWPID, _try_proc),
+            ("network namespace", "loopback", CloneFlag.NEWUSER | CloneFlag.NEWNET, namespaces.raise_loopback),
+            ("other namespaces", "namespaces", namespaces.ALL, _nothing),
             ("capabilities", "capabilities", CloneFlag.NEWUSER, give_up),
             ("landlock", "Landlock", CloneFlag.NEWUSER, functools.partial(_try_landlock, last)),
         )
@@ -217,7 +217,7 @@ def main() -> int:
     findings = run_probe()
     for finding in findings:
         word = "granted" if finding.granted else "REFUSED"
-        sys.stdout.write(f"{word}  {finding.layer:<13} {finding.cause}\n")
+        sys.stdout.write(f"{word}  {finding.layer:<18} {finding.cause}\n")
         if finding.remedy:
             sys.stdout.write(f"         {finding.remedy}\n")
     return 0 if all(finding.granted for finding in findings) else 1

@@ -1,0 +1,225 @@
+"""The plan refuses what cannot be kept, and says which layer, why, and what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from kavach_ipy.errors import CannotEnforce
+from kavach_ipy.launch.host import Entry, Host, survey
+from kavach_ipy.launch.places import Bind, Hide, Link, Overlay, Scratch
+from kavach_ipy.launch.plan import Plan, make_plan
+from kavach_ipy.linux.identity import IdRange
+from kavach_ipy.policy import Policy
+
+ALL_IDS = (IdRange(0, 0, 4294967295),)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Facts of a machine that grants everything, for an ordinary user in a project of theirs."""
+    monkeypatch.chdir(tmp_path)
+    return dataclasses.replace(
+        survey(Policy()),
+        uid=1000,
+        gid=1000,
+        groups=(1000,),
+        uid_ranges=ALL_IDS,
+        gid_ranges=ALL_IDS,
+        home=b"/home/someone",
+        cwd=_entry(b"/home/someone/project"),
+        cwd_has_mounts=False,
+        cwd_dot_entries=(),
+        landlock_abi=7,
+        seccomp_missing=None,
+        max_user_namespaces=1000,
+        userns_clone_allowed=True,
+        init=b"/usr/bin/cat",
+    )
+
+
+def _entry(path: bytes, *, mode: int = 0o755, owner: int = 1000) -> Entry:
+    return Entry(path, path, directory=True, mode=mode, owner=owner)
+
+
+def _place(plan: Plan, path: bytes) -> object:
+    return next((place for place in plan.places.order if place.path == path), None)
+
+
+def test_a_machine_that_grants_everything_gets_a_plan(host: Host) -> None:
+    """The default policy on a good machine is not refused."""
+    plan = make_plan(Policy(), host)
+    assert plan.identity.uid == 1000
+    assert len(plan.seccomp_program) % 8 == 0 < len(plan.seccomp_program)
+
+
+@pytest.mark.parametrize(
+    ("change", "layer", "words"),
+    [
+        ({"max_user_namespaces": 0}, "user namespace", "user.max_user_namespaces=10000"),
+        ({"userns_clone_allowed": False}, "user namespace", "kernel.unprivileged_userns_clone=1"),
+        ({"seccomp_missing": "no libseccomp.so.2"}, "seccomp", "libseccomp.so.2"),
+        ({"landlock_abi": 0}, "Landlock", "CONFIG_SECURITY_LANDLOCK"),
+        ({"init": None}, "PID namespace", "coreutils"),
+        (
+            {"uid": 0, "uid_ranges": (IdRange(0, 0, 1),)},
+            "an unprivileged identity",
+            "ordinary user",
+        ),
+    ],
+)
+def test_a_missing_layer_is_refused_with_its_remedy(
+    host: Host, change: dict[str, object], layer: str, words: str
+) -> None:
+    """Each thing a machine can lack is named, and nothing is downgraded."""
+    with pytest.raises(CannotEnforce) as caught:
+        make_plan(Policy(), dataclasses.replace(host, **change))  # type: ignore[arg-type]
+    assert caught.value.layer == layer
+    assert words in str(caught.value)
+    assert "did not run" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy(clean=True), Policy(session="mine"), Policy(trust=True)], ids=repr
+)
+def test_an_engine_that_is_not_built_is_refused(host: Host, policy: Policy) -> None:
+    """An option of a later version is an error, never a cell that runs some other way."""
+    with pytest.raises(CannotEnforce, match="does not have it yet"):
+        make_plan(policy, host)
+
+
+def test_a_kernel_of_host_root_becomes_an_id_that_nobody_uses(host: Host) -> None:
+    """Root is mapped to an unprivileged id, never to itself."""
+    plan = make_plan(Policy(), dataclasses.replace(host, uid=0, gid=0))
+    assert plan.identity.is_other
+    assert plan.identity.uid not in (0, 65534)
+
+
+def test_a_container_of_few_ids_gives_its_highest(host: Host) -> None:
+    """Where the preferred id is not mapped, another that is not root's is taken."""
+    few = (IdRange(0, 100000, 1000),)
+    facts = dataclasses.replace(host, uid=0, gid=0, uid_ranges=few, gid_ranges=few)
+    assert make_plan(Policy(), facts).identity.uid == 999
+
+
+def test_the_working_directory_is_an_overlay(host: Host) -> None:
+    """A project is seen, and what is written there is thrown away."""
+    assert isinstance(_place(make_plan(Policy(), host), b"/home/someone/project"), Overlay)
+
+
+def test_a_home_as_working_directory_keeps_its_dot_entries_hidden(host: Host) -> None:
+    """Credentials live in dot-entries of the home, so those do not exist inside."""
+    facts = dataclasses.replace(
+        host, cwd=_entry(b"/home/someone"), cwd_dot_entries=(b".netrc", b".ssh")
+    )
+    place = _place(make_plan(Policy(), facts), b"/home/someone")
+    assert place == Overlay(b"/home/someone", (b".netrc", b".ssh"))
+
+
+@pytest.mark.parametrize("path", [b"/", b"/home", b"/tmp", b"/run/user", b"/proc/self"])
+def test_a_working_directory_that_holds_more_than_a_project_is_not_shown(
+    host: Host, path: bytes
+) -> None:
+    """Other homes, sockets and everybody's temporary files stay outside."""
+    plan = make_plan(Policy(), dataclasses.replace(host, cwd=_entry(path)))
+    assert not isinstance(_place(plan, path), Overlay | Bind)
+    assert "not shown" in plan.places.cwd_note
+
+
+def test_a_deleted_working_directory_starts_the_cell_in_an_empty_tmp(host: Host) -> None:
+    """A directory that is gone is no reason to fail."""
+    plan = make_plan(Policy(), dataclasses.replace(host, cwd=None))
+    assert plan.places.cwd == b"/tmp"
+
+
+def test_mounts_inside_the_working_directory_make_it_read_only(host: Host) -> None:
+    """What overlayfs cannot cover is shown and not writable, and the report says so."""
+    plan = make_plan(Policy(), dataclasses.replace(host, cwd_has_mounts=True))
+    assert _place(plan, b"/home/someone/project") == Bind(b"/home/someone/project", directory=True)
+    assert "read-only" in plan.places.cwd_note
+
+
+def test_a_search_path_entry_that_would_show_the_home_is_left_out(host: Host) -> None:
+    """sys.path may name the home itself; the home is not a package."""
+    facts = dataclasses.replace(host, python=(*host.python, _entry(b"/home/someone")))
+    assert isinstance(_place(make_plan(Policy(), facts), b"/home/someone"), Scratch)
+
+
+def test_parents_come_before_children_and_hidden_paths_last(host: Host) -> None:
+    """A scratch /tmp must not cover an environment below it, and nothing uncovers what is hidden."""
+    facts = dataclasses.replace(host, python=(*host.python, _entry(b"/tmp/env")))
+    order = make_plan(Policy(hidden=["/usr/share/doc"]), facts).places.order
+    paths = [place.path for place in order]
+    assert paths.index(b"/tmp") < paths.index(b"/tmp/env")
+    assert order[-1] == Hide(b"/usr/share/doc")
+
+
+def test_an_environment_inside_the_working_directory_is_read_only(host: Host) -> None:
+    """Packages run by themselves later, so a virtual environment in the project stays as it is."""
+    venv = b"/home/someone/project/.venv"
+    facts = dataclasses.replace(host, python=(*host.python, _entry(venv)))
+    assert _place(make_plan(Policy(), facts), venv) == Bind(venv, directory=True)
+
+
+def test_a_writable_path_is_bound_writable_and_its_hooks_are_not(
+    host: Host, tmp_path: Path
+) -> None:
+    """--rw lets a cell write, but not into what runs by itself later."""
+    (tmp_path / ".git" / "hooks").mkdir(parents=True)
+    policy = Policy(writable=[str(tmp_path)])
+    found = survey(policy)
+    facts = dataclasses.replace(host, named=found.named, autostart=found.autostart)
+    plan = make_plan(policy, facts)
+    real = os.fsencode(tmp_path.resolve())
+    assert _place(plan, real) == Bind(real, directory=True, writable=True)
+    assert _place(plan, real + b"/.git/hooks") == Bind(real + b"/.git/hooks", directory=True)
+
+
+def test_a_writable_home_is_refused(host: Host) -> None:
+    """A home holds start-up files; a directory below it can be named instead."""
+    policy = Policy(writable=["/home/someone"])
+    facts = dataclasses.replace(host, named=(("/home/someone", _entry(b"/home/someone")),))
+    with pytest.raises(CannotEnforce, match="directory below"):
+        make_plan(policy, facts)
+
+
+def test_a_path_that_is_not_there_is_refused_by_its_name(host: Host) -> None:
+    """A misspelt --ro is told before anything runs."""
+    policy = Policy(read_only=["/no/such/place"])
+    facts = dataclasses.replace(host, named=(("/no/such/place", None),))
+    with pytest.raises(CannotEnforce, match="/no/such/place"):
+        make_plan(policy, facts)
+
+
+def test_a_root_kernel_says_what_a_writable_path_needs(host: Host) -> None:
+    """The cell of a root kernel is another id; a path it may not write to is refused, not faked."""
+    policy = Policy(writable=["/srv/data"])
+    entry = _entry(b"/srv/data", mode=0o755, owner=0)
+    facts = dataclasses.replace(host, uid=0, gid=0, named=(("/srv/data", entry),))
+    with pytest.raises(CannotEnforce, match="chown"):
+        make_plan(policy, facts)
+
+
+def test_a_symbolic_link_on_the_way_is_made_again(tmp_path: Path, host: Host) -> None:
+    """A path that goes through a link works inside under the name the user knows."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    policy = Policy(read_only=[str(tmp_path / "link")])
+    found = survey(policy)
+    plan = make_plan(policy, dataclasses.replace(host, named=found.named))
+    link = os.fsencode(tmp_path.resolve() / "link")
+    assert _place(plan, link) == Link(link, os.fsencode(tmp_path.resolve() / "real"))
+
+
+def test_only_listed_environment_variables_survive(host: Host) -> None:
+    """A token is not in the plan, a language is."""
+    facts = dataclasses.replace(
+        host, environment=(("JUPYTERHUB_API_TOKEN", "t"), ("LANG", "C.UTF-8"), ("HOME", "/x"))
+    )
+    assert dict(make_plan(Policy(), facts).environment) == {
+        "LANG": "C.UTF-8",
+        "HOME": "/home/someone",
+    }
