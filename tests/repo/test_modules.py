@@ -101,7 +101,7 @@ def test_module_can_be_read_in_one_sitting(module: str) -> None:
 
 
 def test_documentation_is_not_counted_as_code() -> None:
-    """The measure above counts a string that is a value, and no docstring, comment or blank line."""
+    """The measure counts a string that is a value, and no docstring, comment or blank line."""
     source = '''"""Docstring
 of two lines."""
 # comment
