@@ -97,17 +97,11 @@ def read_carried(frame: Frame) -> Carried:
     return Carried(name, kind, tuple(parts))
 
 
-def unsent_frame(unsent: Unsent) -> Frame:
-    """Say that a value stays in the sandbox, and why."""
+def unsent_frame(name: str, kind: str, reason: str, remedy: str = "", shown: str = "") -> Frame:
+    """Say that a value stays in the sandbox, and why; the arguments are those of `Unsent`."""
     return Frame(
         Kind.UNSENT,
-        {
-            "name": unsent.name,
-            "kind": unsent.kind,
-            "reason": unsent.reason,
-            "remedy": unsent.remedy,
-            "shown": unsent.shown,
-        },
+        {"name": name, "kind": kind, "reason": reason, "remedy": remedy, "shown": shown},
     )
 
 

@@ -30,9 +30,9 @@ from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.frames import Frame, FrameLimits, encode
 from kavach_ipy.wire.packing import Packed, Reduced, packed, unlisted
 from kavach_ipy.wire.reasons import kind_of, reason_for, shown
-from kavach_ipy.wire.value_frames import Carried, Span, Unsent, unsent_frame, value_frame
+from kavach_ipy.wire.value_frames import Carried, Span, unsent_frame, value_frame
 
-__all__ = ["INLINE_LIMIT", "encode_value", "write_value"]
+__all__ = ["INLINE_LIMIT", "encode_value", "unsent_frame", "write_value"]
 
 INLINE_LIMIT = 64 << 10
 """Buffers of fewer bytes travel inside the pickle; a page of the arena would cost more."""
@@ -83,7 +83,7 @@ def encode_value(
         return frame
     if arena is not None:
         arena.end = start
-    return unsent_frame(Unsent(name, kind_of(value), reason, remedy, shown(value, _SHOWN)))
+    return unsent_frame(name, kind_of(value), reason, remedy, shown(value, _SHOWN))
 
 
 def write_value(

@@ -1,0 +1,151 @@
+"""Rules for the tags of the standard library (`kavach_ipy.wire.tags`).
+
+Guarantees: as `kavach_ipy.gate.rules`; numbers are as large, and texts as long, as the budget says.
+Assumes: the constructors of the standard library check their ranges, which they do in C.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from functools import cache
+from typing import Any, cast
+
+from kavach_ipy.gate.budget import Budget, refused
+from kavach_ipy.gate.rules import Arguments, Build, exactly, rules
+from kavach_ipy.wire import tags
+
+__all__ = ["BUFFERS", "RULES", "ZONES", "is_zone_key"]
+
+BUFFERS = (bytes, bytearray, memoryview)
+ZONES = (dt.timezone, zoneinfo.ZoneInfo)
+_NONE = type(None)
+_LONGEST_TEXT = 4096
+
+
+@cache
+def _zone_keys() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def is_zone_key(key: str) -> bool:
+    """True for a zone of this machine's database; `ZoneInfo` opens the file that its key names."""
+    return key in _zone_keys()
+
+
+def _simple(tag: Any, *kinds: type | tuple[type, ...]) -> Build:
+    def build(_: Budget, arguments: Arguments) -> object:
+        exactly(arguments, *kinds)
+        return tag(*arguments)
+
+    return build
+
+
+def _zone(_: Budget, arguments: Arguments) -> object:
+    exactly(arguments, str)
+    key = cast("str", arguments[0])
+    if not is_zone_key(key):
+        raise refused("it names a time zone that this machine does not know")
+    return tags.zone(key)
+
+
+def _text(tag: Any, *kinds: type | tuple[type, ...]) -> Build:
+    def build(_: Budget, arguments: Arguments) -> object:
+        exactly(arguments, *kinds)
+        if any(type(text) is str and len(text) > _LONGEST_TEXT for text in arguments):
+            raise refused(f"a number, name or path in it is longer than {_LONGEST_TEXT} characters")
+        return tag(*arguments)
+
+    return build
+
+
+def _fraction(budget: Budget, arguments: Arguments) -> object:
+    exactly(arguments, int, int)
+    numerator, denominator = cast("tuple[int, int]", arguments)
+    # The greatest common divisor takes time quadratic in the digits.
+    digits = min(numerator.bit_length(), denominator.bit_length()) >> 8
+    budget.spend_work(digits * digits // 16)
+    return tags.fraction(numerator, denominator)
+
+
+def _path(_: Budget, arguments: Arguments) -> object:
+    exactly(arguments, str, str)
+    kind, text = cast("tuple[str, str]", arguments)
+    if kind not in tags.PATHS or len(text) > _LONGEST_TEXT:
+        raise refused(f"a path is of another kind or longer than {_LONGEST_TEXT} characters")
+    return tags.path(kind, text)
+
+
+def _mapping(tag: Any) -> Build:
+    def build(budget: Budget, arguments: Arguments) -> object:
+        exactly(arguments, dict)
+        items = cast("dict[Any, Any]", arguments[0])
+        budget.spend_work(len(items) // 4)
+        budget.spend_memory(200 * len(items))
+        return tag(items)
+
+    return build
+
+
+def _default_dict(budget: Budget, arguments: Arguments) -> object:
+    exactly(arguments, (str, _NONE), dict)
+    factory, items = cast("tuple[str | None, dict[Any, Any]]", arguments)
+    if factory is not None and factory not in tags.FACTORIES:
+        raise refused("the factory of a defaultdict is not a listed one")
+    budget.spend_work(len(items) // 4)
+    budget.spend_memory(200 * len(items))
+    return tags.default_dict(factory, items)
+
+
+def _double_ended(budget: Budget, arguments: Arguments) -> object:
+    exactly(arguments, list, (int, _NONE))
+    items, longest = cast("tuple[list[object], int | None]", arguments)
+    budget.spend_work(len(items) // 16)
+    budget.spend_memory(700 + 16 * len(items))
+    return tags.double_ended(items, longest)
+
+
+def _numbers(tag: Any, size: int) -> Build:
+    def build(budget: Budget, arguments: Arguments) -> object:
+        exactly(arguments, BUFFERS)
+        raw = cast("tags.Buffer", arguments[0])
+        # array.array, the list, and an object each.
+        budget.spend_memory(len(raw) + len(raw) // 8 * size)
+        budget.spend_work(len(raw) // 128)
+        return tag(raw)
+
+    return build
+
+
+def _text_list(budget: Budget, arguments: Arguments) -> object:
+    exactly(arguments, BUFFERS, BUFFERS)
+    lengths, blob = cast("tuple[tags.Buffer, tags.Buffer]", arguments)
+    # A text takes 49 bytes, or 76 where it holds wide characters, and up to 4 for each of them.
+    budget.spend_memory(len(lengths) // 4 * 88 + 8 * len(blob))
+    budget.spend_work(len(lengths) // 32 + len(blob) // 512)
+    return tags.text_list(lengths, blob)
+
+
+RULES = rules(
+    (tags.complex_number, _simple(tags.complex_number, float, float), 1, False),
+    (tags.date, _simple(tags.date, int, int, int), 1, False),
+    (tags.time, _simple(tags.time, int, int, int, int, (*ZONES, _NONE), int), 1, False),
+    (tags.date_time, _simple(tags.date_time, dt.date, dt.time), 1, False),
+    (tags.time_delta, _simple(tags.time_delta, int, int, int), 1, False),
+    (tags.time_zone, _text(tags.time_zone, dt.timedelta, (str, _NONE)), 1, False),
+    (tags.zone, _zone, 2, False),
+    (tags.decimal, _text(tags.decimal, str), 5, False),
+    (tags.fraction, _fraction, 2, False),
+    (tags.uuid, _simple(tags.uuid, bytes), 2, False),
+    (tags.range_of, _simple(tags.range_of, int, int, int), 1, False),
+    (tags.slice_of, _simple(tags.slice_of, *[(int, _NONE)] * 3), 1, False),
+    (tags.path, _path, 3, False),
+    (tags.as_tuple, _simple(tags.as_tuple, tuple), 1, False),
+    (tags.ordered_dict, _mapping(tags.ordered_dict), 1, True),
+    (tags.default_dict, _default_dict, 1, True),
+    (tags.counter, _mapping(tags.counter), 1, True),
+    (tags.double_ended, _double_ended, 1, True),
+    (tags.int_list, _numbers(tags.int_list, 40), 1, False),
+    (tags.float_list, _numbers(tags.float_list, 32), 1, False),
+    (tags.text_list, _text_list, 1, False),
+)

@@ -1,0 +1,298 @@
+"""HTML of the cell's, rebuilt from nothing: tables, text and images, twice over.
+
+First a pass of our own reads the markup loosely and writes it anew: listed tags and attributes
+only, balanced, tables in order, no block inside an inline element.
+Then nh3 parses the result as a browser does and drops what is not on its own list.
+
+The first pass is there for the second: nh3's parser takes time quadratic in depth, and repeats
+unclosed formatting elements in every block that follows (HTML, 13.2.4.3), so a few megabytes could
+hold the kernel for minutes; balanced, shallow markup does neither.
+
+Guarantees: no script, handler, id, name, link, form, frame or remote URL; time linear in the input.
+Assumes: nh3 0.2.18 or later.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape, unescape
+from typing import Final
+
+import nh3
+
+from kavach_ipy.gate.images import check_image
+from kavach_ipy.gate.styles import clean_style
+
+__all__ = ["clean_html", "svg_image"]
+
+_SIZE: Final = 4 << 20
+_DEPTH: Final = 100
+_CELLS: Final = 1000
+_VOID: Final = frozenset({"br", "col", "hr", "img"})
+_INLINE: Final = frozenset(
+    [
+        "abbr",
+        "b",
+        "br",
+        "cite",
+        "code",
+        "del",
+        "em",
+        "i",
+        "img",
+        "ins",
+        "kbd",
+        "mark",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strong",
+        "sub",
+        "sup",
+        "u",
+        "var",
+    ]
+)
+_BLOCK: Final = frozenset(
+    [
+        "blockquote",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "figcaption",
+        "figure",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "summary",
+        "table",
+        "ul",
+    ]
+)
+# What stands directly in a table and its parts; anything else there would be moved about.
+_TABLE: Final = {
+    "table": frozenset({"caption", "colgroup", "thead", "tbody", "tfoot", "tr"}),
+    "thead": frozenset({"tr"}),
+    "tbody": frozenset({"tr"}),
+    "tfoot": frozenset({"tr"}),
+    "tr": frozenset({"td", "th"}),
+    "colgroup": frozenset({"col"}),
+}
+_PARTS: Final = frozenset().union(*_TABLE.values())
+_TAGS: Final = _INLINE | _BLOCK | _PARTS
+# A new one ends the one before it, as authors leave out the end tag.
+_ENDS: Final = {
+    "li": {"li"},
+    "dt": {"dt", "dd"},
+    "dd": {"dt", "dd"},
+    "tr": {"td", "th", "tr"},
+    "td": {"td", "th"},
+    "th": {"td", "th"},
+    "tbody": {"td", "th", "tr", "thead", "tbody", "tfoot"},
+    "thead": {"td", "th", "tr", "thead", "tbody", "tfoot", "colgroup"},
+    "tfoot": {"td", "th", "tr", "thead", "tbody", "tfoot"},
+}
+_ATTRIBUTES: Final = {
+    "col": {"span"},
+    "img": {"alt", "height", "src", "width"},
+    "ol": {"start"},
+    "table": {"border"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan", "scope"},
+}
+_CLASSES: Final = frozenset({"dataframe"})
+_WORDS: Final = frozenset({"col", "row", "colgroup", "rowgroup"})
+_TOKEN: Final = re.compile(
+    r"<!--(?:.*?-->|.*)"
+    r"|<(?P<raw>script|style|title|textarea|xmp|iframe|noembed|noframes|noscript|template|svg|math"
+    r"|select|object|head|audio|video|plaintext)\b(?:.*?</(?P=raw)\s*+>|.*)"
+    r"|<(?P<end>/?)(?P<name>[a-z][^\s/>\"']*+)(?P<rest>(?>[^>\"']+|\"[^\"]*\"|'[^']*')*+)>"
+    r"|<[!?/][^>]*>"
+    # A tag without an end swallows the rest, as it does in a browser.
+    r"|<[a-z!?/].*"
+    r"|(?P<text><?[^<]*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_ATTRIBUTE: Final = re.compile(
+    r"(?<![\w-])(?P<name>[a-z][\w-]*+)\s*+=\s*+"
+    r"(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'<=>`]+))",
+    re.IGNORECASE | re.ASCII,
+)
+_CONTROLS: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
+_BIDI: Final = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+_DATA_IMAGE: Final = re.compile(
+    r"data:(image/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=\s]+)", re.ASCII
+)
+
+
+def clean_html(text: str) -> str | None:
+    """Return HTML that a page may show, or None when it is larger or deeper than allowed."""
+    if len(text) > _SIZE:
+        return None
+    tidied = _Writer().write(text)
+    if tidied is None:
+        return None
+    return nh3.clean(
+        tidied,
+        tags=set(_TAGS),
+        clean_content_tags=set(),
+        attributes={tag: {"class", "style", *_ATTRIBUTES.get(tag, ())} for tag in _TAGS},
+        url_schemes={"data"},
+        link_rel=None,
+    )
+
+
+def svg_image(text: str) -> str | None:
+    """Return an `img` element that shows an SVG without running or loading anything of it.
+
+    HTML, 4.8.3: an image's document runs no script and fetches no other resource.
+    """
+    if len(text) > _SIZE:
+        return None
+    data = escape(_encode(text))
+    return f'<img alt="SVG image" src="data:image/svg+xml;base64,{data}">'
+
+
+def _encode(text: str) -> str:
+    import base64  # noqa: PLC0415 - only few outputs are SVG.
+
+    return base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
+
+
+class _Writer:
+    """Reads tags loosely, writes them balanced."""
+
+    __slots__ = ("_open", "_out")
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._out: list[str] = []
+
+    def write(self, text: str) -> str | None:
+        for match in _TOKEN.finditer(text):
+            name = match["name"]
+            if name is None:
+                if match["text"]:
+                    self._text(match["text"])
+                continue
+            name = name.lower()
+            if name not in _TAGS:
+                continue
+            if match["end"]:
+                self._end(name)
+            else:
+                self._start(name, match["rest"])
+            if len(self._open) > _DEPTH:
+                return None
+        self._close_to(0)
+        return "".join(self._out)
+
+    def _text(self, text: str) -> None:
+        text = _plain(unescape(text) if "&" in text else text)
+        if self._open and self._open[-1] in _TABLE:
+            return
+        if self._out and self._out[-1].startswith("<pre"):
+            # HTML, 13.1.2.5: the first newline of a pre is not part of it.
+            text = text.lstrip("\n")
+        self._out.append(escape(text, quote=False))
+
+    def _start(self, name: str, rest: str) -> None:
+        if name not in _INLINE:
+            self._make_room(name)
+        top = self._open[-1] if self._open else ""
+        allowed = _TABLE.get(top)
+        if (name in _PARTS) != (allowed is not None) or (allowed and name not in allowed):
+            return
+        attributes = self._attributes(name, rest)
+        if attributes is None:
+            return
+        self._out.append(f"<{name}{attributes}>")
+        if name not in _VOID:
+            self._open.append(name)
+
+    def _make_room(self, name: str) -> None:
+        """End what may not hold this element: inline elements, a paragraph, a former item."""
+        while self._open and (self._open[-1] in _INLINE or self._open[-1] == "p"):
+            self._close_to(len(self._open) - 1)
+        ends = _ENDS.get(name, set())
+        while self._open and self._open[-1] in ends:
+            self._close_to(len(self._open) - 1)
+
+    def _end(self, name: str) -> None:
+        if name in _VOID:
+            return
+        for at in range(len(self._open) - 1, -1, -1):
+            if self._open[at] == name:
+                self._close_to(at)
+                return
+            # The end of something outside a cell does not end the cell's table.
+            if self._open[at] in {"td", "th", "caption"} and name not in _PARTS | {"table"}:
+                return
+
+    def _close_to(self, depth: int) -> None:
+        while len(self._open) > depth:
+            self._out.append(f"</{self._open.pop()}>")
+
+    def _attributes(self, name: str, rest: str) -> str | None:
+        """Return the attributes to write, or None when the element is worth nothing without one."""
+        if not rest or "=" not in rest:
+            return None if name == "img" else ""
+        kept: dict[str, str] = {}
+        for match in _ATTRIBUTE.finditer(rest):
+            key = match["name"].lower()
+            if key in kept or (
+                key not in {"class", "style"} and key not in _ATTRIBUTES.get(name, ())
+            ):
+                continue
+            raw = match["double"] or match["single"] or match["bare"] or ""
+            value = _attribute(key, _plain(unescape(raw)))
+            if value:
+                kept[key] = value
+        if name == "img" and "src" not in kept:
+            return None
+        return "".join(f' {key}="{escape(value)}"' for key, value in kept.items())
+
+
+def _attribute(key: str, value: str) -> str:
+    match key:
+        case "class":
+            return " ".join(word for word in value.split() if word in _CLASSES)
+        case "style":
+            return clean_style(value)
+        case "src":
+            return _source(value)
+        case "scope":
+            return value.lower() if value.lower() in _WORDS else ""
+        case "alt":
+            return value[:1000]
+        case _:
+            # Spans, sizes and counts: a browser would lay out a million cells.
+            is_number = value.isascii() and value.isdigit() and len(value) <= 5
+            limit = 10_000 if key in {"height", "width"} else _CELLS
+            return str(min(int(value), limit)) if is_number else ""
+
+
+def _source(value: str) -> str:
+    match = _DATA_IMAGE.fullmatch(value.strip())
+    data = check_image(match[1], "".join(match[2].split())) if match else None
+    return f"data:{match[1]};base64,{data}" if match and data else ""
+
+
+def _plain(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return _BIDI.sub(lambda match: f"[U+{ord(match[0]):04X}]", _CONTROLS.sub("", text))

@@ -1,0 +1,286 @@
+"""The only reader of pickles: a small machine that knows some forty opcodes and a table of rules.
+
+What it leaves out is the point: GLOBAL, INST, OBJ, NEWOBJ, BUILD, EXT, PERSID, DUP and POP do not
+exist; a name leads to a rule of ours or to nothing; only REDUCE uses one.
+
+Guarantees: a value comes out, or `OutputWithheld`; nothing is imported, looked up or called that
+the tables of the gate do not list; no container changes once it is part of another, so no value
+contains itself; time and memory are linear in the input (`kavach_ipy.gate.budget`).
+Assumes: `data` and `buffers` do not change meanwhile: they are ours, or of a sealed arena.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any, Final
+
+from kavach_ipy.errors import OutputWithheld
+from kavach_ipy.gate import arrays, builders, tables
+from kavach_ipy.gate.budget import Budget, refused
+from kavach_ipy.gate.rules import Rule
+
+__all__ = ["OPERATIONS", "RULES", "read_pickle"]
+
+OPERATIONS: Final = 20_000_000
+"""Opcodes of one value; about four seconds."""
+
+RULES: Final[dict[tuple[str, str], Rule]] = {**builders.RULES, **arrays.RULES, **tables.RULES}
+
+_LONGEST_INT: Final = 4096
+_UNUSABLE: Final = frozenset({Rule, memoryview})
+# What BINGET may not give away without a note: containers, and memory that can be changed.
+_WATCHED: Final = frozenset({list, tuple, dict, set, frozenset, bytearray, memoryview})
+_INT4: Final = struct.Struct("<i").unpack_from
+_SIZE4: Final = struct.Struct("<I").unpack_from
+_SIZE8: Final = struct.Struct("<Q").unpack_from
+_DOUBLE: Final = struct.Struct(">d").unpack_from
+
+
+def read_pickle(data: bytes, buffers: Sequence[bytes | memoryview] = ()) -> object:
+    """Return the value of a pickle of the dialect.
+
+    Args:
+        data: the pickle, protocol 5.
+        buffers: its out-of-band buffers, in order; an array uses a buffer's memory as its own.
+
+    Raises:
+        OutputWithheld: the pickle is broken, is not of the dialect, or asks for too much.
+    """
+    budget = Budget(len(data), sum(len(buffer) for buffer in buffers), _UNUSABLE)
+    try:
+        value = _Machine(data, buffers, budget).run()
+        budget.weigh(value)
+    except OutputWithheld:
+        raise
+    # Whatever the machine or a constructor raises was caused by the bytes.
+    except Exception as error:
+        raise refused(f"its pickle is broken ({type(error).__name__})") from error
+    return value
+
+
+class _Machine:
+    """One run over one pickle."""
+
+    __slots__ = ("_budget", "_buffers", "_data", "_taken")
+
+    def __init__(self, data: bytes, buffers: Sequence[bytes | memoryview], budget: Budget) -> None:
+        self._data = data
+        self._buffers = buffers
+        self._budget = budget
+        self._taken = 0
+
+    # One function, as the loop's speed is the reader's; frequent opcodes come first.
+    def run(self) -> object:  # noqa: C901, PLR0912, PLR0915
+        data = self._data
+        size = len(data)
+        if data[:2] != b"\x80\x05":
+            raise refused("its pickle is not of protocol 5")
+        stack: list[Any] = []
+        stacks: list[list[Any]] = []
+        memo: list[Any] = []
+        at = 2
+        # The counter is the loop itself: it costs nothing.
+        # A slice beyond the end is short, and then the next opcode is an IndexError.
+        for _ in repeat(None, OPERATIONS):
+            code = data[at]
+            at += 1
+            if code == 0x8C:  # SHORT_BINUNICODE
+                end = at + 1 + data[at]
+                value = data[at + 1 : end].decode("utf-8", "surrogatepass")
+                stack.append(value)
+                at = end
+                # A writer always memoizes a text; both in one turn is a third faster.
+                if data[at] == 0x94:
+                    memo.append(value)
+                    at += 1
+            elif code == 0x94:  # MEMOIZE
+                memo.append(stack[-1])
+            elif code == 0x4B:  # BININT1
+                stack.append(data[at])
+                at += 1
+            elif code == 0x68:  # BINGET
+                value = memo[data[at]]
+                if type(value) in _WATCHED:
+                    self._watch(value)
+                stack.append(value)
+                at += 1
+            elif code == 0x47:  # BINFLOAT
+                stack.append(_DOUBLE(data, at)[0])
+                at += 8
+            elif code == 0x4D:  # BININT2
+                stack.append(data[at] | data[at + 1] << 8)
+                at += 2
+            elif code == 0x4A:  # BININT
+                stack.append(_INT4(data, at)[0])
+                at += 4
+            elif code == 0x6A:  # LONG_BINGET
+                value = memo[_SIZE4(data, at)[0]]
+                if type(value) in _WATCHED:
+                    self._watch(value)
+                stack.append(value)
+                at += 4
+            elif code == 0x4E:  # NONE
+                stack.append(None)
+            elif code == 0x88:  # NEWTRUE
+                stack.append(True)
+            elif code == 0x89:  # NEWFALSE
+                stack.append(False)
+            elif code == 0x28:  # MARK
+                stacks.append(stack)
+                stack = []
+            elif code == 0x29:  # EMPTY_TUPLE
+                stack.append(())
+            elif code == 0x85:  # TUPLE1
+                stack.append((stack.pop(),))
+            elif code == 0x86:  # TUPLE2
+                second = stack.pop()
+                stack.append((stack.pop(), second))
+            elif code == 0x87:  # TUPLE3
+                third = stack.pop()
+                second = stack.pop()
+                stack.append((stack.pop(), second, third))
+            elif code == 0x74:  # TUPLE
+                items = tuple(stack)
+                stack = stacks.pop()
+                stack.append(items)
+            elif code == 0x5D:  # EMPTY_LIST
+                stack.append([])
+            elif code == 0x7D:  # EMPTY_DICT
+                stack.append({})
+            elif code == 0x65:  # APPENDS
+                added = stack
+                stack = stacks.pop()
+                self._open(stack[-1], list).extend(added)
+            elif code == 0x75:  # SETITEMS
+                added = stack
+                stack = stacks.pop()
+                self._set_items(stack[-1], added)
+            elif code == 0x61:  # APPEND
+                item = stack.pop()
+                self._open(stack[-1], list).append(item)
+            elif code == 0x73:  # SETITEM
+                item = stack.pop()
+                key = stack.pop()
+                self._set_items(stack[-1], [key, item])
+            elif code == 0x52:  # REDUCE
+                arguments = stack.pop()
+                rule = stack.pop()
+                if type(rule) is not Rule or type(arguments) is not tuple:
+                    raise refused("its pickle calls what is no tag")
+                stack.append(rule.apply(self._budget, arguments))
+            elif code == 0x93:  # STACK_GLOBAL
+                name = stack.pop()
+                module = stack.pop()
+                stack.append(_rule(module, name))
+            elif code == 0x97:  # NEXT_BUFFER
+                stack.append(self._next_buffer())
+            elif code == 0x98:  # READONLY_BUFFER
+                stack.append(stack.pop().toreadonly())
+            elif code == 0x43:  # SHORT_BINBYTES
+                end = at + 1 + data[at]
+                stack.append(data[at + 1 : end])
+                at = end
+            elif code == 0x96:  # BYTEARRAY8
+                end = at + 8 + _SIZE8(data, at)[0]
+                stack.append(bytearray(data[at + 8 : end]))
+                at = end
+            elif code == 0x42:  # BINBYTES
+                end = at + 4 + _SIZE4(data, at)[0]
+                stack.append(data[at + 4 : end])
+                at = end
+            elif code == 0x8E:  # BINBYTES8
+                end = at + 8 + _SIZE8(data, at)[0]
+                stack.append(data[at + 8 : end])
+                at = end
+            elif code == 0x58:  # BINUNICODE
+                end = at + 4 + _SIZE4(data, at)[0]
+                stack.append(data[at + 4 : end].decode("utf-8", "surrogatepass"))
+                at = end
+            elif code == 0x8D:  # BINUNICODE8
+                end = at + 8 + _SIZE8(data, at)[0]
+                stack.append(data[at + 8 : end].decode("utf-8", "surrogatepass"))
+                at = end
+            elif code == 0x8A:  # LONG1
+                end = at + 1 + data[at]
+                stack.append(int.from_bytes(data[at + 1 : end], "little", signed=True))
+                at = end
+            elif code == 0x8B:  # LONG4
+                length = _INT4(data, at)[0]
+                if not 0 <= length <= _LONGEST_INT:
+                    raise refused(f"it holds an integer of more than {_LONGEST_INT} bytes")
+                end = at + 4 + length
+                stack.append(int.from_bytes(data[at + 4 : end], "little", signed=True))
+                at = end
+            elif code == 0x8F:  # EMPTY_SET
+                stack.append(set())
+            elif code == 0x90:  # ADDITEMS
+                added = stack
+                stack = stacks.pop()
+                self._add_items(self._open(stack[-1], set), added)
+            elif code == 0x91:  # FROZENSET
+                added = stack
+                stack = stacks.pop()
+                stack.append(self._frozen(added))
+            elif code == 0x95:  # FRAME
+                # A hint of how much to read at once; everything is here already.
+                at += 8
+            elif code == 0x2E:  # STOP
+                if stacks or len(stack) != 1 or at != size or self._taken != len(self._buffers):
+                    raise refused("its pickle stops with something left over")
+                return stack[0]
+            else:
+                raise refused(f"its pickle uses the opcode {code:#04x}, which the gate has not")
+        raise refused(f"its pickle takes more than {OPERATIONS} steps", "bring back less of it")
+
+    def _watch(self, value: Any) -> None:
+        """Note what a memo hands out a second time: it may be part of something by now."""
+        cls = type(value)
+        if cls is memoryview:
+            raise refused("two values use the same memory")
+        if cls is bytearray:
+            self._budget.share(value)
+        else:
+            self._budget.shared.add(id(value))
+
+    def _open(self, value: Any, kind: type) -> Any:
+        """Return a container that may still grow: nobody else can have it yet."""
+        if type(value) is not kind:
+            raise refused(f"its pickle adds items to what is no {kind.__name__}")
+        if id(value) in self._budget.shared:
+            raise refused("it contains itself", "bring back its parts")
+        return value
+
+    def _set_items(self, value: Any, added: list[Any]) -> None:
+        target = self._open(value, dict)
+        keys = added[::2]
+        self._budget.check_keys(target, keys)
+        size = len(target) + len(keys)
+        target.update(zip(keys, added[1::2], strict=True))
+        # No writer repeats a key, and comparing a long one again and again takes time.
+        if len(target) != size:
+            raise refused("its pickle repeats a key")
+
+    def _add_items(self, target: set[Any], added: list[Any]) -> None:
+        self._budget.check_keys(target, added)
+        size = len(target) + len(added)
+        target.update(added)
+        if len(target) != size:
+            raise refused("its pickle repeats a member of a set")
+
+    def _frozen(self, added: list[Any]) -> frozenset[Any]:
+        made: set[Any] = set()
+        self._add_items(made, added)
+        return frozenset(made)
+
+    def _next_buffer(self) -> bytes | memoryview:
+        buffer = self._buffers[self._taken]
+        self._taken += 1
+        return memoryview(buffer).cast("B")
+
+
+def _rule(module: object, name: object) -> Rule:
+    if type(module) is not str or type(name) is not str or (module, name) not in RULES:
+        raise refused("its pickle names something that is no tag of the wire")
+    return RULES[module, name]

@@ -1,0 +1,47 @@
+"""The cell's standard streams, each through a filter of its own.
+
+Guarantees: text comes out under one of two names and with the grammar of `kavach_ipy.gate.text`.
+Assumes: all `stream` messages of one cell pass through one `Streams`, in order.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+from kavach_ipy.errors import ProtocolError
+from kavach_ipy.gate.text import TextFilter
+from kavach_ipy.wire.messages import Message
+
+__all__ = ["StreamName", "Streams"]
+
+StreamName: TypeAlias = Literal["stdout", "stderr"]
+_NAMES: Final[tuple[StreamName, ...]] = ("stdout", "stderr")
+
+
+class Streams:
+    """Filters the `stream` messages of one cell."""
+
+    __slots__ = ("_filters",)
+
+    def __init__(self) -> None:
+        self._filters = {name: TextFilter() for name in _NAMES}
+
+    def feed(self, message: Message) -> tuple[StreamName, str]:
+        """Return the stream's name and what may be shown; the text may be empty.
+
+        Raises:
+            ProtocolError: the content is not a name and a text.
+        """
+        name, text = message.content.get("name"), message.content.get("text")
+        if (
+            message.content.keys() != {"name", "text"}
+            or name not in _NAMES
+            or type(text) is not str
+        ):
+            raise ProtocolError(0, "stream", "a stream has a name, stdout or stderr, and a text.")
+        return name, self._filters[name].feed(text)
+
+    def finish(self) -> tuple[tuple[StreamName, str], ...]:
+        """End both streams; return what was held back and may still be shown."""
+        rest = tuple((name, self._filters[name].finish()) for name in _NAMES)
+        return tuple((name, text) for name, text in rest if text)

@@ -1,0 +1,75 @@
+"""`Withheld`: what stands in the notebook for a value that stayed outside.
+
+Guarantees: its texts went through the filter, its HTML is escaped; it holds nothing else.
+Assumes: it is made by `withheld` below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from kavach_ipy.errors import OutputWithheld
+from kavach_ipy.gate.text import clean_text
+
+__all__ = ["Withheld", "withheld"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Withheld:
+    """A value that was asked for and not brought back.
+
+    Attributes:
+        name: the variable.
+        kind: the type's name, as the child gave it.
+        reason: why it was withheld.
+        remedy: what would allow it, or an empty string.
+        shown: the value's repr, made in the child; may be empty.
+    """
+
+    name: str
+    kind: str
+    reason: str
+    remedy: str = ""
+    shown: str = ""
+
+    def __repr__(self) -> str:
+        """Return one line with type, reason and remedy, then the child's own repr."""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        line = f"<withheld: {self.name} ({self.kind}): {self.reason}{remedy}>"
+        return f"{line}\n{self.shown}" if self.shown else line
+
+    def _repr_html_(self) -> str:
+        remedy = f"<br>{escape(self.remedy)}" if self.remedy else ""
+        shown = f"<pre>{escape(self.shown)}</pre>" if self.shown else ""
+        return (
+            f"<div><b>not brought back:</b> <code>{escape(self.name)}</code> "
+            f"({escape(self.kind)}): {escape(self.reason)}{remedy}{shown}</div>"
+        )
+
+    def error(self) -> OutputWithheld:
+        """Return the same as an exception, for who would rather raise it."""
+        return OutputWithheld(self.name, self.kind, self.reason, self.remedy)
+
+
+def withheld(name: str, kind: str, reason: str, remedy: str = "", shown: str = "") -> Withheld:
+    """Make a `Withheld` of texts that the child may have written."""
+    return Withheld(
+        _line(name, 100),
+        _line(kind, 200),
+        _line(reason, 500),
+        _line(remedy, 300),
+        clean_text(shown, 4000),
+    )
+
+
+def _line(text: str, limit: int) -> str:
+    """Filter a text that must stay on its line; colours have no place there either."""
+    kept = clean_text(text, limit)
+    return "".join(mark if mark.isprintable() else " " for mark in _without_colours(kept))
+
+
+def _without_colours(text: str) -> str:
+    return "".join(
+        part.partition("m")[2] if at else part for at, part in enumerate(text.split("\x1b["))
+    )
