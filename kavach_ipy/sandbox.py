@@ -179,8 +179,7 @@ class _Hearing:
             case Kind.INPUT:
                 return self._ask(frame)
             case Kind.DONE:
-                done = read_done(frame)
-                self.failure = None if done.failure is None else failure_from(done.failure)
+                self.failure = failure_from(read_done(frame))
             case Kind.READY | Kind.GO | Kind.ANSWER:
                 raise ProtocolError(0, frame.kind.name, "the cell may not say that.")
             case _:

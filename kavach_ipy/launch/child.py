@@ -43,6 +43,7 @@ from kavach_ipy.wire.arena import ArenaWriter
 __all__ = ["ChildEnds", "set_up"]
 
 _HOST_NAME = "sandbox"
+_SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,7 @@ def become_the_cell(
 def _forget_signal_handlers() -> None:
     """Give every signal that has a Python handler its default back, and SIGINT none yet."""
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
+    for number in _SIGNALS:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

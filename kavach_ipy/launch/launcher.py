@@ -37,6 +37,7 @@ __all__ = ["Ending", "launch"]
 _SETUP_SECONDS = 30.0
 _REAP_SECONDS = 30.0
 _PACKET = 1 << 16
+_SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class _Parent:
             stderr=self._child_stderr,
             lifeline=self._child_lifeline,
         )
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             with warnings.catch_warnings():
                 # Python 3.12 warns of every fork with threads. Ours never runs the parent's code

@@ -54,10 +54,11 @@ __all__ = [
 class SyscallError(OSError):
     """A system call failed: `errno` is the kernel's, `call` names it, `arguments` says with what."""
 
-    def __init__(self, call: str, errno: int, arguments: str = "") -> None:
+    def __init__(self, call: str, errno: int, arguments: object = ()) -> None:
         super().__init__(errno, os.strerror(errno))
         self.call = call
-        self.arguments = arguments
+        values = arguments if isinstance(arguments, tuple) else (arguments,)
+        self.arguments = ", ".join(_in_words(value) for value in values)
 
     def __str__(self) -> str:
         return f"{self.call}({self.arguments}): {os.strerror(self.errno or 0)}"
@@ -104,6 +105,11 @@ class UmountFlag(enum.IntFlag):
 if sys.platform != "linux":  # pragma: no cover - the front refuses earlier, with a remedy
     raise ImportError(f"kavach_ipy.linux needs Linux, not {sys.platform}")
 
+def _in_words(value: object) -> str:
+    """One argument for a message. Called on failure only: enum members are slow to print."""
+    return repr(os.fsdecode(value)) if isinstance(value, bytes) else str(value)
+
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # Numbers from asm-generic/unistd.h; calls added since 5.1 share one number on all 64-bit tables.
@@ -134,7 +140,7 @@ _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 
 
-def _call(name: str, *arguments: object, shown: str = "") -> int:
+def _call(name: str, *arguments: object, shown: object = ()) -> int:
     """Make the raw system call `name`; the return value, or a `SyscallError`."""
     number = _NR.get(name)
     if number is None:
@@ -145,7 +151,7 @@ def _call(name: str, *arguments: object, shown: str = "") -> int:
     return result
 
 
-def _checked(name: str, result: int, shown: str = "") -> int:
+def _checked(name: str, result: int, shown: object = ()) -> int:
     """Judge a libc function by its return value; errno counts only when that is negative."""
     if result < 0:
         raise SyscallError(name, ctypes.get_errno(), shown)
@@ -158,7 +164,7 @@ _libc.unshare.restype = ctypes.c_int
 
 def unshare(flags: CloneFlag) -> None:
     """Leave the namespaces in `flags` for new ones: unshare(2)."""
-    _checked("unshare", _libc.unshare(int(flags)), flags.name or hex(flags))
+    _checked("unshare", _libc.unshare(flags), flags)
 
 
 _libc.sethostname.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
@@ -167,7 +173,7 @@ _libc.sethostname.restype = ctypes.c_int
 
 def sethostname(name: bytes) -> None:
     """Set the host name of this UTS namespace: sethostname(2)."""
-    _checked("sethostname", _libc.sethostname(name, len(name)), name.decode("ascii", "replace"))
+    _checked("sethostname", _libc.sethostname(name, len(name)), name)
 
 
 _libc.mount.argtypes = [
@@ -184,8 +190,8 @@ def mount(
     source: bytes, target: bytes, fstype: bytes | None, flags: MountFlag, data: bytes | None = None
 ) -> None:
     """Mount, or change a mount: mount(2). Paths are bytes, because file names are."""
-    shown = f"{os.fsdecode(source)!r}, {os.fsdecode(target)!r}, {fstype!r}, {flags!r}, {data!r}"
-    _checked("mount", _libc.mount(source, target, fstype, int(flags), data), shown)
+    shown = (source, target, fstype, flags, data)
+    _checked("mount", _libc.mount(source, target, fstype, flags, data), shown)
 
 
 _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
@@ -194,7 +200,7 @@ _libc.umount2.restype = ctypes.c_int
 
 def umount(target: bytes, flags: UmountFlag) -> None:
     """Take a mount away: umount2(2)."""
-    _checked("umount2", _libc.umount2(target, int(flags)), os.fsdecode(target))
+    _checked("umount2", _libc.umount2(target, flags), (target, flags))
 
 
 def pivot_root(new_root: bytes, put_old: bytes) -> None:
@@ -215,7 +221,7 @@ def open_tree(dirfd: int, *, recursive: bool, path: bytes = b"") -> int:
         ctypes.c_int(dirfd),
         ctypes.c_char_p(path),
         ctypes.c_uint(flags),
-        shown=f"{dirfd}, {os.fsdecode(path)!r}, {hex(flags)}",
+        shown=(dirfd, path, flags),
     )
 
 
@@ -229,7 +235,7 @@ def move_mount(mount_fd: int, target_dirfd: int, target: bytes = b"") -> None:
         ctypes.c_int(target_dirfd),
         ctypes.c_char_p(target),
         ctypes.c_uint(flags),
-        shown=f"{mount_fd}, {target_dirfd}, {os.fsdecode(target)!r}",
+        shown=(mount_fd, target_dirfd, target),
     )
 
 
@@ -246,7 +252,7 @@ class _MountAttrArgument(ctypes.Structure):
 
 def mount_setattr(dirfd: int, path: bytes, attributes: MountAttr, *, recursive: bool) -> None:
     """Set mount attributes, on the whole tree when `recursive`: mount_setattr(2), Linux 5.12."""
-    argument = _MountAttrArgument(attr_set=int(attributes))
+    argument = _MountAttrArgument(attr_set=attributes)
     flags = (_AT_RECURSIVE if recursive else 0) | (0 if path else _AT_EMPTY_PATH)
     _call(
         "mount_setattr",
@@ -255,13 +261,13 @@ def mount_setattr(dirfd: int, path: bytes, attributes: MountAttr, *, recursive: 
         ctypes.c_uint(flags),
         ctypes.byref(argument),
         ctypes.c_size_t(ctypes.sizeof(argument)),
-        shown=f"{dirfd}, {os.fsdecode(path)!r}, {attributes!r}",
+        shown=(dirfd, path, attributes),
     )
 
 
 def fsopen(fstype: bytes) -> int:
     """Open a file system configuration context: fsopen(2), Linux 5.2."""
-    return _call("fsopen", ctypes.c_char_p(fstype), ctypes.c_uint(1), shown=fstype.decode())
+    return _call("fsopen", ctypes.c_char_p(fstype), ctypes.c_uint(1), shown=fstype)
 
 
 def fsconfig_string(context: int, key: bytes, value: bytes) -> None:
@@ -273,7 +279,7 @@ def fsconfig_string(context: int, key: bytes, value: bytes) -> None:
         ctypes.c_char_p(key),
         ctypes.c_char_p(value),
         ctypes.c_int(0),
-        shown=f"{key.decode()}={os.fsdecode(value)}",
+        shown=(key, value),
     )
 
 
@@ -286,7 +292,7 @@ def fsconfig_flag(context: int, key: bytes) -> None:
         ctypes.c_char_p(key),
         ctypes.c_void_p(None),
         ctypes.c_int(0),
-        shown=key.decode(),
+        shown=key,
     )
 
 
@@ -309,8 +315,8 @@ def fsmount(context: int, attributes: MountAttr) -> int:
         "fsmount",
         ctypes.c_int(context),
         ctypes.c_uint(1),  # FSMOUNT_CLOEXEC
-        ctypes.c_uint(int(attributes)),
-        shown=repr(attributes),
+        ctypes.c_uint(attributes),
+        shown=attributes,
     )
 
 
@@ -321,7 +327,7 @@ def close_range_cloexec(first: int, last: int = 0x7FFFFFFF) -> None:
         ctypes.c_uint(first),
         ctypes.c_uint(last),
         ctypes.c_uint(4),  # CLOSE_RANGE_CLOEXEC
-        shown=f"{first}, {last}",
+        shown=(first, last),
     )
 
 
@@ -390,7 +396,7 @@ _libc.prctl.restype = ctypes.c_int
 def prctl(option: int, *arguments: int) -> int:
     """Make a prctl(2) that python-prctl has no name for; unused arguments are zero."""
     padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
-    return _checked("prctl", _libc.prctl(ctypes.c_int(option), *padded), str(option))
+    return _checked("prctl", _libc.prctl(ctypes.c_int(option), *padded), option)
 
 
 class _SockFprog(ctypes.Structure):
@@ -454,7 +460,7 @@ def landlock_create(fs: int, net: int, scoped: int) -> int:
         ctypes.byref(argument),
         ctypes.c_size_t(size),
         ctypes.c_uint(0),
-        shown=f"fs={fs:#x}, net={net:#x}, scoped={scoped:#x}",
+        shown=(fs, net, scoped),
     )
 
 
@@ -467,7 +473,7 @@ def landlock_add_path(ruleset: int, path_fd: int, access: int) -> None:
         ctypes.c_uint(1),  # LANDLOCK_RULE_PATH_BENEATH
         ctypes.byref(argument),
         ctypes.c_uint(0),
-        shown=f"{path_fd}, {access:#x}",
+        shown=(path_fd, access),
     )
 
 
@@ -484,7 +490,7 @@ def pidfd_send_signal(pidfd: int, signal: int) -> None:
         ctypes.c_int(signal),
         ctypes.c_void_p(None),
         ctypes.c_uint(0),
-        shown=f"{signal}",
+        shown=signal,
     )
 
 

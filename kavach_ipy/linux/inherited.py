@@ -7,11 +7,15 @@ Assumes: single-threaded; file names in /proc/self/maps still mean what they mea
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
 import stat
+import struct
 import sys
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -47,15 +51,64 @@ class SharedMapping:
 
 
 def find_shared_mappings(pid: int) -> tuple[SharedMapping, ...]:
-    """Read which pages of a process are shared with others, from outside: proc(5) maps."""
+    """Read which pages of a process are shared with others, from outside: proc(5) maps.
+
+    Linux 6.11 answers for the shared ones alone (PROCMAP_QUERY), which spares writing out and
+    reading hundreds of lines to find one or two; before, the text is read.
+    """
     fd = os.open(f"/proc/{pid}/maps", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        try:
+            return tuple(_query(fd))
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                raise
         chunks = []
         while chunk := os.read(fd, 1 << 20):
             chunks.append(chunk)
     finally:
         os.close(fd)
     return tuple(_parse(line) for line in _SHARED.findall(b"".join(chunks)))
+
+
+# struct procmap_query of linux/fs.h: size, query_flags, query_addr; vma_start, vma_end, vma_flags,
+# vma_page_size, vma_offset, inode; dev_major, dev_minor, vma_name_size, build_id_size;
+# vma_name_addr, build_id_addr.
+_PROCMAP = struct.Struct("=9Q4I2Q")
+_PROCMAP_QUERY = 0xC0686611  # _IOWR('f', 17, struct procmap_query)
+_VMA_SHARED, _COVERING_OR_NEXT = 0x8, 0x10
+_NAME_BYTES = 4096
+
+
+def _query(maps: int) -> Iterator[SharedMapping]:
+    """Ask the kernel for one shared mapping after the other."""
+    name = array("B", bytes(_NAME_BYTES))
+    where, _ = name.buffer_info()
+    flags = _VMA_SHARED | _COVERING_OR_NEXT
+    address = 0
+    while True:
+        request = bytearray(
+            _PROCMAP.pack(
+                _PROCMAP.size, flags, address, 0, 0, 0, 0, 0, 0, 0, 0, _NAME_BYTES, 0, where, 0
+            )
+        )
+        try:
+            fcntl.ioctl(maps, _PROCMAP_QUERY, request)
+        except FileNotFoundError:
+            return  # ENOENT: no further mapping
+        answer = _PROCMAP.unpack(request)
+        start, end, protection, _, offset, inode = answer[3:9]
+        yield SharedMapping(
+            address=start,
+            size=end - start,
+            # PROCMAP_QUERY_VMA_READABLE, _WRITABLE and _EXECUTABLE have the values of PROT_*.
+            protection=protection & 7,
+            offset=offset,
+            device=os.makedev(answer[9], answer[10]),
+            inode=inode,
+            path=name[: max(0, answer[11] - 1)].tobytes(),
+        )
+        address = end
 
 
 def _parse(line: bytes) -> SharedMapping:

@@ -29,7 +29,13 @@ __all__ = [
 ]
 
 _AT_FDCWD = -100
+# Joined once: arithmetic on enum members is slow, and slower in a child whose pages are all shared.
 _QUIET = MountAttr.NOSUID | MountAttr.NODEV
+_QUIET_READ_ONLY = _QUIET | MountAttr.RDONLY
+_DEVICE = MountAttr.NOSUID | MountAttr.NOEXEC | MountAttr.RDONLY
+_EMPTY = _QUIET | MountAttr.NOEXEC | MountAttr.RDONLY
+_TERMINAL = MountAttr.NOSUID | MountAttr.NOEXEC
+_PRIVATE = MountFlag.REC | MountFlag.PRIVATE
 _NULL = b"/dev/null"
 
 
@@ -38,7 +44,7 @@ def make_private() -> None:
 
     mount_namespaces(7): a less privileged mount namespace starts as a slave of its owner's.
     """
-    _libc.mount(b"none", b"/", None, MountFlag.REC | MountFlag.PRIVATE)
+    _libc.mount(b"none", b"/", None, _PRIVATE)
 
 
 def clone_tree(path: bytes, *, writable: bool) -> int:
@@ -49,16 +55,14 @@ def clone_tree(path: bytes, *, writable: bool) -> int:
     locked to them and cannot be cloned alone (mount_namespaces(7)).
     """
     tree = _libc.open_tree(_AT_FDCWD, recursive=True, path=path)
-    attributes = _QUIET if writable else _QUIET | MountAttr.RDONLY
-    _libc.mount_setattr(tree, b"", attributes, recursive=True)
+    _libc.mount_setattr(tree, b"", _QUIET if writable else _QUIET_READ_ONLY, recursive=True)
     return tree
 
 
 def clone_device(path: bytes) -> int:
     """Clone one device node: read-only as a mount, which does not bind what the device does."""
     tree = _libc.open_tree(_AT_FDCWD, recursive=True, path=path)
-    attributes = MountAttr.NOSUID | MountAttr.NOEXEC | MountAttr.RDONLY
-    _libc.mount_setattr(tree, b"", attributes, recursive=True)
+    _libc.mount_setattr(tree, b"", _DEVICE, recursive=True)
     return tree
 
 
@@ -204,7 +208,7 @@ class Root:
             (b"ptmxmode", b"0666"),
             (b"mode", b"0620"),
         )
-        pts = new_filesystem(b"devpts", options, MountAttr.NOSUID | MountAttr.NOEXEC)
+        pts = new_filesystem(b"devpts", options, _TERMINAL)
         self.place(pts, b"/dev/pts", directory=True)
         self.link(b"/dev/ptmx", b"pts/ptmx")
 
@@ -219,7 +223,7 @@ class Root:
             _libc.umount(b".scratch", UmountFlag.DETACH)
             os.rmdir(b".scratch")
             os.close(self._scratch)
-        _libc.mount_setattr(self._fd, b"", _QUIET | MountAttr.RDONLY, recursive=False)
+        _libc.mount_setattr(self._fd, b"", _QUIET_READ_ONLY, recursive=False)
         os.close(self._fd)
         _libc.pivot_root(b".", b".")
         _libc.umount(b".", UmountFlag.DETACH)
@@ -231,4 +235,4 @@ def cover(*, directory: bool) -> int:
     if not directory:
         return clone_device(_NULL)
     options: tuple[tuple[bytes, bytes | None], ...] = ((b"nr_inodes", b"1"), (b"mode", b"0555"))
-    return new_filesystem(b"tmpfs", options, _QUIET | MountAttr.NOEXEC | MountAttr.RDONLY)
+    return new_filesystem(b"tmpfs", options, _EMPTY)

@@ -21,6 +21,7 @@ __all__ = ["replace_proc"]
 
 _PROC = b"/proc"
 _ATTRIBUTES = MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC
+_READ_ONLY = _ATTRIBUTES | MountAttr.RDONLY
 
 
 def replace_proc(covered: tuple[bytes, ...]) -> None:
@@ -45,6 +46,6 @@ def replace_proc(covered: tuple[bytes, ...]) -> None:
             tree = cover(directory=stat.S_ISDIR(status.st_mode))
             _libc.move_mount(tree, fresh, name)
             os.close(tree)
-    _libc.mount_setattr(fresh, b"", _ATTRIBUTES | MountAttr.RDONLY, recursive=False)
+    _libc.mount_setattr(fresh, b"", _READ_ONLY, recursive=False)
     os.close(fresh)
     os.close(root)
