@@ -1,0 +1,240 @@
+"""Rules on arguments: the calls whose verdict depends on what they are asked to do.
+
+Every comparison is made on the low 32 bits, because that is what the kernel reads of an int or
+unsigned int: compared on 64 bits, ``ioctl(0, TIOCSTI | 1 << 32)`` would pass as something else.
+
+Guarantees: the rules of one call never overlap with different verdicts, so that no order of
+evaluation matters; what no rule matches gets the filter's default, ENOSYS.
+Assumes: arguments that are pointers are never looked at; a filter cannot follow them.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+__all__ = ["Match", "Network", "Rule", "argument_rules", "others"]
+
+Network = Literal["none", "loopback"]
+
+_ALL = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """True when ``low 32 bits of argument & mask == value``."""
+
+    argument: int
+    """Position, from 0."""
+
+    value: int
+    mask: int = _ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The verdict on `call` when every match holds."""
+
+    call: str
+    error: int
+    """The errno to answer with; 0 lets the call through."""
+
+    matches: tuple[Match, ...]
+
+
+def others(values: frozenset[int], bits: int = 32) -> Iterator[tuple[int, int]]:
+    """Pairs (mask, value), disjoint, that hold every number of `bits` bits except `values`.
+
+    libseccomp cannot say "and for anything else" beside a conditional rule, and its order
+    comparisons are made on 64 bits; a masked comparison of each differing prefix says it exactly.
+    """
+
+    def branch(
+        bit: int, mask: int, prefix: int, inside: frozenset[int]
+    ) -> Iterator[tuple[int, int]]:
+        if not inside:
+            yield mask, prefix
+        elif bit:
+            here = 1 << (bit - 1)
+            for side in (0, here):
+                rest = frozenset(value for value in inside if value & here == side)
+                yield from branch(bit - 1, mask | here, prefix | side, rest)
+
+    return branch(bits, 0, 0, values)
+
+
+def _choose(
+    call: str, argument: int, allowed: frozenset[int], error: int, context: tuple[Match, ...] = ()
+) -> Iterator[Rule]:
+    """Allow `call` for the listed values of an argument, answer `error` for all others."""
+    for value in sorted(allowed):
+        yield Rule(call, 0, (*context, Match(argument, value)))
+    for mask, value in others(allowed):
+        yield Rule(call, error, (*context, Match(argument, value, mask)))
+
+
+# linux/sched.h. A namespace made here would give capabilities back (user_namespaces(7)).
+# CLONE_PARENT would make the new process a child of our supervisor, which stands outside.
+_CLONE_REFUSED = {
+    "CLONE_PARENT": 0x00008000,
+    "CLONE_NEWNS": 0x00020000,
+    "CLONE_NEWCGROUP": 0x02000000,
+    "CLONE_NEWUTS": 0x04000000,
+    "CLONE_NEWIPC": 0x08000000,
+    "CLONE_NEWUSER": 0x10000000,
+    "CLONE_NEWPID": 0x20000000,
+    "CLONE_NEWNET": 0x40000000,
+}
+
+
+def _clone() -> Iterator[Rule]:
+    yield Rule("clone", 0, (Match(0, 0, sum(_CLONE_REFUSED.values())),))
+    for flag in _CLONE_REFUSED.values():
+        yield Rule("clone", errno.EPERM, (Match(0, flag, flag),))
+
+
+# ioctl_tty(2), ioctl_console(2): type into, paste into, or change the line discipline of a
+# terminal; the first two run commands in whatever shell reads it.
+_IOCTL_REFUSED = frozenset({0x5412, 0x541C, 0x5423})  # TIOCSTI, TIOCLINUX, TIOCSETD
+
+
+def _ioctl() -> Iterator[Rule]:
+    for command in sorted(_IOCTL_REFUSED):
+        yield Rule("ioctl", errno.EPERM, (Match(1, command),))
+    for mask, value in others(_IOCTL_REFUSED):
+        yield Rule("ioctl", 0, (Match(1, value, mask),))
+
+
+# prctl(2), linux/prctl.h. Everything else answers ENOSYS.
+_PRCTL_ALLOWED = {
+    "PR_SET_PDEATHSIG": 1,  # torch.multiprocessing; a fork clears it anyway
+    "PR_GET_PDEATHSIG": 2,
+    "PR_GET_DUMPABLE": 3,
+    "PR_SET_NAME": 15,
+    "PR_GET_NAME": 16,
+    "PR_GET_SECCOMP": 21,
+    "PR_SET_SECCOMP": 22,  # nested filters only tighten
+    "PR_CAPBSET_READ": 23,
+    "PR_GET_SECUREBITS": 27,
+    "PR_SET_TIMERSLACK": 29,
+    "PR_GET_TIMERSLACK": 30,
+    "PR_SET_CHILD_SUBREAPER": 36,  # reaches its own descendants only
+    "PR_GET_CHILD_SUBREAPER": 37,
+    "PR_SET_NO_NEW_PRIVS": 38,
+    "PR_GET_NO_NEW_PRIVS": 39,
+    "PR_SET_THP_DISABLE": 41,
+    "PR_GET_THP_DISABLE": 42,
+    "PR_SVE_SET_VL": 50,  # aarch64: vector length, read by numerical libraries
+    "PR_SVE_GET_VL": 51,
+    "PR_GET_SPECULATION_CTRL": 52,
+    "PR_SET_TAGGED_ADDR_CTRL": 55,  # aarch64: asked by glibc's allocator
+    "PR_GET_TAGGED_ADDR_CTRL": 56,
+    "PR_SME_SET_VL": 63,
+    "PR_SME_GET_VL": 64,
+    "PR_SET_VMA": 0x53564D41,  # names anonymous mappings
+    "PR_GET_AUXV": 0x41555856,
+}
+_PRCTL_REFUSED = {
+    "PR_SET_DUMPABLE": 4,  # 0 would hide /proc/<pid> from the parent that measures memory
+    "PR_SET_KEEPCAPS": 8,
+    "PR_CAPBSET_DROP": 24,
+    "PR_SET_TSC": 26,
+    "PR_SET_SECUREBITS": 28,
+    "PR_SET_MM": 35,  # moves what /proc/self/environ and cmdline show
+    "PR_CAP_AMBIENT": 47,
+    "PR_SET_SPECULATION_CTRL": 53,  # would switch a processor mitigation off
+    "PR_SET_IO_FLUSHER": 57,
+    "PR_SET_SYSCALL_USER_DISPATCH": 59,
+    "PR_SCHED_CORE": 62,  # would share a core with a chosen process
+    "PR_SET_PTRACER": 0x59616D61,  # would let processes outside trace this one
+}
+
+
+def _prctl() -> Iterator[Rule]:
+    for option in _PRCTL_ALLOWED.values():
+        yield Rule("prctl", 0, (Match(0, option),))
+    for option in _PRCTL_REFUSED.values():
+        yield Rule("prctl", errno.EPERM, (Match(0, option),))
+
+
+def _personality() -> Iterator[Rule]:
+    # personality(2): 0xffffffff asks, 0 is plain Linux; others switch off address randomisation,
+    # map the zero page, or make every readable page executable.
+    return _choose("personality", 0, frozenset({0, _ALL}), errno.EPERM)
+
+
+def _sched_setscheduler() -> Iterator[Rule]:
+    # sched(7): normal, batch and idle may be chosen; the others starve whatever shares the core.
+    policy = _ALL & ~0x40000000  # SCHED_RESET_ON_FORK is a flag beside the policy
+    for allowed in (0, 3, 5):
+        yield Rule("sched_setscheduler", 0, (Match(1, allowed, policy),))
+    for refused in (1, 2, 6, 7):  # SCHED_FIFO, SCHED_RR, SCHED_DEADLINE, SCHED_EXT
+        yield Rule("sched_setscheduler", errno.EPERM, (Match(1, refused, policy),))
+
+
+def _mknod() -> Iterator[Rule]:
+    # inode(7): only the type bits count. A character device 0:0 needs no capability since Linux
+    # 5.8, and is a whiteout to whatever overlay is later mounted over the directory.
+    for call, argument in (("mknod", 1), ("mknodat", 2)):
+        for kind in (0, 0o100000, 0o010000, 0o140000):  # none, S_IFREG, S_IFIFO, S_IFSOCK
+            yield Rule(call, 0, (Match(argument, kind, 0o170000),))
+        for kind in (0o020000, 0o060000):  # S_IFCHR, S_IFBLK
+            yield Rule(call, errno.EPERM, (Match(argument, kind, 0o170000),))
+
+
+def _send() -> Iterator[Rule]:
+    # send(2) MSG_OOB: out-of-band bytes on unix sockets have been a way into the kernel
+    # (CVE-2025-38236), and EOPNOTSUPP is what kernels built without them answer.
+    for call, argument in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+        yield Rule(call, 0, (Match(argument, 0, 0x1),))
+        yield Rule(call, errno.EOPNOTSUPP, (Match(argument, 0x1, 0x1),))
+
+
+_AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
+_SOCK_STREAM, _SOCK_DGRAM = 1, 2
+# Plain TCP and UDP, by number or as the type's default: MPTCP, SCTP, UDP-Lite, L2TP and ping
+# sockets are much code that no notebook uses.
+_PROTOCOLS = {_SOCK_STREAM: frozenset({0, 6}), _SOCK_DGRAM: frozenset({0, 17})}
+
+
+def _socket(network: Network) -> Iterator[Rule]:
+    match network:
+        case "none":
+            internet: tuple[int, ...] = ()
+        case "loopback":
+            internet = (_AF_INET, _AF_INET6)
+        case _:
+            assert_never(network)
+    yield Rule("socket", 0, (Match(0, _AF_UNIX),))
+    for mask, value in others(frozenset({_AF_UNIX, *internet})):
+        yield Rule("socket", errno.EAFNOSUPPORT, (Match(0, value, mask),))
+    for family in internet:
+        yield from _internet(Match(0, family))
+    # socketpair(2): only AF_UNIX has pairs that a program would ask for.
+    yield from _choose("socketpair", 0, frozenset({_AF_UNIX}), errno.EAFNOSUPPORT)
+
+
+def _internet(family: Match) -> Iterator[Rule]:
+    # linux/net.h: the low four bits are the type, the rest are flags that the kernel checks.
+    type_bits = 0xF
+    for mask, value in others(frozenset(_PROTOCOLS), bits=4):
+        yield Rule("socket", errno.ESOCKTNOSUPPORT, (family, Match(1, value, mask)))
+    for kind, protocols in _PROTOCOLS.items():
+        context = (family, Match(1, kind, type_bits))
+        yield from _choose("socket", 2, protocols, errno.EPROTONOSUPPORT, context)
+
+
+def argument_rules(network: Network) -> tuple[Rule, ...]:
+    """Every rule that looks at an argument."""
+    return (
+        *_clone(),
+        *_ioctl(),
+        *_prctl(),
+        *_personality(),
+        *_sched_setscheduler(),
+        *_mknod(),
+        *_send(),
+        *_socket(network),
+    )
