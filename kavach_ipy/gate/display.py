@@ -48,9 +48,9 @@ class Shown:
     """
 
     msg_type: ShownType
-    data: Mapping[str, Json] = field(default=_NOTHING)
-    metadata: Mapping[str, Json] = field(default=_NOTHING)
-    transient: Mapping[str, Json] = field(default=_NOTHING)
+    data: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
+    metadata: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
+    transient: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
     wait: bool = False
 
 

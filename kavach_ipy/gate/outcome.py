@@ -37,12 +37,12 @@ class Outcome:
     """
 
     result: object = None
-    values: Mapping[str, object] = _NO_VALUES
+    values: Mapping[str, object] = field(default_factory=lambda: _NO_VALUES)
     stdout: str = ""
     stderr: str = ""
     outputs: tuple[Shown, ...] = ()
     failure: CellFailed | CellStopped | None = None
-    withheld: Mapping[str, Withheld] = _NO_WITHHELD
+    withheld: Mapping[str, Withheld] = field(default_factory=lambda: _NO_WITHHELD)
     report: object = field(default=None, compare=False)
     seconds: float = field(default=0.0, compare=False)
 
