@@ -26,12 +26,11 @@ _ODD: Final = re.compile(rf"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_B
 _CSI: Final = r"(?:\x1b\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+"
 _STRING: Final = rf"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^{_CONTROLS}]{{0,{_LONGEST}}}+"
 _TOKEN: Final = re.compile(
-    r"(?P<keep>\x1b\[[0-9;:]{0,64}m)"
-    rf"|{_CSI}[@-~]?+"
+    rf"(?!\x1b\[[0-9;:]{{0,64}}m)(?:{_CSI}[@-~]?+"
     rf"|{_STRING}(?:\x1b\\|\x9c|\x07)?+"
     r"|\x1b[ -/]{0,4}+[0-~]?+"
     rf"|(?P<bidi>[{_BIDI}])"
-    r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"
+    r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff])"
 )
 _PARTIAL: Final = re.compile(rf"(?:{_CSI}|{_STRING}\x1b?+|\x1b[ -/]{{0,4}}+)\Z")
 
@@ -69,6 +68,4 @@ def clean_text(text: str, limit: int) -> str:
 
 
 def _replace(match: re.Match[str]) -> str:
-    if match["keep"]:
-        return match["keep"]
     return f"[U+{ord(match['bidi']):04X}]" if match["bidi"] else ""
