@@ -43,10 +43,10 @@ def forked(function: Callable[[], object]) -> Ending:
     return Ending(answer.get("value"), os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
 
 
-def errno_of(call: Callable[[], object]) -> int:
-    """The errno that `call` fails with, 0 when it does not fail."""
+def errno_of(call: Callable[..., object], *arguments: object) -> int:
+    """The errno that the call fails with, 0 when it does not fail."""
     try:
-        call()
+        call(*arguments)
     except OSError as error:
         return error.errno or -1
     return 0
