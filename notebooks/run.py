@@ -65,12 +65,15 @@ def execute(path: Path, *, show: bool = False) -> NotebookNode:
         notebook,
         km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
         timeout=CELL_TIMEOUT,
+        # ipykernel 7 warns of unencrypted TCP on the loopback; a reader would take it for ours.
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.resolve().parent)}},
     )
     with tempfile.TemporaryDirectory(prefix="kavach-demo-") as profile:
         # A profile of its own: the user's start-up files and history stay out of it.
         environment = {**os.environ, "IPYTHONDIR": profile, "PYTHONUNBUFFERED": "1"}
-        with client.setup_kernel(env=environment):
+        # cleanup_kc: nbclient leaves a manager that it was given, and so its kernel, running.
+        with client.setup_kernel(env=environment, cleanup_kc=True):
             for index, cell in enumerate(notebook.cells):
                 if show:
                     _show_source(cell, client.code_cells_executed + 1)

@@ -18,42 +18,39 @@ import pytest
 
 __all__ = ["needs"]
 
-# The names that tests use, and the findings of the probe that stand behind each.
-CAPABILITIES: dict[str, tuple[str, ...]] = {
-    "userns": ("userns", "mounts", "pidns", "netns", "otherns", "capabilities"),
-    "overlay": ("overlay",),
-    "landlock": ("landlock",),
-    "seccomp": ("seccomp",),
-}
+# Layers that a test may ask for alone; "userns" means every other layer that the probe tries.
+_OWN = frozenset({"overlay", "landlock", "seccomp"})
+CAPABILITIES = ("landlock", "overlay", "seccomp", "userns")
 
 _skipped: Counter[str] = Counter()
 
 
 @functools.cache
-def _refusals() -> dict[str, str]:
-    """The layers that this machine refuses, each with the probe's cause and remedy."""
-    asked = [layer for layers in CAPABILITIES.values() for layer in layers]
+def _refusals() -> dict[str, list[str]]:
+    """Why this machine refuses each capability, in the probe's words: cause and remedy."""
+    refusals: dict[str, list[str]] = {capability: [] for capability in CAPABILITIES}
     if sys.platform != "linux":
-        return dict.fromkeys(asked, "this is not Linux.")
+        return {capability: ["this is not Linux"] for capability in CAPABILITIES}
     from kavach_ipy.linux.probe import run_probe
 
-    findings = {finding.layer: finding for finding in run_probe()}
-    # A probe that gave up at the first layer has no finding for the others: they are refused, too.
-    refusals = {layer: "not tried." for layer in asked if layer not in findings}
-    assert not refusals or not all(finding.granted for finding in findings.values()), (
-        f"the probe has no finding named {sorted(refusals)}, only {sorted(findings)}"
-    )
-    for layer, finding in findings.items():
+    findings = run_probe()
+    for finding in findings:
         if not finding.granted:
-            refusals[layer] = f"{finding.cause} {finding.remedy}"
+            capability = finding.layer if finding.layer in _OWN else "userns"
+            refusals[capability].append(f"{finding.layer}: {finding.cause} {finding.remedy}")
+    untried = _OWN - {finding.layer for finding in findings}
+    # A probe that stops at the first layer has tried nothing else; any other gap is a misspelling.
+    assert not untried or refusals["userns"], f"the probe knows no layer named {sorted(untried)}"
+    for capability in untried:
+        refusals[capability].append(f"{capability}: not tried after {refusals['userns'][0]}")
     return refusals
 
 
 def _required() -> frozenset[str]:
     names = os.environ.get("KAVACH_TEST_REQUIRE", "").replace(",", " ").split()
-    unknown = sorted(set(names) - CAPABILITIES.keys())
+    unknown = sorted(set(names) - set(CAPABILITIES))
     if unknown:
-        allowed = ", ".join(sorted(CAPABILITIES))
+        allowed = ", ".join(CAPABILITIES)
         pytest.exit(f"KAVACH_TEST_REQUIRE names {unknown}; it knows {allowed}", returncode=4)
     return frozenset(names)
 
@@ -62,16 +59,13 @@ def _ask_for(*capabilities: str) -> None:
     """Skip the running test, or fail it where required, when a capability is refused."""
     for capability in capabilities:
         if capability not in CAPABILITIES:
-            allowed = ", ".join(sorted(CAPABILITIES))
+            allowed = ", ".join(CAPABILITIES)
             pytest.fail(f"needs({capability!r}) is no capability; there are {allowed}")
-        for layer in CAPABILITIES[capability]:
-            reason = _refusals().get(layer)
-            if reason is None:
-                continue
+        for reason in _refusals()[capability]:
             if capability in _required():
-                pytest.fail(f"KAVACH_TEST_REQUIRE asks for {capability}, but {layer}: {reason}")
-            _skipped[f"{layer}: {reason}"] += 1
-            pytest.skip(f"needs {capability}: {layer}: {reason}")
+                pytest.fail(f"KAVACH_TEST_REQUIRE asks for {capability}, but {reason}")
+            _skipped[reason] += 1
+            pytest.skip(f"needs {capability}: {reason}")
 
 
 @pytest.fixture

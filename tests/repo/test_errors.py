@@ -21,7 +21,10 @@ VAGUE = {
     *(
         name
         for name, kind in vars(builtins).items()
-        if isinstance(kind, type) and issubclass(kind, OSError | LookupError | ArithmeticError)
+        if isinstance(kind, type)
+        and issubclass(kind, OSError | LookupError | ArithmeticError)
+        # Says one thing: the other process has gone. A step of the child reports it.
+        and kind is not BrokenPipeError
     ),
 }
 
