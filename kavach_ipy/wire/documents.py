@@ -22,6 +22,7 @@ _EQUAL_HASHES = 16
 _INT_DIGITS = 20
 _STRING = re.compile(r'"(?>[^"\\]+|\\.)*+"', re.DOTALL)
 _STRING_OR_KEY = re.compile(r'("(?>[^"\\]+|\\.)*+")(\s*+:)?+', re.DOTALL)
+_BRACES = str.maketrans("{}", "[]")
 _NOT_BRACKETS = re.compile(r"[^\[\]{}]+")
 
 
@@ -62,9 +63,10 @@ def write_document(value: dict[str, Json]) -> bytes:
 def _check_depth(document: str) -> None:
     # json.loads recurses once for each level; so the brackets are counted before it is called.
     # Taking out the innermost pairs costs one pass a level, and every pass shortens the text.
-    brackets = _NOT_BRACKETS.sub("", _STRING.sub("", document))
+    # A brace may count as a bracket here: how deep they are does not depend on which they are.
+    brackets = _NOT_BRACKETS.sub("", _STRING.sub("", document)).translate(_BRACES)
     for _ in range(MAX_DEPTH):
-        shorter = brackets.replace("[]", "").replace("{}", "")
+        shorter = brackets.replace("[]", "")
         if len(shorter) == len(brackets):
             break
         brackets = shorter
