@@ -108,9 +108,7 @@ class Sandbox:
         self._check_names("inputs", given, self.policy.inputs)
         return self.execute(script_body(code, given), out=out)
 
-    def execute(
-        self, body: Body, *, out: Sequence[str] = (), sink: Sink | None = None
-    ) -> Outcome:
+    def execute(self, body: Body, *, out: Sequence[str] = (), sink: Sink | None = None) -> Outcome:
         """Run `body` in a child and wait for its end.
 
         In the main thread the first SIGINT becomes the cell's KeyboardInterrupt; a second, or none
@@ -140,7 +138,10 @@ class Sandbox:
             return hearing.outcome(ending, arena, names)
 
     def _check_names(
-        self, option: str, names: Mapping[str, object] | frozenset[str], allowed: Sequence[str] | None
+        self,
+        option: str,
+        names: Mapping[str, object] | frozenset[str],
+        allowed: Sequence[str] | None,
     ) -> None:
         for name in names:
             if allowed is not None and name not in allowed:
@@ -154,9 +155,7 @@ class _Hearing:
     sink: Sink | None
     ids: DisplayIds = field(default_factory=DisplayIds)
     outputs: list[Shown] = field(default_factory=list)
-    texts: dict[StreamName, list[str]] = field(
-        default_factory=lambda: {"stdout": [], "stderr": []}
-    )
+    texts: dict[StreamName, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     values: list[Frame] = field(default_factory=list)
     failure: CellFailed | None = None
     filters: dict[StreamName, TextFilter] = field(

@@ -43,7 +43,6 @@ from kavach_ipy.wire.arena import ArenaWriter
 __all__ = ["ChildEnds", "set_up"]
 
 _HOST_NAME = "sandbox"
-_SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,9 @@ class ChildEnds:
     stderr: int
     lifeline: int
     """The reading end of a pipe whose one writer is the kernel process."""
+
+    handled_signals: tuple[int, ...]
+    """Signals that had a Python handler when the kernel was forked."""
 
 
 class _Step:
@@ -176,7 +178,7 @@ def become_the_cell(
     step = _Step(ends.control)
     with step("signals"):
         os.setsid()
-        _forget_signal_handlers()
+        _forget_signal_handlers(ends.handled_signals)
         # Without this the first collection would write to, and so copy, every page of the heap.
         gc.freeze()
     with step("shared mappings"):
@@ -235,12 +237,11 @@ def become_the_cell(
         os._exit(0)
 
 
-def _forget_signal_handlers() -> None:
-    """Give every signal that has a Python handler its default back, and SIGINT none yet."""
+def _forget_signal_handlers(handled: tuple[int, ...]) -> None:
+    """Give the signals that have a Python handler their default back, and SIGINT none yet."""
     signal.set_wakeup_fd(-1)
-    for number in _SIGNALS:
-        if callable(signal.getsignal(number)):
-            signal.signal(number, signal.SIG_DFL)
+    for number in handled:
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
@@ -305,10 +306,8 @@ def _spawn_init(program: bytes, lifeline: int) -> int:
 def _landlock_descriptors(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Open what the second wall lets through: everything readable, some places writable."""
     flags = os.O_PATH | os.O_CLOEXEC
-    writable = (*plan.places.writable, b"/dev/pts")
-    devices = tuple(place.path for place in plan.places.order if isinstance(place, Device))
     return (
         (os.open(b"/", flags),),
-        tuple(os.open(path, flags) for path in writable),
-        tuple(os.open(path, flags) for path in (*devices, b"/dev/pts")),
+        tuple(os.open(path, flags) for path in plan.places.writable),
+        (os.open(b"/dev", flags),),
     )

@@ -87,7 +87,7 @@ def await_mappings(control: socket.socket) -> tuple[SharedMapping, ...]:
     if not packet:
         raise BrokenPipeError
     rows = json.loads(packet)
-    return tuple(SharedMapping(*row[:-1], path=row[-1].encode("latin-1")) for row in rows)
+    return tuple(SharedMapping(*numbers, path.encode("latin-1")) for *numbers, path in rows)
 
 
 def parse_report(packet: bytes) -> Report:

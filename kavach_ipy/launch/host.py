@@ -103,8 +103,6 @@ def survey(policy: Policy) -> Host:
         uid=os.geteuid(),
         gid=os.getegid(),
         groups=tuple(os.getgroups()),
-        uid_ranges=_id_ranges("uid_map"),
-        gid_ranges=_id_ranges("gid_map"),
         home=home,
         cwd=cwd,
         cwd_has_mounts=cwd is not None and _has_mounts_below(cwd.real),
@@ -165,6 +163,8 @@ def _machine() -> dict[str, object]:
         abi = 0
     cat = shutil.which("cat", path="/usr/bin:/bin")
     return {
+        "uid_ranges": _id_ranges("uid_map"),
+        "gid_ranges": _id_ranges("gid_map"),
         "init": os.path.realpath(os.fsencode(cat)) if cat else None,
         "last_capability": privileges.last_capability(),
         "landlock_abi": abi,

@@ -22,15 +22,14 @@ from typing import NoReturn, Self
 from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import Report, parse_report, send_mapped, send_mappings
-from kavach_ipy.launch.link import Body
+from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
-from kavach_ipy.linux.remedies import remedy_for
 from kavach_ipy.launch.report import ConfinementReport, verify_cell, verify_identity
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
+from kavach_ipy.linux.remedies import remedy_for
 from kavach_ipy.wire.arena import Arena
-from kavach_ipy.wire.frames import Decoder, Kind, encode
-from kavach_ipy.wire.messages import go_frame
+from kavach_ipy.wire.frames import Decoder
 
 __all__ = ["Ending", "launch"]
 
@@ -138,6 +137,9 @@ class _Parent:
             stdout=self._child_stdout,
             stderr=self._child_stderr,
             lifeline=self._child_lifeline,
+            handled_signals=tuple(
+                number for number in _SIGNALS if callable(signal.getsignal(number))
+            ),
         )
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -183,7 +185,7 @@ class _Parent:
         report = verify_cell(self.plan, self._cell.pid, os.getpid(), settled, links)
         path = f"/proc/{self._cell.pid}/root/proc"
         self._proc_root = self._keep(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        self._channel.sendmsg(encode(go_frame()))
+        self._channel.send(GO)
         return report
 
     def watch(self, listener: Listener) -> CellStopped | None:
@@ -256,10 +258,10 @@ class _Parent:
                 # Its end is no news: A leaves, and C gives it up just before it is ready.
                 poll.unregister(control)
             elif channel in ready:
-                frames = self.decoder.feed(self._channel.recv(_PACKET))
-                if [frame.kind for frame in frames] == [Kind.READY]:
+                said = self._channel.recv(len(READY))
+                if said == READY:
                     return
-                raise SetupFailed("ready", "wait", 0, f"the child said {frames} instead.")
+                raise SetupFailed("ready", "wait", 0, f"the child said {said!r} instead.")
 
     def _links(self) -> frozenset[str]:
         """What the cell's live descriptors must link to: the same files as our own ends do."""

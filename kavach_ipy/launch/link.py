@@ -17,12 +17,13 @@ from typing import assert_never
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.documents import Json
-from kavach_ipy.wire.frames import Decoder, Frame, Kind, read_frame, write_frame
+from kavach_ipy.wire.frames import Decoder, Frame, encode, read_frame, write_frame
 from kavach_ipy.wire.messages import (
     Answer,
     Failure,
     MessageType,
     done_frame,
+    go_frame,
     input_frame,
     message_frame,
     read_answer,
@@ -30,7 +31,11 @@ from kavach_ipy.wire.messages import (
 )
 from kavach_ipy.wire.values import encode_value, unsent_frame
 
-__all__ = ["Body", "ChildLink"]
+__all__ = ["GO", "READY", "Body", "ChildLink"]
+
+# The two frames of the handshake never differ, so they are made once, before any fork.
+READY = b"".join(encode(ready_frame()))
+GO = b"".join(encode(go_frame()))
 
 
 class ChildLink:
@@ -48,10 +53,9 @@ class ChildLink:
         """The names that were asked for."""
 
     def ready(self) -> None:
-        """Say that set-up is finished, and wait for the parent's word; leave when it never comes."""
-        write_frame(self._channel, ready_frame())
-        answer = read_frame(self._channel, self._decoder)
-        if answer is None or answer.kind is not Kind.GO:
+        """Say that set-up is finished and wait for the word; leave when it never comes."""
+        os.write(self._channel, READY)
+        if os.read(self._channel, len(GO)) != GO:
             os._exit(1)
 
     def message(

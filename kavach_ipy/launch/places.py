@@ -147,8 +147,7 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
         writable=tuple(
             place.path
             for place in order
-            if isinstance(place, Scratch | Overlay)
-            or (isinstance(place, Bind) and place.writable)
+            if isinstance(place, Scratch | Overlay) or (isinstance(place, Bind) and place.writable)
         ),
     )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.launch.host import Host
 from kavach_ipy.launch.places import Places, lay_out
-from kavach_ipy.linux import seccomp
+from kavach_ipy.linux import landlock, seccomp
 from kavach_ipy.linux.identity import Identity, choose_identity
 from kavach_ipy.policy import Network, Policy, survives
 
@@ -67,7 +67,8 @@ def make_plan(policy: Policy, host: Host) -> Plan:
     _refuse_what_is_missing(host)
     identity = _identity(host)
     places = lay_out(policy, host, other_id=identity.uid if identity.is_other else None)
-    network = "loopback" if policy.network is Network.LOOPBACK else "none"
+    is_loopback = policy.network is Network.LOOPBACK
+    landlock.prepare(host.landlock_abi, network=is_loopback)
     assert host.init is not None, "_refuse_what_is_missing saw to it"
     return Plan(
         policy=policy,
@@ -77,12 +78,12 @@ def make_plan(policy: Policy, host: Host) -> Plan:
         places=places,
         mount_base=host.mount_base,
         proc_covered=(*_PROC_COVERED, *host.proc_covered),
-        loopback=policy.network is Network.LOOPBACK,
+        loopback=is_loopback,
         init=host.init,
         environment=_environment(policy, host, places),
         last_capability=host.last_capability,
         landlock_abi=host.landlock_abi,
-        seccomp_program=seccomp.build(network),
+        seccomp_program=seccomp.build("loopback" if is_loopback else "none"),
         scratch_inodes=max(256, policy.disk // _INODES_EACH),
         processes=policy.pids + _OWN_PROCESSES,
         cpu_seconds=max(1, math.ceil(policy.cpu)),
@@ -142,10 +143,6 @@ def _identity(host: Host) -> Identity:
 
 
 def _environment(policy: Policy, host: Host, places: Places) -> tuple[tuple[str, str], ...]:
-    kept = {
-        name: value
-        for name, value in host.environment
-        if survives(name, policy.environment)
-    }
+    kept = {name: value for name, value in host.environment if survives(name, policy.environment)}
     kept["HOME"] = os.fsdecode(places.home)
     return tuple(sorted(kept.items()))

@@ -49,9 +49,7 @@ class ConfinementReport:
         return "\n".join(("confinement of this cell:", *rows))
 
 
-def verify_identity(
-    plan: Plan, cell: int, own_namespaces: dict[str, str]
-) -> tuple[Layer, ...]:
+def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tuple[Layer, ...]:
     """Check what is settled when the cell is forked: namespaces and id maps.
 
     Args:
@@ -177,7 +175,9 @@ def _files(plan: Plan, mounts: tuple[verify.Mount, ...]) -> Iterator[Layer]:
 
 
 def _may_write(point: bytes, writable: tuple[bytes, ...]) -> bool:
-    return point == b"/dev/pts" or any(point == path or point.startswith(path + b"/") for path in writable)
+    return point == b"/dev/pts" or any(
+        point == path or point.startswith(path + b"/") for path in writable
+    )
 
 
 def _descriptors(found: dict[int, str], allowed: frozenset[str]) -> Layer:

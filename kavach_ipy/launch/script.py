@@ -111,10 +111,8 @@ class _Stream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Take text; send it when it is a lot, else at the next `flush`."""
-        if not isinstance(text, str):
-            msg = f"write() argument must be str, not {type(text).__name__}"
-            raise TypeError(msg)
-        self._parts.append(text)
+        # The sum raises the TypeError that bytes deserve, before they are kept.
+        self._parts.append("" + text)
         self._size += len(text)
         if self._size >= self._AT_ONCE or "\n" in text:
             self.flush()

@@ -30,6 +30,8 @@ _SAMPLE_SECONDS = 0.1
 _SAMPLE_DUTY = 30
 """A sample is taken at most once in thirty times its own cost: reading smaps walks page tables."""
 _GRACE_SECONDS = 2.0
+_STREAM_FRAME = 64
+"""Bytes of a stream frame that are not counted as printed; an empty one has 85 or more."""
 
 
 class Listener(Protocol):
@@ -107,12 +109,9 @@ class Watch:
                 stopped = self._take(fd)
                 if stopped is not None:
                     return stopped
-            if self._done:
+            if self._done or self._ended:
                 self._drain()
-                return None
-            if self._ended:
-                self._drain()
-                return None if self._done else self._how_it_ended(self._status)
+                return self._verdict()
 
     def _patience(self, now: float, start: float, sample_at: float) -> int:
         """Milliseconds until the next thing that must be looked at without being told."""
@@ -197,7 +196,11 @@ class Watch:
                 self._bytes -= sum(len(buffer) for buffer in frame.buffers)
                 self.listener.frame(frame)
             case Kind.MESSAGE | Kind.INPUT:
-                self._messages += 1
+                if frame.body.get("type") == "stream":
+                    # Text is bounded in bytes: a cell may print a million lines, one frame each.
+                    self._bytes -= _STREAM_FRAME
+                else:
+                    self._messages += 1
                 answer = self.listener.frame(frame)
                 if answer is not None:
                     self._answer(answer)
@@ -246,8 +249,11 @@ class Watch:
                     for frame in self.decoder.feed(data):
                         self._hear(frame)
 
-    def _how_it_ended(self, status: int | None) -> CellStopped:
-        """Put a wait status into words: wait(2)."""
+    def _verdict(self) -> CellStopped | None:
+        """None where the cell said "done"; else what its wait status means: wait(2)."""
+        status = self._status
+        if self._done:
+            return None
         if status is None:
             return CellStopped("exit", "its status was taken by another waiter", "", _UNTOUCHED)
         if os.WIFSIGNALED(status):
@@ -277,7 +283,7 @@ class Watch:
         finally:
             signal.signal(signal.SIGINT, previous)
 
-    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+    def _on_interrupt(self, _: int, __: FrameType | None) -> None:
         if self._interrupted_at is not None:
             self._killed_by_interrupt = True
             return

@@ -52,7 +52,7 @@ __all__ = [
 
 
 class SyscallError(OSError):
-    """A system call failed: `errno` is the kernel's, `call` names it, `arguments` says with what."""
+    """A system call failed; `call` names it, `errno` is the kernel's, `arguments` are in words."""
 
     def __init__(self, call: str, errno: int, arguments: object = ()) -> None:
         super().__init__(errno, os.strerror(errno))
@@ -104,6 +104,7 @@ class UmountFlag(enum.IntFlag):
 
 if sys.platform != "linux":  # pragma: no cover - the front refuses earlier, with a remedy
     raise ImportError(f"kavach_ipy.linux needs Linux, not {sys.platform}")
+
 
 def _in_words(value: object) -> str:
     """One argument for a message. Called on failure only: enum members are slow to print."""

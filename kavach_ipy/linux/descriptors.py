@@ -7,9 +7,6 @@ Assumes: single-threaded; /proc is the one of our own PID namespace.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-
-from kavach_ipy.linux import _libc
 
 __all__ = ["highest", "occupy", "open_descriptors"]
 
@@ -45,7 +42,7 @@ def occupy(keep: frozenset[int], standard: tuple[int, int]) -> int:
     numbers = open_descriptors()
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for number in numbers:
-        if number not in keep:
+        if number > 2 and number not in keep:
             os.dup2(null, number, inheritable=False)
     os.dup2(null, 0, inheritable=True)
     for target, source in zip((1, 2), standard, strict=True):
@@ -54,7 +51,6 @@ def occupy(keep: frozenset[int], standard: tuple[int, int]) -> int:
         if source > 2:
             os.dup2(null, source, inheritable=False)
     os.close(null)
-    with suppress(_libc.SyscallError):
-        # Linux < 5.11 lacks the flag; there each was marked above, one by one.
-        _libc.close_range_cloexec(3)
+    for number in keep - {0, 1, 2}:
+        os.set_inheritable(number, False)
     return highest(numbers)

@@ -13,13 +13,23 @@ from __future__ import annotations
 
 import enum
 import errno
+import functools
 import os
 import stat
 from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc
 
-__all__ = ["Applied", "FsAccess", "NetAccess", "Scope", "abi", "handled_rights", "restrict"]
+__all__ = [
+    "Applied",
+    "FsAccess",
+    "NetAccess",
+    "Scope",
+    "abi",
+    "handled_rights",
+    "prepare",
+    "restrict",
+]
 
 
 class FsAccess(enum.IntFlag):
@@ -146,28 +156,62 @@ def restrict(
         SyscallError: no Landlock (ENOSYS, EOPNOTSUPP), no no_new_privs (EPERM), a descriptor
             that no rule can be made for (EBADFD), or sixteen rulesets already (E2BIG).
     """
-    version = _libc.landlock_abi()
-    applied = Applied(
-        abi=version,
-        fs=handled_rights(version),
-        net=NetAccess(0) if network or version < _NET_SINCE else _EVERY_PORT,
-        scoped=_EVERY_SCOPE if version >= _SCOPE_SINCE else Scope(0),
-    )
-    ruleset = _libc.landlock_create(int(applied.fs), int(applied.net), int(applied.scoped))
+    masks = _masks(_libc.landlock_abi(), network=network)
+    applied = masks.applied
+    ruleset = _libc.landlock_create(*masks.handled)
     try:
-        for fds, rights in ((read_fds, _READ), (write_fds, _WRITE), (device_fds, _DEVICE)):
+        for fds, of_directory, of_file in (
+            (read_fds, *masks.read),
+            (write_fds, *masks.write),
+            (device_fds, *masks.device),
+        ):
             for fd in fds:
-                _libc.landlock_add_path(ruleset, fd, int(_grantable(fd, rights) & applied.fs))
+                _libc.landlock_add_path(ruleset, fd, of_directory if _is_directory(fd) else of_file)
         _libc.landlock_restrict_self(ruleset)
     finally:
         os.close(ruleset)
     return applied
 
 
-def _grantable(fd: int, rights: FsAccess) -> FsAccess:
-    """The part of `rights` that the kernel takes for what is open at `fd`."""
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    applied: Applied
+    handled: tuple[int, int, int]
+    """Of files, of TCP, and scopes."""
+
+    read: tuple[int, int]
+    """What a rule may allow on a directory, and on anything else."""
+
+    write: tuple[int, int]
+    device: tuple[int, int]
+
+
+@functools.cache
+def _masks(version: int, *, network: bool) -> _Masks:
+    """Do the arithmetic of flags, which is slow, once; `prepare` does it before a fork."""
+    fs = handled_rights(version)
+    net = NetAccess(0) if network or version < _NET_SINCE else _EVERY_PORT
+    scoped = _EVERY_SCOPE if version >= _SCOPE_SINCE else Scope(0)
+
+    def grantable(rights: FsAccess) -> tuple[int, int]:
+        return int(rights & fs), int(rights & fs & _OF_A_FILE)
+
+    return _Masks(
+        applied=Applied(abi=version, fs=fs, net=net, scoped=scoped),
+        handled=(int(fs), int(net), int(scoped)),
+        read=grantable(_READ),
+        write=grantable(_WRITE),
+        device=grantable(_DEVICE),
+    )
+
+
+def prepare(version: int, *, network: bool) -> None:
+    """Compute what `restrict` needs, in the parent, so that the child only makes system calls."""
+    _masks(version, network=network)
+
+
+def _is_directory(fd: int) -> bool:
     try:
-        mode = os.fstat(fd).st_mode
+        return stat.S_ISDIR(os.fstat(fd).st_mode)
     except OSError as error:
         raise _libc.SyscallError("fstat", error.errno or 0, str(fd)) from error
-    return rights if stat.S_ISDIR(mode) else rights & _OF_A_FILE

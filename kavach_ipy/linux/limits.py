@@ -52,7 +52,9 @@ def apply(
         "RLIMIT_CPU": cpu_seconds,
         "RLIMIT_NOFILE": descriptors,
         "RLIMIT_FSIZE": file_bytes,
-        "RLIMIT_CORE": 0,
+        # core(5): 0 does not keep a core_pattern that is a pipe from being fed the whole memory;
+        # 1 does (fs/coredump.c takes it for a handler that crashed), and no file is that small.
+        "RLIMIT_CORE": 1,
         "RLIMIT_MSGQUEUE": 0,
         "RLIMIT_RTPRIO": 0,
         "RLIMIT_NICE": 0,

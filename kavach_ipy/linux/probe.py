@@ -34,6 +34,8 @@ from kavach_ipy.linux.remedies import remedy_for
 
 __all__ = ["Finding", "run_probe"]
 
+# Every system has it, and what is mounted over it is seen by the child alone.
+_MOUNT_BASE = b"/usr"
 _BASE = CloneFlag.NEWUSER | CloneFlag.NEWNS
 
 
@@ -54,19 +56,29 @@ def run_probe() -> tuple[Finding, ...]:
     identity = _identity()
     if identity is None:
         remedy = "Run the kernel as an ordinary user, or map more than one id in its container."
-        return (Finding("user namespace", granted=False, cause="only host root is mapped", remedy=remedy),)
+        return (
+            Finding(
+                "user namespace", granted=False, cause="only host root is mapped", remedy=remedy
+            ),
+        )
     # Read here: a child that has become another id may not read this interpreter's own files.
     last = privileges.last_capability()
     give_up = functools.partial(_try_capabilities, last)
     with tempfile.TemporaryDirectory(prefix="kavach-probe-") as folder:
-        os.chmod(folder, 0o755)
+        # The child may be another id, and must be able to walk here.
+        os.chmod(folder, 0o755)  # noqa: S103 - nothing is in it
         lower = os.fsencode(folder)
         attempts: tuple[tuple[str, str, CloneFlag, Callable[[], None]], ...] = (
             ("user namespace", "namespaces", CloneFlag.NEWUSER, _nothing),
             ("mounts", "mount propagation", _BASE, _try_mounts),
             ("overlay", "root", _BASE, functools.partial(_try_overlay, lower)),
             ("fresh /proc", "/proc", _BASE | CloneFlag.NEWPID, _try_proc),
-            ("network namespace", "loopback", CloneFlag.NEWUSER | CloneFlag.NEWNET, namespaces.raise_loopback),
+            (
+                "network namespace",
+                "loopback",
+                CloneFlag.NEWUSER | CloneFlag.NEWNET,
+                namespaces.raise_loopback,
+            ),
             ("other namespaces", "namespaces", namespaces.ALL, _nothing),
             ("capabilities", "capabilities", CloneFlag.NEWUSER, give_up),
             ("landlock", "Landlock", CloneFlag.NEWUSER, functools.partial(_try_landlock, last)),
@@ -144,7 +156,7 @@ def _be_the_child(
             act()
         except _libc.SyscallError as error:
             answer = json.dumps([step, error.call, error.errno, error.arguments]).encode()
-        except BaseException as error:  # reported, and the child is thrown away
+        except BaseException as error:  # noqa: BLE001 - reported; the child is thrown away
             answer = json.dumps([step, type(error).__name__, 0, str(error)]).encode()
         os.write(to_parent, answer)
     os._exit(0)
@@ -157,7 +169,7 @@ def _nothing() -> None:
 def _try_mounts() -> None:
     mounts.make_private()
     tree = mounts.clone_tree(b"/usr", writable=False)
-    root = mounts.Root(b"/tmp" if os.path.isdir("/tmp") else b"/usr")
+    root = mounts.Root(_MOUNT_BASE)
     root.place(tree, b"/usr", directory=True)
     root.place_pts()
     root.enter()
@@ -166,7 +178,7 @@ def _try_mounts() -> None:
 def _try_overlay(lower: bytes) -> None:
     mounts.make_private()
     layer = os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    root = mounts.Root(b"/tmp" if os.path.isdir("/tmp") else b"/usr")
+    root = mounts.Root(_MOUNT_BASE)
     root.open_scratch(1 << 20, 64)
     root.place_overlay(layer, b"/work", ())
 

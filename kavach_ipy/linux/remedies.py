@@ -61,7 +61,7 @@ _TABLE: dict[tuple[str, str, int], str] = {
 
 
 def remedy_for(step: str, call: str, number: int) -> str:
-    """Say what to do about a failed step; a pointer to the doctor where nothing special is known."""
+    """Say what to do about a failed step; where nothing is known, point to the doctor."""
     known = _TABLE.get((step, call, number))
     if known is not None:
         return known

@@ -88,7 +88,7 @@ class Mount:
 
 
 def read_mounts(pid: int) -> tuple[Mount, ...]:
-    """Read /proc/<pid>/mountinfo; lines of mounts outside the process's root are not shown by it."""
+    """Read /proc/<pid>/mountinfo, which shows what is below the process's own root."""
     mounts = []
     for line in _read(pid, "mountinfo").splitlines():
         fields = line.split(b" ")
@@ -106,8 +106,11 @@ def read_mounts(pid: int) -> tuple[Mount, ...]:
 
 def read_descriptors(pid: int) -> dict[int, str]:
     """The open descriptors of a process and what each links to."""
-    base = f"/proc/{pid}/fd"
-    return {int(name): os.readlink(f"{base}/{name}") for name in os.listdir(base)}
+    folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return {int(name): os.readlink(name, dir_fd=folder) for name in os.listdir(folder)}
+    finally:
+        os.close(folder)
 
 
 def _unescape(field: bytes) -> bytes:

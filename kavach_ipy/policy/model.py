@@ -129,7 +129,7 @@ class Policy:
     """
 
     messages: int = 10_000
-    """Number of output messages (one for each display, and for each piece of a stream).
+    """Number of output messages: displays, updates and clears; text is bounded by ``output``.
 
     Enforced by the parent. Does not stop: few but big messages; see ``output``.
     """

@@ -149,7 +149,7 @@ def test_a_search_path_entry_that_would_show_the_home_is_left_out(host: Host) ->
 
 
 def test_parents_come_before_children_and_hidden_paths_last(host: Host) -> None:
-    """A scratch /tmp must not cover an environment below it, and nothing uncovers what is hidden."""
+    """A scratch /tmp must not cover an environment below it; nothing uncovers what is hidden."""
     facts = dataclasses.replace(host, python=(*host.python, _entry(b"/tmp/env")))
     order = make_plan(Policy(hidden=["/usr/share/doc"]), facts).places.order
     paths = [place.path for place in order]
