@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn
 
+from kavach_ipy.launch import inside
 from kavach_ipy.launch.control import Report, await_mapped, await_mappings, send_report
 from kavach_ipy.launch.link import Body, ChildLink
 from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch
@@ -69,6 +70,8 @@ class _Step:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._name = ""
+        self.init = 0
+        """The pid of init, once there is one: it may not outlive a failure."""
 
     def __call__(self, name: str) -> _Step:
         self._name = name
@@ -92,6 +95,12 @@ class _Step:
             call, number, detail = "open", error.errno or 0, str(error.filename or "")
         with suppress(OSError):
             send_report(self._control, Report("failed", self._name, call, number, detail))
+        if self.init:
+            # Its end kills every member of the namespace. SIGCHLD is ignored here, so the kernel
+            # reaps them, and waitpid(2) answers ECHILD when all are gone.
+            with suppress(OSError):
+                os.kill(self.init, signal.SIGKILL)
+                os.waitpid(-1, 0)
         os._exit(1)
 
 
@@ -138,15 +147,15 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
         privileges.close_the_way_back(plan.last_capability)
 
     with step("init"):
-        init = _spawn_init(plan.init, ends.lifeline)
+        step.init = _spawn_init(plan.init, ends.lifeline)
     with step("fork"):
         root_is_ready, say_root_is_ready = os.pipe2(os.O_CLOEXEC)
-        cell = os.fork()
+        cell = _libc.fork_alone()
     if cell == 0:
         os.close(say_root_is_ready)
         become_the_cell(plan, ends, body, names, mappings, mapped_files, root_is_ready)
     with step("report"):
-        send_report(ends.control, Report("forked", pids=(cell, init)))
+        send_report(ends.control, Report("forked", pids=(cell, step.init)))
 
     with step("host name"):
         namespaces.set_host_name(_HOST_NAME)
@@ -175,6 +184,7 @@ def become_the_cell(
     root_is_ready: int,
 ) -> NoReturn:
     """Be C: undo what the fork inherited, take the new root, drop the rest, wait, run."""
+    inside.enter()
     step = _Step(ends.control)
     with step("signals"):
         os.setsid()

@@ -86,8 +86,10 @@ def await_mappings(control: socket.socket) -> tuple[SharedMapping, ...]:
     packet = control.recv(_LIMIT)
     if not packet:
         raise BrokenPipeError
-    rows = json.loads(packet)
-    return tuple(SharedMapping(*numbers, path.encode("latin-1")) for *numbers, path in rows)
+    return tuple(
+        SharedMapping(address, size, protection, offset, device, inode, path.encode("latin-1"))
+        for address, size, protection, offset, device, inode, path in json.loads(packet)
+    )
 
 
 def parse_report(packet: bytes) -> Report:

@@ -13,6 +13,7 @@ import stat
 import sys
 from dataclasses import dataclass
 
+from kavach_ipy.launch import inside
 from kavach_ipy.linux import _libc, landlock, privileges, seccomp, verify
 from kavach_ipy.linux.identity import IdRange
 from kavach_ipy.policy import Policy
@@ -78,6 +79,9 @@ class Host:
     seccomp_missing: str | None
     max_user_namespaces: int
     userns_clone_allowed: bool
+    is_inside: bool
+    """This process is a sandboxed cell itself."""
+
     proc_covered: tuple[bytes, ...]
     mount_base: bytes
     named: tuple[tuple[str, Entry | None], ...]
@@ -110,6 +114,7 @@ def survey(policy: Policy) -> Host:
         system=_system_entries(),
         python=_python_entries(tuple(sys.path)),
         environment=tuple(os.environ.items()),
+        is_inside=inside.is_inside(),
         named=tuple((path, describe(path)) for path in (*policy.read_only, *policy.writable)),
         autostart=_autostart_entries(policy.writable),
         **_machine(),  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ Assumes: called in the thread that stays alive meanwhile (the parent-death signa
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -15,8 +16,10 @@ import socket
 import sys
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn, Self
 
 from kavach_ipy.errors import CellStopped, SetupFailed
@@ -35,6 +38,8 @@ __all__ = ["Ending", "launch"]
 
 _SETUP_SECONDS = 30.0
 _REAP_SECONDS = 30.0
+_ABANDON_SECONDS = 2.0
+_TICK_SECONDS = 0.005
 _PACKET = 1 << 16
 _SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
@@ -71,7 +76,7 @@ def launch(
         SetupFailed: a step failed or did not verify; nothing of the cell ran.
     """
     with _Parent(plan, arena.fd) as parent:
-        with privileges.adopting_orphans():
+        with privileges.adopting_orphans(), _no_collection():
             parent.fork(body, names)
             report = parent.set_up()
         start = time.monotonic()
@@ -209,13 +214,28 @@ class _Parent:
 
     def end(self) -> None:
         """Kill what is left and reap it. Killing init kills every process of its namespace."""
-        for process in (self._init, self._setter):
-            if process is not _NOBODY:
-                _kill(process.fd)
+        if self._init is not _NOBODY:
+            _kill(self._init.fd)
+        if self._setter is not _NOBODY:
+            self._abandon_set_up()
         for process in (self._setter, self._cell, self._init):
             if process is not _NOBODY:
                 self._reap(process)
         self._init = self._setter = self._cell = _NOBODY
+
+    def _abandon_set_up(self) -> None:
+        """End A, which may have children that we do not know of yet.
+
+        Without the lifeline init ends, and with it the cell; A ignores SIGCHLD, so as long as it
+        lives the kernel reaps them, and nothing is left for us to adopt.
+        """
+        self._close(self._lifeline)
+        children = f"/proc/{self._setter.pid}/task/{self._setter.pid}/children"
+        deadline = time.monotonic() + _ABANDON_SECONDS
+        with suppress(OSError):
+            while Path(children).read_bytes() and time.monotonic() < deadline:
+                _readable(self._setter.fd, time.monotonic() + _TICK_SECONDS)
+        _kill(self._setter.fd)
 
     def _reap(self, process: _Process) -> int | None:
         """Wait for a child that is ending; its wait status, None where somebody else reaped it."""
@@ -284,6 +304,18 @@ class _Parent:
     def _close(self, fd: int) -> None:
         self._fds.discard(fd)
         os.close(fd)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from writing to, and so copying, the pages just shared."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _enter_child(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:

@@ -102,6 +102,12 @@ def _refuse_what_is_not_built(policy: Policy) -> None:
 
 
 def _refuse_what_is_missing(host: Host) -> None:
+    if host.is_inside:
+        raise CannotEnforce(
+            "a sandbox inside a sandbox",
+            "a sandboxed cell may not make namespaces of its own",
+            "Run the inner cell in the notebook instead.",
+        )
     if host.max_user_namespaces == 0:
         raise CannotEnforce(
             "user namespace",

@@ -92,7 +92,7 @@ def verify_cell(
             *_rights(plan, status),
             *_files(plan, verify.read_mounts(cell)),
             _descriptors(verify.read_descriptors(cell), allowed),
-            Layer("limits", "applied", _limits(plan)),
+            _limits(plan, verify.read_limits(cell)),
         )
     return ConfinementReport(layers)
 
@@ -192,7 +192,25 @@ def _descriptors(found: dict[int, str], allowed: frozenset[str]) -> Layer:
     return Layer("descriptors", "verified", f"{live} live, {len(found) - live} are /dev/null")
 
 
-def _limits(plan: Plan) -> str:
+def _limits(plan: Plan, found: dict[str, int | None]) -> Layer:
+    promised = {
+        "Max processes": plan.processes,
+        "Max cpu time": plan.cpu_seconds,
+        "Max file size": plan.file_bytes,
+        "Max core file size": 1,
+    }
+    for name, bound in promised.items():
+        value = found[name]
+        if value is None or value > bound:
+            raise _mismatch("limits", f"{name} is {value}, promised {bound}")
+    for name in ("Max data size", "Max open files"):
+        # They count from what the fork inherited, which only the child knows.
+        if found[name] is None:
+            raise _mismatch("limits", f"{name} is unlimited")
+    return Layer("limits", "verified", _limits_in_words(plan))
+
+
+def _limits_in_words(plan: Plan) -> str:
     policy = plan.policy
     wall = "none" if policy.timeout is None else format_duration(policy.timeout)
     return (

@@ -24,6 +24,7 @@ __all__ = [
     "clear_ambient",
     "clearenv",
     "close_range_cloexec",
+    "fork_alone",
     "fsconfig_create",
     "fsconfig_flag",
     "fsconfig_string",
@@ -342,6 +343,22 @@ def join_session_keyring() -> None:
     except SyscallError as error:
         if error.errno != 38:
             raise
+
+
+# PyDLL keeps the interpreter lock, which the child of a fork must hold as its parent did.
+_pylibc = ctypes.PyDLL(None, use_errno=True)
+_pylibc.fork.argtypes = []
+_pylibc.fork.restype = ctypes.c_int
+
+
+def fork_alone() -> int:
+    """Fork a process that has one thread, without Python's at-fork hooks: fork(3) of the C library.
+
+    glibc's own handlers run. Python's would do a second time what they did at the fork that made
+    the caller: renew locks that nobody holds, forget threads that are gone, seed `random` again;
+    each touches, and so copies, hundreds of pages.
+    """
+    return _checked("fork", _pylibc.fork())
 
 
 class _CapHeader(ctypes.Structure):

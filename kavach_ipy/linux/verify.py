@@ -14,6 +14,7 @@ __all__ = [
     "Mount",
     "Status",
     "read_descriptors",
+    "read_limits",
     "read_mounts",
     "read_namespaces",
     "read_status",
@@ -102,6 +103,16 @@ def read_mounts(pid: int) -> tuple[Mount, ...]:
             )
         )
     return tuple(mounts)
+
+
+def read_limits(pid: int) -> dict[str, int | None]:
+    """The soft limits of /proc/<pid>/limits by name (``Max open files``); None: unlimited."""
+    found: dict[str, int | None] = {}
+    for line in _read(pid, "limits").splitlines()[1:]:
+        # Columns of fixed width, the name padded to 25 characters: fs/proc/base.c.
+        soft = line[25:].split()[0]
+        found[line[:25].decode().strip()] = None if soft == b"unlimited" else int(soft)
+    return found
 
 
 def read_descriptors(pid: int) -> dict[int, str]:

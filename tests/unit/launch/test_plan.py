@@ -24,6 +24,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.chdir(tmp_path)
     return dataclasses.replace(
         survey(Policy()),
+        is_inside=False,
         uid=1000,
         gid=1000,
         groups=(1000,),
@@ -64,6 +65,7 @@ def test_a_machine_that_grants_everything_gets_a_plan(host: Host) -> None:
         ({"seccomp_missing": "no libseccomp.so.2"}, "seccomp", "libseccomp.so.2"),
         ({"landlock_abi": 0}, "Landlock", "CONFIG_SECURITY_LANDLOCK"),
         ({"init": None}, "PID namespace", "coreutils"),
+        ({"is_inside": True}, "a sandbox inside a sandbox", "in the notebook instead"),
         (
             {"uid": 0, "uid_ranges": (IdRange(0, 0, 1),)},
             "an unprivileged identity",
