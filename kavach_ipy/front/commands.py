@@ -17,7 +17,7 @@ from kavach_ipy.errors import KavachError, PolicyError
 from kavach_ipy.front.arguments import policy_of, read_cell_line
 from kavach_ipy.front.completion import COMMANDS
 from kavach_ipy.front.failures import as_shown
-from kavach_ipy.front.render import say
+from kavach_ipy.front.render import say, say_report
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.policy import explain
 from kavach_ipy.sandbox import Sandbox
@@ -73,7 +73,7 @@ def _status(settings: Kavach) -> None:
     if outcome.failure is not None:
         raise as_shown(outcome.failure) from None
     say("An empty cell was confined by the settings, as every cell is.")
-    say(outcome.report.text())
+    say_report(outcome)
 
 
 def _empty(link: ChildLink) -> None:

@@ -23,7 +23,7 @@ from kavach_ipy.front.arguments import (
 )
 from kavach_ipy.front.commands import run_command
 from kavach_ipy.front.failures import as_shown
-from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say
+from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say, say_report
 from kavach_ipy.front.runner import Task, cell_body
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.shells import (
@@ -84,7 +84,7 @@ class KavachMagics(Magics):
         """Run a cell, or the code on the line, in a sandbox."""
         request = read_code_line(line) if cell is None else read_cell_line(line)
         if request.wants_help:
-            say(self.sandbox.parser.format_help().strip())  # type: ignore[attr-defined]
+            say(_help_of(self.sandbox))
             return
         code = request.code if cell is None else cell
         policy = policy_of(request, self._settings)
@@ -121,6 +121,12 @@ class KavachMagics(Magics):
         bring_back(self.shell, outcome, asked, sink)
         explain_missing(outcome, asked)
         if request.wants_report:
-            say(outcome.report.text())
+            say_report(outcome)
         if outcome.failure is not None:
             raise as_shown(outcome.failure) from None
+
+
+def _help_of(magic: object) -> str:
+    text = str(getattr(magic, "parser").format_help())  # noqa: B009 - with_options put it there
+    # The formatter writes reStructuredText for the docs; here the first line is for a reader.
+    return text.strip().removeprefix("::").strip()

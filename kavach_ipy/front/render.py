@@ -21,13 +21,14 @@ from IPython.core.error import StdinNotImplementedError
 
 from kavach_ipy.front.runner import UNDEFINED
 from kavach_ipy.gate.withheld import Withheld
+from kavach_ipy.launch.report import ConfinementReport
 
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
     from kavach_ipy.gate.display import Shown
     from kavach_ipy.gate.outcome import Outcome
 
-__all__ = ["ShellSink", "bring_back", "explain_missing", "say"]
+__all__ = ["ShellSink", "bring_back", "explain_missing", "say", "say_report"]
 
 _PROMPT: Final = "[sandbox] "
 
@@ -62,7 +63,7 @@ class ShellSink:
             case _:
                 assert_never(shown.msg_type)
 
-    def ask(self, prompt: str, password: bool) -> str:
+    def ask(self, prompt: str, *, password: bool) -> str:
         """Ask the user, who is told that it is the sandbox that asks.
 
         Raises:
@@ -103,6 +104,13 @@ def explain_missing(outcome: Outcome, asked: Collection[str]) -> None:
         value = outcome.withheld.get(name)
         if value is not None:
             say(f"not brought back: {_line(name, value)}", sys.stderr)
+
+
+def say_report(outcome: Outcome) -> None:
+    """Write what was verified of the cell's confinement."""
+    # The gate, where outcomes are made, does not know what a report is.
+    if isinstance(outcome.report, ConfinementReport):
+        say(outcome.report.text())
 
 
 def say(text: str, stream: Any = None) -> None:

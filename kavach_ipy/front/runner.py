@@ -8,6 +8,7 @@ Assumes: the child is set up by ``launch.child``, and leaves by ``os._exit`` whe
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -112,6 +113,9 @@ def _as_numbered(task: Task) -> str:
 
 def _asker(link: ChildLink) -> Callable[[str, bool], str]:
     def ask(prompt: str, is_password: bool) -> str:
+        # What was printed before the question is read before it.
+        sys.stdout.flush()
+        sys.stderr.flush()
         return link.ask(prompt, password=is_password)
 
     return ask

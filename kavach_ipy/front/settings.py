@@ -26,10 +26,12 @@ from kavach_ipy.policy import (
     profile,
     tighten,
 )
+from kavach_ipy.policy.suggestions import did_you_mean
 
 __all__ = ["Kavach"]
 
 _DEFAULT: Final = Policy()
+_NO_PROFILE: Final = "default"
 
 # Setting, and the field of Policy that it fills. The settings are named from the notebook's side
 # ("what is readable"), the fields from the sandbox's ("what is bound read-only").
@@ -154,7 +156,7 @@ class Kavach(Configurable):
         " that numeric libraries read. Tokens and passwords live in the others.",
     )
     profile = Unicode(
-        "default",
+        _NO_PROFILE,
         help="Profile that every cell has unless it names another: default, strict, grading, agent"
         " or one of profiles. By default the settings alone. A profile tightens them.",
     ).tag(config=True)
@@ -189,12 +191,24 @@ class Kavach(Configurable):
         " cannot switch it on: a hostile cell would run code in the notebook.",
     ).tag(config=True)
 
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        # traitlets warns of a setting that it does not know, and goes on: a misspelt "hidden"
+        # would leave a path open.
+        for name in self.config.get("Kavach", {}):
+            if not self.has_trait(name):
+                advice = did_you_mean(name, self.trait_names(config=True))
+                raise TraitError(f"c.Kavach.{name}: no setting has this name; {advice}")
+
     def to_policy(self) -> Policy:
         """Return what these settings allow, profile included.
 
         Raises:
             PolicyError: values that are right one by one contradict each other.
         """
+        if self.profile == _NO_PROFILE:
+            # Not tightened by the profile of that name, or no setting could allow anything more.
+            return self._plain()
         own = self.own_profiles()
         if self.profile in own:
             return own[self.profile]
@@ -216,7 +230,6 @@ class Kavach(Configurable):
         try:
             Policy.from_mapping({_FIELDS[name]: value})
         except PolicyError as error:
-            # A policy by default has no --clean, and a setting for it does not exist yet.
             raise TraitError(_refusal(name, value, error)) from error
         return value
 

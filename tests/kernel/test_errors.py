@@ -1,0 +1,139 @@
+"""What a sandboxed cell raises looks like an ordinary cell's error, and the kernel lives on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.kernel.kernels import Kernel, Run
+
+pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
+
+
+def plain(run: Run) -> str:
+    """The traceback of a run without colours; no frame of kavach_ipy may be in it."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(run.error["traceback"]))
+    assert "kavach_ipy/" not in text
+    assert "run_cell_magic" not in text
+    return text
+
+
+def test_an_exception_has_the_cells_own_lines(kernel: Kernel) -> None:
+    """Name, text, and the notebook's own cell and line numbers; the reply says error."""
+    run = kernel.run("%%sandbox\ndef f():\n    return 1 / 0\n\nf()")
+    assert run.status == "error"
+    assert (run.error["ename"], run.error["evalue"]) == ("ZeroDivisionError", "division by zero")
+    assert (run.reply["ename"], run.reply["evalue"]) == ("ZeroDivisionError", "division by zero")
+    text = plain(run)
+    number = run.reply["execution_count"]
+    assert f"In[{number}], line 5" in text
+    assert f"In[{number}], line 3, in f" in text
+    assert "return 1 / 0" in text
+
+
+def test_there_is_one_error_message(kernel: Kernel) -> None:
+    """Front ends show each; the child's own is held back, and the streams are empty."""
+    run = kernel.run("%%sandbox\nraise KeyError('k')")
+    assert [kind for kind, _ in run.outputs] == ["error"]
+
+
+def test_a_syntax_error_points_at_the_line(kernel: Kernel) -> None:
+    """Also an error before the first line ran has the notebook's numbers."""
+    run = kernel.run("%%sandbox\nx = 1\ny = = 2")
+    assert run.error["ename"] == "SyntaxError"
+    text = plain(run)
+    assert "line 3" in text
+    assert "y = = 2" in text
+
+
+def test_an_indented_cell_runs_as_ever(kernel: Kernel) -> None:
+    """A cell that was pasted with its indent runs, as IPython runs it."""
+    assert kernel.run("%%sandbox\n    x = 20\n    x + 1").result["data"]["text/plain"] == "21"
+
+
+def test_an_exception_group_is_told(kernel: Kernel) -> None:
+    """IPython prints groups to stderr; both the print and the error arrive."""
+    run = kernel.run("%%sandbox\nraise ExceptionGroup('both', [ValueError(1), TypeError(2)])")
+    assert run.error["ename"] == "ExceptionGroup"
+    assert "ValueError: 1" in run.stderr
+    assert "TypeError: 2" in run.stderr
+
+
+def test_sys_exit_ends_the_cell_and_not_the_kernel(kernel: Kernel) -> None:
+    """``SystemExit`` is told as an ordinary cell tells it."""
+    assert kernel.run("%%sandbox\nimport sys\nsys.exit(3)").error["ename"] == "SystemExit"
+    assert kernel.value("1 + 1") == "2"
+
+
+def test_a_usage_error_inside_is_one_line(kernel: Kernel) -> None:
+    """A misused magic in the cell says so once."""
+    run = kernel.run("%%sandbox\n%timeit -z")
+    assert run.status == "error"
+    assert run.stderr.startswith("UsageError: ")
+    assert run.stderr.count("UsageError") == 1
+    assert run.of("error") == []
+
+
+def test_an_error_of_a_formatter_does_not_end_the_cell(kernel: Kernel) -> None:
+    """A broken ``_repr_html_`` is written to stderr, and the plain representation is shown."""
+    run = kernel.run(
+        "%%sandbox\nclass Odd:\n    def _repr_html_(self):\n        raise ValueError('broken')\n"
+        "    def __repr__(self):\n        return 'odd'\nOdd()"
+    )
+    assert run.result["data"]["text/plain"] == "odd"
+    assert "ValueError" in run.stderr
+
+
+def test_errors_can_be_caught_in_the_notebook(kernel: Kernel) -> None:
+    """The error is a ``CellFailed`` that names the exception, and no object of the child's."""
+    kernel.run(
+        "from kavach_ipy import CellFailed\n"
+        "try:\n    get_ipython().run_cell_magic('sandbox', '', '{}[\"k\"]')\n"
+        "except CellFailed as error:\n    caught = (type(error).__name__, error.name, error.text)"
+    )
+    assert kernel.value("caught") == "('KeyError', 'KeyError', \"'k'\")"
+
+
+def test_a_crash_ends_the_cell_and_not_the_kernel(kernel: Kernel) -> None:
+    """A null pointer in native code is one clear message."""
+    run = kernel.run("%%sandbox\nimport ctypes\nctypes.string_at(0)")
+    assert run.status == "error"
+    assert run.error["ename"] == "CellStopped"
+    assert "SIGSEGV" in plain(run)
+    assert kernel.value("1 + 1") == "2"
+
+
+def test_a_timeout_ends_the_cell_and_not_the_kernel(kernel: Kernel) -> None:
+    """An endless loop ends at its deadline; the message names the option."""
+    run = kernel.run("%%sandbox --timeout 500ms\nprint('started')\nwhile True:\n    pass")
+    assert run.error["ename"] == "CellStopped"
+    assert "timeout" in plain(run)
+    assert run.stdout == "started\n"
+    assert kernel.value("1 + 1") == "2"
+
+
+def test_an_interrupt_is_the_cells_keyboard_interrupt(kernel: Kernel) -> None:
+    """The stop button reaches the cell as it reaches any cell, and the cell may clean up."""
+    request = kernel.start(
+        "%%sandbox\nimport time\ntry:\n    print('ready')\n    time.sleep(60)\n"
+        "finally:\n    print('cleaned up')"
+    )
+    # The text arrives while the cell sleeps, so this is also the proof that output is live.
+    while kernel.next_output(request)[0] != "stream":
+        pass
+    kernel.manager.interrupt_kernel()
+    run = kernel.finish(request)
+    assert run.error["ename"] == "KeyboardInterrupt"
+    assert run.stdout == "cleaned up\n"
+    assert kernel.value("1 + 1") == "2"
+
+
+def test_what_cannot_be_enforced_is_said_and_nothing_runs(kernel: Kernel) -> None:
+    """A refusal is one message with a remedy, no traceback, and the reply says error."""
+    run = kernel.run("%%sandbox --clean\nprint('ran')")
+    assert run.status == "error"
+    assert run.error["ename"] == "CannotEnforce"
+    assert "did not run" in plain(run)
+    assert "File " not in plain(run)
+    assert run.stdout == ""
