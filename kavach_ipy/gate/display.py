@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias, cast
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.gate.html import clean_html, svg_image
 from kavach_ipy.gate.images import IMAGE_TYPES, check_image
-from kavach_ipy.gate.text import clean_text
+from kavach_ipy.gate.text import clean_line, clean_text
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Message
 
@@ -131,7 +131,7 @@ def _rebuild(data: dict[str, Json]) -> dict[str, Json]:
 
 
 def _refusal(refused: list[str]) -> str:
-    names = ", ".join(clean_text(mime, 60) for mime in sorted(refused)[:_TYPES_NAMED])
+    names = ", ".join(clean_line(mime, 60) for mime in sorted(refused)[:_TYPES_NAMED])
     more = ", …" if len(refused) > _TYPES_NAMED else ""
     return f"[not shown: {names}{more}; the sandbox passes text, tables and images]"
 

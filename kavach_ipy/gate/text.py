@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["TextFilter", "clean_text"]
+__all__ = ["TextFilter", "clean_line", "clean_text"]
 
 # An unended command string (OSC, DCS, …) must not swallow the rest of the output.
 _LONGEST: Final = 4096
@@ -32,6 +32,7 @@ _TOKEN: Final = re.compile(
     rf"|(?P<bidi>[{_BIDI}])"
     r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff])"
 )
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _PARTIAL: Final = re.compile(rf"(?:{_CSI}|{_STRING}\x1b?+|\x1b[ -/]{{0,4}}+)\Z")
 
 
@@ -65,6 +66,12 @@ def clean_text(text: str, limit: int) -> str:
     whole = text if len(text) <= limit else text[:limit]
     cleaned = whole if _ODD.search(whole) is None else _TOKEN.sub(_replace, whole)
     return cleaned if len(text) <= limit else f"{cleaned}…"
+
+
+def clean_line(text: str, limit: int) -> str:
+    """Filter a text that must stay on its line; colours have no place there either."""
+    kept = _COLOUR.sub("", clean_text(text, limit))
+    return "".join(mark if mark.isprintable() else " " for mark in kept)
 
 
 def _replace(match: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from kavach_ipy.errors import OutputWithheld
-from kavach_ipy.gate.text import clean_text
+from kavach_ipy.gate.text import clean_line, clean_text
 
 __all__ = ["Withheld", "withheld"]
 
@@ -55,21 +55,9 @@ class Withheld:
 def withheld(name: str, kind: str, reason: str, remedy: str = "", shown: str = "") -> Withheld:
     """Make a `Withheld` of texts that the child may have written."""
     return Withheld(
-        _line(name, 100),
-        _line(kind, 200),
-        _line(reason, 500),
-        _line(remedy, 300),
+        clean_line(name, 100),
+        clean_line(kind, 200),
+        clean_line(reason, 500),
+        clean_line(remedy, 300),
         clean_text(shown, 4000),
-    )
-
-
-def _line(text: str, limit: int) -> str:
-    """Filter a text that must stay on its line; colours have no place there either."""
-    kept = clean_text(text, limit)
-    return "".join(mark if mark.isprintable() else " " for mark in _without_colours(kept))
-
-
-def _without_colours(text: str) -> str:
-    return "".join(
-        part.partition("m")[2] if at else part for at, part in enumerate(text.split("\x1b["))
     )

@@ -120,17 +120,24 @@ class _Writer(pickle.Pickler):
         take = _PARTS.get(cls)
         if take is not None:
             return take(value)
-        match cls.__module__.partition(".")[0]:
-            case "numpy" if cls is not type:
-                return arrays.take_apart(value)
-            case "pandas" if cls is not type:
-                return table_parts.take_apart(value)
+        take_apart = _LIBRARIES.get(cls.__module__.partition(".")[0])
+        if take_apart is not None:
+            try:
+                return take_apart(value)
+            except OutputWithheld as error:
+                raise unlisted(error.reason, error.remedy, kind_of(value)) from None
         if isinstance(value, tuple) and hasattr(cls, "_fields"):
             return tags.as_tuple, (tuple(value),)
         if cls is FunctionType and value in _TAGS:
             return NotImplemented
         reason, remedy = reason_for(value)
         raise unlisted(reason, remedy, kind_of(value))
+
+
+_LIBRARIES: dict[str, Callable[[Any], Reduced]] = {
+    "numpy": arrays.take_apart,
+    "pandas": table_parts.take_apart,
+}
 
 
 def _factory(value: defaultdict[Any, Any]) -> str | None:

@@ -1,0 +1,233 @@
+"""The display policy, message by message."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kavach_ipy.errors import ProtocolError
+from kavach_ipy.gate.display import DisplayIds, Shown, show
+from kavach_ipy.gate.streams import Streams
+from kavach_ipy.wire.documents import Json
+from kavach_ipy.wire.messages import Message, MessageType
+
+_GIF = base64.b64encode(b"GIF89a\x03\x00\x04\x00\x00;").decode()
+
+
+def _show(
+    data: dict[str, Json],
+    metadata: dict[str, Json] | None = None,
+    msg_type: MessageType = "display_data",
+) -> Shown:
+    content: dict[str, Json] = {"data": data, "metadata": metadata or {}, "transient": {}}
+    shown = show(Message(msg_type, content, {"isolated": True}), DisplayIds())
+    assert shown is not None
+    return shown
+
+
+def test_text_and_tables_pass_cleaned() -> None:
+    """Text passes through the filter, HTML through the cleaner."""
+    shown = _show({"text/plain": "a\x1b[2Jb", "text/html": "<b onclick=x>c</b>"})
+    assert shown.data == {"text/plain": "ab", "text/html": "<b>c</b>"}
+
+
+def test_images_pass_with_their_sizes_only() -> None:
+    """Of the metadata only width and height of an image survive."""
+    given: dict[str, Json] = {
+        "image/gif": {"width": 10, "height": 2.5, "unconfined": True, "x": "y"},
+        "text/html": {"isolated": True},
+        "isolated": True,
+    }
+    shown = _show({"image/gif": _GIF + "\n", "text/plain": "p"}, given)
+    assert shown.data == {"image/gif": _GIF, "text/plain": "p"}
+    assert shown.metadata == {"image/gif": {"width": 10, "height": 2.5}}
+
+
+@pytest.mark.parametrize("width", [True, "10", -1, 0, 10**9, None, [1]])
+def test_odd_sizes_are_dropped(width: Json) -> None:
+    """A size that is no small number is nothing."""
+    assert _show({"image/gif": _GIF}, {"image/gif": {"width": width}}).metadata == {}
+
+
+@pytest.mark.parametrize(
+    "mime",
+    [
+        "application/javascript",
+        "text/javascript",
+        "application/vnd.jupyter.widget-view+json",
+        "application/vnd.plotly.v1+json",
+        "application/vnd.bokehjs_exec.v0+json",
+        "application/pdf",
+        "TEXT/HTML",
+        "text/html ",
+        "x\x1b[31my",
+        "",
+    ],
+)
+def test_other_types_are_withheld_with_one_line(mime: str) -> None:
+    """A type outside the table never passes; the text stays, with a line that says so."""
+    shown = _show({mime: "alert(1)", "text/plain": "Figure()"})
+    assert set(shown.data) == {"text/plain"}
+    text = shown.data["text/plain"]
+    assert isinstance(text, str)
+    assert text.startswith("Figure()\n[not shown: ")
+    assert "\x1b" not in text
+    assert "alert" not in text
+
+
+def test_a_type_that_is_refused_beside_one_that_passes_is_quiet() -> None:
+    """Where the page shows something rich anyway, no line disturbs it."""
+    shown = _show({"application/javascript": "x", "image/gif": _GIF, "text/plain": "p"})
+    assert shown.data == {"image/gif": _GIF, "text/plain": "p"}
+
+
+@pytest.mark.parametrize(
+    ("mime", "value"),
+    [
+        ("image/gif", "R0lGODlh"),
+        ("image/png", _GIF),
+        ("text/html", "<div>" * 500),
+        ("text/html", 1),
+    ],
+)
+def test_data_that_are_not_what_they_say_are_withheld(mime: str, value: Json) -> None:
+    """A broken image or endless HTML leaves a line, not a gap."""
+    assert "not shown" in str(_show({mime: value}).data["text/plain"])
+
+
+def test_svg_becomes_an_image_in_html() -> None:
+    """An SVG is shown as an image; HTML of the same output goes before it."""
+    svg: dict[str, Json] = {"image/svg+xml": "<svg onload=x></svg>", "text/plain": "p"}
+    assert "onload" not in str(_show(svg).data)
+    assert str(_show(svg).data["text/html"]).startswith("<img ")
+    assert _show({**svg, "text/html": "<b>h</b>"}).data["text/html"] == "<b>h</b>"
+
+
+def test_markdown_and_latex_are_shown_as_text() -> None:
+    """The source is shown in place of the text that only names a class."""
+    for mime in ("text/markdown", "text/latex"):
+        shown = _show({"text/plain": "<IPython.core.display.Markdown object>", mime: "# T"})
+        assert shown.data == {"text/plain": "# T"}
+    assert _show({"text/plain": "x²", "text/latex": "$x^2$"}).data == {"text/plain": "x²"}
+
+
+def test_json_passes_cleaned() -> None:
+    """JSON passes with every text in it filtered, keys too."""
+    shown = _show({"application/json": {"a\x07": ["\x1b]0;x\x07b", 1, None]}})
+    assert shown.data["application/json"] == {"a": ["b", 1, None]}
+
+
+def test_display_ids_are_renamed_and_reach_their_own_cell_only() -> None:
+    """An update needs an id that the same run has shown; ids of other cells do not exist."""
+    ids = DisplayIds()
+
+    def send(msg_type: MessageType, name: Json, ids: DisplayIds = ids) -> Shown | None:
+        content: dict[str, Json] = {"data": {}, "metadata": {}, "transient": {"display_id": name}}
+        return show(Message(msg_type, content, {}), ids)
+
+    assert send("update_display_data", "theirs") is None
+    made = send("display_data", "mine")
+    assert made is not None
+    renamed = made.transient["display_id"]
+    assert renamed != "mine"
+    update = send("update_display_data", "mine")
+    assert update is not None
+    assert update.transient == {"display_id": renamed}
+    assert send("update_display_data", renamed) is None
+    assert send("update_display_data", "mine", DisplayIds()) is None
+    odd = send("display_data", ["mine"])
+    assert odd is not None
+    assert odd.transient == {}
+
+
+def test_display_ids_are_bounded() -> None:
+    """A cell cannot fill the kernel with ids."""
+    ids = DisplayIds()
+    assert sum(ids.make(str(at)) is not None for at in range(20_000)) == 10_000
+
+
+def test_clear_output_says_whether_it_waits() -> None:
+    """Only a real true waits."""
+    for value, wait in ((True, True), (False, False), (1, False), ("x", False)):
+        message = Message("clear_output", {"wait": value}, {})
+        assert show(message, DisplayIds()) == Shown("clear_output", wait=wait)
+
+
+@pytest.mark.parametrize("msg_type", ["stream", "error", "comm_open", "comm_msg", "comm_close"])
+def test_messages_with_other_ways_are_not_shown(msg_type: MessageType) -> None:
+    """Comms reach no page; streams and errors go elsewhere."""
+    assert show(Message(msg_type, {}, {}), DisplayIds()) is None
+
+
+@pytest.mark.parametrize("content", [{}, {"data": [], "metadata": {}}, {"data": {}, "metadata": 1}])
+def test_content_of_another_form_breaks_the_wire(content: dict[str, Json]) -> None:
+    """Content that no ipykernel sends is a ProtocolError."""
+    with pytest.raises(ProtocolError):
+        show(Message("display_data", content, {}), DisplayIds())
+
+
+_json: st.SearchStrategy[Json] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+_mimes = st.sampled_from(
+    ["text/plain", "text/html", "image/png", "image/svg+xml", "application/json", "text/markdown"]
+)
+
+
+@given(
+    st.sampled_from(["display_data", "execute_result", "update_display_data", "clear_output"]),
+    st.dictionaries(_mimes | st.text(max_size=9), _json),
+    _json,
+    _json,
+)
+def test_any_message_is_shown_or_breaks_the_wire(
+    msg_type: MessageType, data: dict[str, Json], metadata: Json, transient: Json
+) -> None:
+    """Whatever the fields hold, a message of ours comes out, or ProtocolError."""
+    content: dict[str, Json] = {"data": data, "metadata": metadata, "transient": transient}
+    try:
+        shown = show(Message(msg_type, content, {}), DisplayIds())
+    except ProtocolError:
+        assert not isinstance(metadata, dict)
+        return
+    if shown is not None:
+        assert shown.data.keys() <= {
+            "text/plain", "text/html", "image/png", "application/json"
+        }  # fmt: skip
+
+
+def test_streams_keep_their_state_apart() -> None:
+    """Each stream has its own filter; what was held back comes at the end."""
+    streams = Streams()
+    sent = [
+        streams.feed(Message("stream", {"name": name, "text": text}, {}))
+        for name, text in (
+            ("stdout", "a\x1b["),
+            ("stderr", "b"),
+            ("stdout", "31mc"),
+            ("stderr", "\x1b"),
+        )
+    ]
+    assert sent == [("stdout", "a"), ("stderr", "b"), ("stdout", "\x1b[31mc"), ("stderr", "")]
+    assert streams.finish() == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"name": "stdin", "text": "x"},
+        {"name": ["stdout"], "text": "x"},
+        {"name": "stdout", "text": 1},
+        {"name": "stdout"},
+        {"name": "stdout", "text": "x", "more": 1},
+    ],
+)
+def test_streams_of_another_form_break_the_wire(content: dict[str, Json]) -> None:
+    """A stream has one of two names and a text."""
+    with pytest.raises(ProtocolError):
+        Streams().feed(Message("stream", content, {}))

@@ -1,0 +1,178 @@
+"""The tags of pandas, called with arguments that no honest writer sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kavach_ipy.gate.budget import EQUAL_HASHES
+from kavach_ipy.gate.reader import read_pickle
+from kavach_ipy.wire import arrays, tables, tags
+from tests.unit.gate.forging import Call, forge, is_refused
+
+
+def _numbers(*values: float, dtype: str = "<i8") -> Call:
+    raw = np.array(values, dtype)
+    return Call(arrays.array, (raw.dtype.str, raw.shape, "C", raw.tobytes()))
+
+
+def _labels(*values: object) -> Call:
+    return Call(tables.index, (Call(arrays.object_array, ((len(values),), list(values))), None))
+
+
+_RANGE3 = Call(tables.range_index, (0, 3, 1, None))
+_CATEGORICAL = Call(tables.categorical, (_numbers(0, 1, -1, dtype="i1"), _labels("a", "b"), False))
+
+
+def test_the_attacks_start_from_what_is_accepted() -> None:
+    """Each call below differs in one thing from one that the gate accepts."""
+    good = [
+        _CATEGORICAL,
+        Call(tables.series, (_CATEGORICAL, _RANGE3, "x")),
+        Call(tables.frame, (_labels("a"), _RANGE3, [_numbers(1, 2, 3)])),
+        Call(tables.multi_index, ([_labels("a", "b")], [_numbers(0, 1, dtype="i1")], [None])),
+        Call(tables.masked, (_numbers(1, 2), _numbers(0, 1, dtype="?"))),
+        Call(tables.texts, ("python", "NA", ["a", None])),
+        Call(tables.zoned, (_numbers(1, dtype="<M8[ns]"), "UTC")),
+        Call(tables.periods, (_numbers(1, 2), "M")),
+        Call(tables.intervals, (_RANGE3, Call(tables.range_index, (1, 4, 1, None)), "left")),
+        Call(tables.dates, (_numbers(0, 1, 2, dtype="<M8[s]"), "s", None)),
+        Call(tables.timestamp, (1, "ns", None)),
+        Call(tables.period, (1, "M")),
+        Call(tables.interval, (1, 2, "left")),
+        Call(tables.missing, ("NA",)),
+    ]
+    assert not any(is_refused(forge(call)) for call in good)
+
+
+@pytest.mark.parametrize("codes", [(0, 2), (-2, 0), (127,), (-128,)])
+def test_codes_without_a_category_are_refused(codes: tuple[int, ...]) -> None:
+    """A code beyond the categories, with which pandas would read out of bounds, is refused."""
+    call = Call(tables.categorical, (_numbers(*codes, dtype="i1"), _labels("a", "b"), False))
+    assert is_refused(forge(call))
+    level = [_labels("a", "b")]
+    assert is_refused(forge(Call(tables.multi_index, (level, [_numbers(*codes)], [None]))))
+
+
+_BAD: list[tuple[Any, tuple[object, ...]]] = [
+    (tables.categorical, (_numbers(0.0, dtype="<f8"), _labels("a"), False)),
+    (tables.categorical, (_numbers(0), _labels("a", "a"), False)),
+    (tables.categorical, (_numbers(0), ["a"], False)),
+    (tables.categorical, (_numbers(0), _labels("a"), 1)),
+    (tables.categorical, ([0], _labels("a"), False)),
+    (tables.masked, (_numbers(1, 2), _numbers(1, dtype="?"))),
+    (tables.masked, (_numbers(1), _numbers(1, dtype="i1"))),
+    (tables.masked, (_numbers(1, dtype="<M8[s]"), _numbers(1, dtype="?"))),
+    (tables.texts, ("python", "NA", [1])),
+    (tables.texts, ("python", "x", ["a"])),
+    (tables.texts, ("os", "NA", ["a"])),
+    (tables.zoned, (_numbers(1), "UTC")),
+    (tables.zoned, (_numbers(1, dtype="<M8[s]"), "dateutil//etc/passwd")),
+    (tables.zoned, (_numbers(1, dtype="<M8[s]"), None)),
+    (tables.periods, (_numbers(1), "M" * 30)),
+    (tables.periods, (_numbers(1), "M;M")),
+    (tables.periods, (_numbers(1.0, dtype="<f8"), "M")),
+    (tables.intervals, (_RANGE3, _labels("a"), "left")),
+    (tables.intervals, (Call(tables.range_index, (5, 8, 1, None)), _RANGE3, "left")),
+    (tables.intervals, (_RANGE3, _RANGE3, "middle")),
+    (tables.index, ([1, 2], None)),
+    (tables.index, (_numbers(1), [1])),
+    (tables.index, (_numbers(1), {})),
+    (tables.index, (_labels("a"), None)),
+    (tables.dates, (_numbers(0, 1, 5, dtype="<M8[s]"), "s", None)),
+    (tables.dates, (_numbers(0, 1, 2), "s", None)),
+    (tables.dates, (_numbers(0, dtype="<M8[s]"), None, None)),
+    (tables.range_index, (0, 3, 0, None)),
+    (tables.range_index, (0, 2**63, 1, None)),
+    (tables.range_index, (0.0, 3, 1, None)),
+    (tables.multi_index, ([_labels("a")], [], [None])),
+    (tables.multi_index, ([], [], [])),
+    (tables.multi_index, ([_labels("a")], [_numbers(0)], [[]])),
+    (tables.multi_index, ([["a"]], [_numbers(0)], [None])),
+    (
+        tables.multi_index,
+        ([_labels("a")] * 2, [_numbers(0), _numbers(0, 0)], [None, None]),
+    ),
+    (tables.series, (_numbers(1, 2), _RANGE3, None)),
+    (tables.series, ([1, 2, 3], _RANGE3, None)),
+    (tables.series, (_numbers(1, 2, 3), [0, 1, 2], None)),
+    (tables.series, (_numbers(1, 2, 3), _RANGE3, [])),
+    (tables.frame, (_labels("a", "b"), _RANGE3, [_numbers(1, 2, 3)])),
+    (tables.frame, (_labels("a"), _RANGE3, [_numbers(1, 2)])),
+    (tables.frame, (_labels("a"), _RANGE3, [[1, 2, 3]])),
+    (tables.frame, (_labels("a"), _RANGE3, (_numbers(1, 2, 3),))),
+    (tables.frame, (_labels("a"), [0, 1, 2], [_numbers(1, 2, 3)])),
+    (tables.frame_of, (_labels("a"), _RANGE3, _numbers(1, 2, 3))),
+    (
+        tables.frame_of,
+        (_labels("a"), _RANGE3, Call(arrays.array, ("|u1", (3, 2), "C", bytes(6)))),
+    ),
+    (tables.timestamp, (2**63, "ns", None)),
+    (tables.timestamp, (1, "D", None)),
+    (tables.timestamp, (1, "ns", "No/Such")),
+    (tables.timestamp, ("2024", "ns", None)),
+    (tables.time_delta, (1, "Y")),
+    (tables.period, (1, "nonsense-here")),
+    (tables.period, (2**70, "M")),
+    (tables.interval, (2, 1, "left")),
+    (tables.interval, ("a", "b", "left")),
+    (tables.interval, (1, 2, "top")),
+    (tables.missing, ("NaN",)),
+]
+
+
+@pytest.mark.parametrize("at", range(len(_BAD)))
+def test_parts_that_do_not_fit_are_refused(at: int) -> None:
+    """Lengths, dtypes, labels, units and zones that do not agree are refused, never repaired."""
+    tag, arguments = _BAD[at]
+    assert is_refused(forge(Call(tag, arguments)))
+    assert is_refused(forge(Call(tag, (*arguments, 1))))
+    assert is_refused(forge(Call(tag, arguments[:-1])))
+
+
+def test_labels_that_collide_are_refused() -> None:
+    """Labels of one hash, which pandas would compare each with each, are refused."""
+    equal = [at * (2**61 - 1) for at in range(1, 3000)]
+    assert is_refused(forge(_labels(*equal)))
+    assert not is_refused(forge(_labels(*equal[:EQUAL_HASHES])))
+    assert not is_refused(forge(_labels(*(["a", "b"] * 2000))))
+
+
+def test_many_unsorted_numbers_are_no_categories() -> None:
+    """Numbers that pandas would have to hash, with a hash that anyone can make collide."""
+    numbers = np.arange(30_000)
+    for order, is_bad in ((1, False), (-1, True)):
+        raw = np.ascontiguousarray(numbers[::order])
+        index = Call(
+            tables.index, (Call(arrays.array, ("<i8", (30_000,), "C", raw.tobytes())), None)
+        )
+        call = Call(tables.categorical, (_numbers(0), index, False))
+        assert is_refused(forge(call)) is is_bad
+
+
+def test_a_column_cannot_be_a_whole_frame() -> None:
+    """Values that pandas would unpack by itself are refused as columns and labels."""
+    frame = Call(tables.frame, (_labels("a"), _RANGE3, [_numbers(1, 2, 3)]))
+    for bad in (frame, _RANGE3, Call(tags.double_ended, ([1, 2, 3], None)), {0: 1, 1: 2, 2: 3}):
+        assert is_refused(forge(Call(tables.series, (bad, _RANGE3, None))))
+        assert is_refused(forge(Call(tables.frame, (_labels("a"), _RANGE3, [bad]))))
+
+
+def test_a_frame_with_repeated_labels_is_read() -> None:
+    """Repeated labels of rows and columns are honest, and come back."""
+    call = Call(
+        tables.frame,
+        (_labels("a", "a"), _labels("x", "x"), [_numbers(1, 2), _CATEGORICAL_OF_TWO]),
+    )
+    value = read_pickle(forge(call))
+    assert isinstance(value, pd.DataFrame)
+    assert list(value.columns) == ["a", "a"]
+    assert list(value.index) == ["x", "x"]
+
+
+_CATEGORICAL_OF_TWO = Call(
+    tables.categorical, (_numbers(1, 0, dtype="i1"), _labels("u", "v"), True)
+)

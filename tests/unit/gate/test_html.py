@@ -1,0 +1,283 @@
+"""HTML, styles and images: what a page is given can show, and can do nothing."""
+
+from __future__ import annotations
+
+import base64
+import html.parser
+import struct
+import time
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kavach_ipy.gate.html import clean_html, svg_image
+from kavach_ipy.gate.images import check_image
+from kavach_ipy.gate.styles import clean_style
+
+_TAGS = (
+    "b", "p", "div", "table", "tr", "td", "img", "a", "script", "style", "svg", "math", "li", "ul",
+    "pre", "template", "form", "iframe", "i", "h1", "br", "select", "noscript", "textarea", "title",
+    "x-y", "thead", "caption", "base",
+)  # fmt: skip
+_ATTRIBUTES = (
+    "onerror=alert(1)", "src=x", "href=javascript:1", "style='color:red'", "id=a", "name=b",
+    'style="background:url(//x)"', "class='dataframe jp-x'", "colspan=99999999", "data-x=1",
+    "srcdoc='<script>'", "xmlns=x", "/", '"', "'", "=", "src='data:image/png;base64,AA=='",
+)  # fmt: skip
+_pieces = (
+    st.builds("<{} {}>".format, st.sampled_from(_TAGS), st.sampled_from(_ATTRIBUTES))
+    | st.builds("<{}>".format, st.sampled_from(_TAGS))
+    | st.builds("</{}>".format, st.sampled_from(_TAGS))
+    | st.sampled_from(
+        [
+            "<!--",
+            "-->",
+            "<![CDATA[",
+            "]]>",
+            "&lt;",
+            "&#x1b;",
+            "&#60;script&#62;",
+            "&",
+            "<",
+            ">",
+            "\n",
+            "text",
+            "<?",
+            "</",
+            "\x00",
+            "\xa0",
+            "\u202e",
+            "&nbsp",
+            "<!doctype html>",
+            "\r\n",
+        ]
+    )
+)
+
+
+class _Page(html.parser.HTMLParser):
+    """Collects the elements that are written."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: dict[str, set[str]] = {}
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            self.attributes.setdefault(name, set()).add(value or "")
+
+
+@given(st.lists(_pieces, max_size=25).map("".join) | st.text(max_size=80))
+@settings(max_examples=800)
+def test_output_is_harmless_and_a_fixed_point(text: str) -> None:
+    """Whatever goes in, listed tags and attributes come out; a second time changes nothing."""
+    out = clean_html(text)
+    assert out is not None
+    assert clean_html(out) == out
+    page = _Page(out)
+    assert not page.tags & {"script", "style", "svg", "math", "iframe", "form", "a", "template"}
+    assert page.attributes.keys() <= {"class", "style", "colspan", "src", "alt", "height", "width"}
+    assert page.attributes.get("class", {"dataframe"}) == {"dataframe"}
+    assert page.attributes.get("style", {"color: red"}) == {"color: red"}
+    assert not page.attributes.get("src")
+    assert all(int(span) <= 1000 for span in page.attributes.get("colspan", ()))
+
+
+@pytest.mark.parametrize(
+    ("text", "out"),
+    [
+        ("<script>alert(1)</script>x", "x"),
+        ("<scr<script>ipt>x", "ipt&gt;x"),
+        ("<img src=x onerror=alert(1)>", ""),
+        ("<b onclick=x>y</b>", "<b>y</b>"),
+        ("<a href='javascript:x'>y</a>", "y"),
+        ("<svg><script>x</script></svg>y", "y"),
+        ("<math><mtext><style><img src=x onerror=x></style></mtext></math>y", "y"),
+        ("<style>@import '//x'</style>y", "y"),
+        ("<noscript><p title='</noscript><img src=x onerror=x>'>", "'&gt;"),
+        ("<textarea><img src=x onerror=x></textarea>y", "y"),
+        ("<!--><script>x</script>-->y", "y"),
+        ("<table><tr><td>1<td>2<tr><th scope=row>3",
+         '<table><tbody><tr><td>1</td><td>2</td></tr><tr><th scope="row">3</th></tr></tbody>'
+         "</table>"),
+        ("<td>x", "x"),
+        ("<ul><li>a<li>b</ul>", "<ul><li>a</li><li>b</li></ul>"),
+        ("a < b & c", "a &lt; b &amp; c"),
+        ("&#x1b;[31m", "[31m"),
+        ("<p>x", "<p>x</p>"),
+        ("</div></td>x", "x"),
+    ],
+)  # fmt: skip
+def test_known_markup(text: str, out: str) -> None:
+    """Scripts, handlers, links and foreign markup go; text and tables stay."""
+    assert clean_html(text) == out
+
+
+def test_frames_look_as_they_did() -> None:
+    """A DataFrame's own HTML keeps its table, its class, its alignment and every cell."""
+    frame = pd.DataFrame({"a": ["<b>", "x & y"], "b": [1.5, 2]}, index=["r", "s"])
+    text = frame._repr_html_()
+    out = clean_html(text)
+    assert out is not None
+    assert '<table border="1" class="dataframe">' in out
+    assert '<tr style="text-align: right">' in out
+    assert "<td>&lt;b&gt;</td>" in out
+    assert "<td>x &amp; y</td>" in out
+    assert out.count("<td>") == 4
+
+
+def _slow_ones() -> list[str]:
+    return [
+        '<a "' * 400_000,
+        "<" * 2_000_000,
+        "<!--" * 400_000,
+        "<script" * 200_000,
+        "<b>" * 500_000,
+        "<p><b><i>" * 30 + "<p>x</p>" * 100_000,
+        "&" * 2_000_000,
+        "\xa0" * 2_000_000,
+        "</b>" * 400_000,
+        "<td " + "a" * 2_000_000 + ">",
+        "<table><tr><td>" * 30 + "</td><td>" * 100_000,
+        "<li>" * 300_000,
+        "<td style='" + "color:red;" * 200_000 + "'>",
+    ]
+
+
+@pytest.mark.parametrize("at", range(len(_slow_ones())))
+def test_hostile_megabytes_take_no_time(at: int) -> None:
+    """Markup made to be slow is cleaned or refused within seconds, in a bounded size."""
+    start = time.process_time()
+    out = clean_html(_slow_ones()[at])
+    assert time.process_time() - start < 4.0
+    assert out is None or len(out) < 30 << 20
+
+
+def test_too_large_and_too_deep_are_refused() -> None:
+    """More than the limits is not cut, which could leave half a table, but refused."""
+    assert clean_html("x" * (5 << 20)) is None
+    assert clean_html("<div>" * 200) is None
+    assert clean_html("<div>" * 50) is not None
+
+
+@pytest.mark.parametrize(
+    ("style", "out"),
+    [
+        ("color: red; width:10em", "color: red; width: 10em"),
+        ("background-color: #fff;color:rgb(1, 2)", "background-color: #fff; color: rgb(1, 2)"),
+        ("background: linear-gradient(90deg, #d65f5f 10%, transparent 10%)",
+         "background: linear-gradient(90deg, #d65f5f 10%, transparent 10%)"),
+        ("background: url(//x)", ""),
+        ("background: URL (//x)", ""),
+        ("background: u\\72l(//x)", ""),
+        ("background: u/**/rl(x)", ""),
+        ("background: image-set('x' 1x)", ""),
+        ("background: -webkit-image-set(x)", ""),
+        ("width: expression(alert(1))", ""),
+        ("position: fixed; top: 0; color: red", "color: red"),
+        ("z-index: 9; display: none; margin: -99px; content: 'x'", ""),
+        ("color: var(--x)", ""),
+        ("--x: red", ""),
+        ("COLOR: RED", "color: RED"),
+        ("color", ""),
+        ("color:red}*{color:blue", ""),
+    ],
+)  # fmt: skip
+def test_styles_load_and_move_nothing(style: str, out: str) -> None:
+    """Colours, sizes and borders pass; resources, functions and positions do not."""
+    assert clean_style(style) == out
+    assert clean_style(out) == out
+
+
+def _png(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+_JPEG = b"\xff\xd8\xff\xe0\x00\x04xx\xff\xc0\x00\x11\x08\x00\x10\x00\x20\x03"
+_IMAGES = {
+    "image/png": _png(3, 4),
+    "image/gif": b"GIF89a" + struct.pack("<HH", 3, 4) + b"\x00;",
+    "image/jpeg": _JPEG,
+    "image/webp": b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\x02\0\0\x03\0\0",
+}
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+@pytest.mark.parametrize("mime", sorted(_IMAGES))
+def test_images_pass_as_what_they_are(mime: str) -> None:
+    """An image passes under its own type only; line breaks in its base64 are taken out."""
+    text = _text(_IMAGES[mime])
+    assert check_image(mime, f"{text[:8]}\n{text[8:]}\n") == text
+    for other in _IMAGES.keys() - {mime}:
+        assert check_image(other, text) is None
+
+
+@pytest.mark.parametrize(
+    ("mime", "text"),
+    [
+        ("image/png", _text(_png(0, 4))),
+        ("image/png", _text(_png(40_000, 1))),
+        ("image/png", _text(_png(20_000, 20_000))),
+        ("image/png", _text(b"<script>alert(1)</script>")),
+        ("image/png", _text(_png(3, 4)) + '" onerror="x'),
+        ("image/png", "not base64"),
+        ("image/png", ""),
+        ("image/jpeg", _text(b"\xff\xd8\xff" + b"\xff" * 1000)),
+        ("image/jpeg", _text(b"\xff\xd8\xff\xe0\x00\x00" * 10)),
+        ("image/gif", _text(b"GIF89a")),
+        ("image/webp", _text(b"RIFF\0\0\0\0WEBPVP8X")),
+        ("image/webp", _text(b"RIFF\0\0\0\0WEBPVP9 " + bytes(20))),
+    ],
+)
+def test_images_that_lie_are_refused(mime: str, text: str) -> None:
+    """No magic, no size, a giant size, markup or odd base64: refused."""
+    assert check_image(mime, text) is None
+
+
+@given(st.sampled_from(sorted(_IMAGES)), st.binary(max_size=60), st.integers(0, 30))
+def test_any_bytes_are_an_image_or_none(mime: str, tail: bytes, keep: int) -> None:
+    """The heads of images are read without an exception, whatever they say."""
+    check_image(mime, _text(_IMAGES[mime][:keep] + tail))
+
+
+def test_data_images_pass_in_html_and_others_do_not() -> None:
+    """An image inside the markup passes when its data do; a remote one goes."""
+    good = f'<img src="data:image/png;base64,{_text(_png(3, 4))}">'
+    assert clean_html(good) == good
+    assert clean_html(good.replace("png", "gif")) == ""
+    assert clean_html('<img src="https://x/y.png">') == ""
+
+
+def test_svg_is_an_image_and_no_markup() -> None:
+    """An SVG's own text never stands in the page."""
+    out = svg_image("<svg><script>alert(1)</script></svg>\"'><script>")
+    assert out is not None
+    assert out.startswith('<img alt="SVG image" src="data:image/svg+xml;base64,')
+    assert "script" not in out
+    assert svg_image("x" * (5 << 20)) is None
+
+
+def test_a_large_table_is_cleaned_quickly() -> None:
+    """Two megabytes of honest table take about a second."""
+    text = pd.DataFrame(np.ones((5000, 20))).to_html()
+    start = time.process_time()
+    out = clean_html(text)
+    assert out is not None
+    assert out.count("<td>") == 100_000
+    assert time.process_time() - start < 4.0
