@@ -27,7 +27,7 @@ from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import Report, parse_report, send_mapped, send_mappings
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
-from kavach_ipy.launch.report import ConfinementReport, verify_cell, verify_identity
+from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
 from kavach_ipy.linux.remedies import remedy_for
@@ -184,10 +184,13 @@ class _Parent:
         self._cell, self._init = (self._process(pid) for pid in forked.pids)
         settled = verify_identity(self.plan, self._cell.pid, own_namespaces)
         self._await_ready(deadline)
-        # A ends before the cell is ready; only then are init and the cell children of ours.
+        layers = (*settled, *verify_view(self.plan, self._cell.pid, links))
+        # A has built the root and ends meanwhile; then init and the cell are children of ours.
         self._reap(self._setter)
         self._setter = _NOBODY
-        report = verify_cell(self.plan, self._cell.pid, os.getpid(), settled, links)
+        report = ConfinementReport(
+            (*layers, *verify_rights(self.plan, self._cell.pid, os.getpid()))
+        )
         path = f"/proc/{self._cell.pid}/root/proc"
         self._proc_root = self._keep(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         self._channel.send(GO)

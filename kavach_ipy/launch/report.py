@@ -19,7 +19,7 @@ from kavach_ipy.launch.plan import Plan
 from kavach_ipy.linux import verify
 from kavach_ipy.policy import Network, format_duration, format_size
 
-__all__ = ["ConfinementReport", "Layer", "verify_cell", "verify_identity"]
+__all__ = ["ConfinementReport", "Layer", "verify_identity", "verify_rights", "verify_view"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,32 @@ def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tu
         )
 
 
-def verify_cell(
-    plan: Plan, cell: int, parent: int, settled: tuple[Layer, ...], allowed: frozenset[str]
-) -> ConfinementReport:
-    """Check the rest while the cell waits for "go", and put the whole report together.
+def verify_view(plan: Plan, cell: int, allowed: frozenset[str]) -> tuple[Layer, ...]:
+    """Check what the cell can reach, once it is ready: mounts, descriptors, limits.
+
+    Args:
+        plan: what was promised.
+        cell: its pid, as this process numbers it.
+        allowed: what its descriptors may link to, apart from /dev/null.
+
+    Raises:
+        SetupFailed: naming the layer, what was read and what was promised.
+    """
+    with _readable():
+        return (
+            *_files(plan, verify.read_mounts(cell)),
+            _descriptors(verify.read_descriptors(cell), allowed),
+            _limits(plan, verify.read_limits(cell)),
+        )
+
+
+def verify_rights(plan: Plan, cell: int, parent: int) -> tuple[Layer, ...]:
+    """Check what the cell may do, once it is ready and A has ended: ids, capabilities, seccomp.
 
     Args:
         plan: what was promised.
         cell: its pid, as this process numbers it.
         parent: the pid that must be its parent.
-        settled: what `verify_identity` returned for the same cell.
-        allowed: what its descriptors may link to, apart from /dev/null.
 
     Raises:
         SetupFailed: naming the layer, what was read and what was promised.
@@ -87,14 +102,7 @@ def verify_cell(
         status = verify.read_status(cell)
         if status.parent != parent or status.threads != 1:
             raise _mismatch("process", f"parent {status.parent}, {status.threads} threads")
-        layers = (
-            *settled,
-            *_rights(plan, status),
-            *_files(plan, verify.read_mounts(cell)),
-            _descriptors(verify.read_descriptors(cell), allowed),
-            _limits(plan, verify.read_limits(cell)),
-        )
-    return ConfinementReport(layers)
+        return tuple(_rights(plan, status))
 
 
 @contextmanager
