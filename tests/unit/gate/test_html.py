@@ -105,8 +105,8 @@ def test_output_is_harmless_and_a_fixed_point(text: str) -> None:
         ("<textarea><img src=x onerror=x></textarea>y", "y"),
         ("<!--><script>x</script>-->y", "y"),
         ("<table><tr><td>1<td>2<tr><th scope=row>3",
-         '<table><tbody><tr><td>1</td><td>2</td></tr><tr><th scope="row">3</th></tr></tbody>'
-         "</table>"),
+         ('<table><tbody><tr><td>1</td><td>2</td></tr><tr><th scope="row">3</th></tr></tbody>'
+          "</table>")),
         ("<td>x", "x"),
         ("<ul><li>a<li>b</ul>", "<ul><li>a</li><li>b</li></ul>"),
         ("a < b & c", "a &lt; b &amp; c"),

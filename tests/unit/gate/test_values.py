@@ -112,17 +112,17 @@ def test_a_value_beyond_the_frame_s_limits_is_withheld() -> None:
         (math, "module", "module"),
         (_numbers(), "generator", "running code"),
         (ValueError("x"), "ValueError", "text only"),
-        (io.StringIO(), "_io.StringIO", "open file"),
-        (threading.Lock(), "_thread.lock", "threads"),
-        (_Colour.RED, "test_values._Colour", "Enum"),
-        (_Number.ONE, "test_values._Number", "Enum"),
-        (_Dict(a=1), "test_values._Dict", "subclass"),
-        (_Frame({"a": [1]}), "test_values._Frame", "not listed"),
-        (np.ma.masked_array([1]), "numpy.ma.MaskedArray", "subclass"),
-        (np.dtype("i4"), "numpy.dtypes.Int32DType", "listed"),
-        (np.zeros(1, [("a", "i4")]), "numpy.ndarray", "dtype"),
-        (np.zeros(1, "g"), "numpy.ndarray", "dtype"),
-        (pd.DataFrame({"a": pd.array([1, 0], "Sparse[int]")}), "pandas.DataFrame", "listed"),
+        (io.StringIO(), "StringIO", "open file"),
+        (threading.Lock(), "lock", "threads"),
+        (_Colour.RED, "_Colour", "Enum"),
+        (_Number.ONE, "_Number", "Enum"),
+        (_Dict(a=1), "_Dict", "subclass"),
+        (_Frame({"a": [1]}), "_Frame", "not listed"),
+        (np.ma.masked_array([1]), "MaskedArray", "subclass"),
+        (np.dtype("i4"), "Int32DType", "listed"),
+        (np.zeros(1, [("a", "i4")]), "ndarray", "dtype"),
+        (np.zeros(1, "g"), "ndarray", "dtype"),
+        (pd.DataFrame({"a": pd.array([1, 0], "Sparse[int]")}), "DataFrame", "listed"),
         (object(), "object", "not listed"),
         (..., "ellipsis", "not listed"),
         (memoryview(b"x"), "memoryview", "view of memory"),
@@ -135,7 +135,8 @@ def test_what_stays_outside_says_why(value: object, kind: str, reason: str) -> N
         assert isinstance(back, Withheld)
         assert reason in back.reason
         if whole is value:
-            assert back.kind.endswith(kind.removeprefix("test_values."))
+            # Libraries move their classes from module to module.
+            assert back.kind.rpartition(".")[2] == kind
             assert back.shown
         else:
             assert back.kind == "dict"
