@@ -12,6 +12,7 @@ import io
 import linecache
 import sys
 import traceback
+import types
 from collections.abc import Mapping
 from typing import Literal
 
@@ -35,7 +36,12 @@ def script_body(code: str, inputs: Mapping[str, object]) -> Body:
         sys.stdout = _Stream(link, "stdout")
         sys.stderr = _Stream(link, "stderr")
         sys.stdin = io.StringIO()
-        namespace: dict[str, object] = {"__name__": "__main__", "__builtins__": __builtins__}
+        # pickle and multiprocessing look a cell's own classes and functions up in this module; the
+        # caller's main program would be run again by each spawned worker, and is not inside.
+        main = types.ModuleType("__main__")
+        sys.modules["__main__"] = main
+        namespace: dict[str, object] = main.__dict__
+        namespace["__builtins__"] = __builtins__
         namespace.update(inputs)
         # linecache serves traceback; the lazy form needs a loader, so the lines are put there.
         linecache.cache[_FILE] = (len(code), None, code.splitlines(keepends=True), _FILE)
@@ -56,7 +62,9 @@ def _run(code: str, namespace: dict[str, object]) -> tuple[Failure | None, objec
     result: object = None
     has_result = False
     try:
-        tree = ast.parse(code, _FILE)
+        # What ast.parse does, without its frame in the traceback of a SyntaxError.
+        tree = compile(code, _FILE, "exec", ast.PyCF_ONLY_AST)
+        assert isinstance(tree, ast.Module)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, _FILE, "exec"), namespace)
         if isinstance(last, ast.Expr):
