@@ -66,18 +66,20 @@ class ChildLink:
         buffers: Sequence[bytes | memoryview] = (),
     ) -> None:
         """Send one Jupyter message: the messaging protocol, "Messages on the IOPub channel"."""
-        if os.getpid() != self._owner:
+        if not self._is_owner():
             self._from_a_fork(msg_type, content)
             return
         self._write(message_frame(msg_type, content, metadata, tuple(buffers)))
 
     def value(self, name: str, value: object) -> None:
         """Encode and send one value; what cannot be encoded is sent as its type and reason."""
-        self._write(encode_value(name, value, self._arena))
+        if self._is_owner():
+            self._write(encode_value(name, value, self._arena))
 
     def unsent(self, name: str, kind: str, reason: str) -> None:
         """Say that a name will not come, and why."""
-        self._write(unsent_frame(name, kind, reason))
+        if self._is_owner():
+            self._write(unsent_frame(name, kind, reason))
 
     def ask(self, prompt: str, *, password: bool) -> str:
         """Ask the user for a line.
@@ -85,6 +87,8 @@ class ChildLink:
         Raises:
             EOFError: input is off, or the parent has gone.
         """
+        if not self._is_owner():
+            raise EOFError("a process that the cell forked cannot ask the user.")
         with self._lock:
             self._write(input_frame(prompt, is_password=password))
             try:
@@ -105,7 +109,8 @@ class ChildLink:
 
     def done(self, failure: Failure | None) -> None:
         """Say that the cell is over. Nothing may be sent after it."""
-        self._write(done_frame(failure))
+        if self._is_owner():
+            self._write(done_frame(failure))
 
     def on_interrupt(self, number: int, frame: FrameType | None) -> None:
         """Handle SIGINT: raise KeyboardInterrupt, but never in the middle of a frame."""
@@ -126,6 +131,10 @@ class ChildLink:
         if self._interrupted and threading.current_thread() is threading.main_thread():
             self._interrupted = False
             raise KeyboardInterrupt
+
+    def _is_owner(self) -> bool:
+        """Tell the cell from a process that it forked, which has no results of its own."""
+        return os.getpid() == self._owner
 
     def _from_a_fork(self, msg_type: str, content: dict[str, Json]) -> None:
         """Let text of a forked process of the cell go by its standard streams; drop the rest.
