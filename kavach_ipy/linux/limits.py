@@ -1,6 +1,7 @@
 """Limits on one process, and the measures a watching parent reads of a whole tree.
 
-Guarantees: `apply` sets soft and hard limit alike, so nothing inside can raise them.
+Guarantees: `apply` sets soft and hard limit alike, so nothing inside can raise them; processor
+time alone has a second between the two.
 Assumes: amounts are what the cell may use *on top of* what the fork brought along.
 """
 
@@ -64,8 +65,11 @@ def apply(
         kind = getattr(resource, name)
         _, hard = resource.getrlimit(kind)
         bound = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
+        # getrlimit(2): SIGXCPU, which says what happened, comes at the soft limit; at the hard one
+        # it is SIGKILL, and where both are equal the kernel asks for the hard one first.
+        ceiling = bound + 1 if name == "RLIMIT_CPU" and bound != hard else bound
         try:
-            resource.setrlimit(kind, (bound, bound))
+            resource.setrlimit(kind, (bound, ceiling))
         except (OSError, ValueError) as error:
             number = error.errno if isinstance(error, OSError) and error.errno else 22
             raise _libc.SyscallError("setrlimit", number, f"{name}, {bound}") from error
