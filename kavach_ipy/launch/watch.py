@@ -201,6 +201,10 @@ class Watch:
                     self._bytes -= _STREAM_FRAME
                 else:
                     self._messages += 1
+                if self._messages > self.policy.messages:
+                    # One read brings thousands of small frames; those beyond the limit are
+                    # counted, so that the cell is stopped, and not shown.
+                    return
                 answer = self.listener.frame(frame)
                 if answer is not None:
                     self._answer(answer)
