@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
@@ -81,6 +82,10 @@ def _stop_history(shell: Shell) -> None:
     history = shell.history_manager
     if history is None:
         return
+    # The thread that saves the history may have held one of them at the fork, and is not here to
+    # let it go. IPython 9 stops that thread before a fork, IPython 8 does not.
+    history.db_input_cache_lock = threading.Lock()
+    history.db_output_cache_lock = threading.Lock()
     history.db_cache_size = _NEVER
     history.db_log_output = False
     history.enabled = False

@@ -109,6 +109,8 @@ class History(Protocol):
     enabled: bool
     db_cache_size: int
     db_log_output: bool
+    db_input_cache_lock: Any
+    db_output_cache_lock: Any
     input_hist_parsed: list[str]
     input_hist_raw: list[str]
     _i: str
