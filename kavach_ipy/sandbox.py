@@ -12,17 +12,17 @@ Assumes: Linux; called in a thread that outlives the call.
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self, assert_never
+from typing import TYPE_CHECKING, Protocol, Self, assert_never
 
 from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, ProtocolError
 from kavach_ipy.gate.display import DisplayIds, Shown, show
 from kavach_ipy.gate.failures import failure_from
 from kavach_ipy.gate.outcome import Outcome
-from kavach_ipy.gate.text import TextFilter
+from kavach_ipy.gate.streams import StreamName, Streams
+from kavach_ipy.gate.text import clean_text
 from kavach_ipy.gate.values import read_value
 from kavach_ipy.gate.withheld import Withheld
 from kavach_ipy.policy import Policy
@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RESULT", "Sandbox", "Sink"]
 
-StreamName = Literal["stdout", "stderr"]
+
+_PROMPT = 1000
+"""Characters of an input() prompt that are shown."""
 
 
 class Sink(Protocol):
@@ -154,18 +156,11 @@ class _Hearing:
 
     sink: Sink | None
     ids: DisplayIds = field(default_factory=DisplayIds)
+    streams: Streams = field(default_factory=Streams)
     outputs: list[Shown] = field(default_factory=list)
     texts: dict[StreamName, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     values: list[Frame] = field(default_factory=list)
     failure: CellFailed | None = None
-    filters: dict[StreamName, TextFilter] = field(
-        default_factory=lambda: {"stdout": TextFilter(), "stderr": TextFilter()}
-    )
-    decoders: dict[StreamName, codecs.IncrementalDecoder] = field(
-        default_factory=lambda: {
-            name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
-        }
-    )
 
     def frame(self, frame: Frame) -> Frame | None:
         """Take one frame; the answer to a question."""
@@ -187,14 +182,11 @@ class _Hearing:
 
     def output(self, name: StreamName, data: bytes) -> None:
         """Take bytes that native code or a subprocess wrote."""
-        self._text(name, self.decoders[name].decode(data))
+        self._text(name, self.streams.feed_bytes(name, data))
 
     def _message(self, message: Message) -> None:
         if message.msg_type == "stream":
-            name, text = message.content.get("name"), message.content.get("text")
-            if name not in ("stdout", "stderr") or not isinstance(text, str):
-                raise ProtocolError(0, "stream", "a name of stdout or stderr and a text expected.")
-            self._text("stdout" if name == "stdout" else "stderr", text)
+            self._text(*self.streams.feed(message))
             return
         shown = show(message, self.ids)
         if shown is not None:
@@ -203,17 +195,16 @@ class _Hearing:
                 self.sink.show(shown)
 
     def _text(self, name: StreamName, text: str) -> None:
-        clean = self.filters[name].feed(text)
-        if clean:
-            self.texts[name].append(clean)
+        if text:
+            self.texts[name].append(text)
             if self.sink is not None:
-                self.sink.stream(name, clean)
+                self.sink.stream(name, text)
 
     def _ask(self, frame: Frame) -> Frame:
         question = read_input(frame)
         if self.sink is None:
             return answer_frame("", "eof")
-        prompt = TextFilter().feed(question.prompt)
+        prompt = clean_text(question.prompt, _PROMPT)
         try:
             return answer_frame(self.sink.ask(prompt, password=question.is_password))
         except EOFError:
@@ -223,13 +214,8 @@ class _Hearing:
 
     def outcome(self, ending: Ending, arena: Arena, names: frozenset[str]) -> Outcome:
         """Put the outcome together once the sandbox is dead."""
-        for name in self.filters:
-            self._text(name, self.decoders[name].decode(b"", final=True))
-            rest = self.filters[name].finish()
-            if rest:
-                self.texts[name].append(rest)
-                if self.sink is not None:
-                    self.sink.stream(name, rest)
+        for name, text in self.streams.finish():
+            self._text(name, text)
         values, withheld, stopped = self._values(arena, names)
         failure: CellFailed | CellStopped | None = ending.stopped or stopped or self.failure
         result = values.pop(RESULT, withheld.pop(RESULT, None))

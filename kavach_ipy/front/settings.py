@@ -10,6 +10,7 @@ Assumes: settings of features that this version lacks fail closed: they cannot b
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Final, TypedDict
 
@@ -85,6 +86,16 @@ def _time(default: float | None, text: str) -> Union:
 
 def _list(default: tuple[str, ...], text: str) -> List[str]:
     return List(Unicode(), default_value=list(default), help=text).tag(config=True)
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@functools.lru_cache(maxsize=16)
+def _policy_of(settings: tuple[tuple[str, object], ...]) -> Policy:
+    """Return the policy of these settings; checking every value again costs as much as a fork."""
+    return Policy.from_mapping({_FIELDS[name]: value for name, value in settings})
 
 
 class Kavach(Configurable):
@@ -222,7 +233,7 @@ class Kavach(Configurable):
         }
 
     def _plain(self) -> Policy:
-        return Policy.from_mapping({_FIELDS[name]: getattr(self, name) for name in _FIELDS})
+        return _policy_of(tuple((name, _frozen(getattr(self, name))) for name in _FIELDS))
 
     @validate(*_FIELDS)
     def _check_value(self, proposal: _Proposal) -> object:

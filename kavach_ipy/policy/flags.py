@@ -11,6 +11,7 @@ reads ``-out x`` as ``-o ut``, and reads ``--timeout -5`` as an unknown option `
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -63,6 +64,20 @@ def from_flags(
     """
     if not os.path.isabs(cwd):
         raise PolicyError("cwd", cwd, "an absolute directory is")
+    # From cell to cell seldom anything changes. "~" is the one thing that is read from outside.
+    home = os.environ.get("HOME")
+    return _from_flags(tuple(argv), base, cwd, tuple(sorted(profiles.items())), home)
+
+
+@functools.lru_cache(maxsize=64)
+def _from_flags(
+    argv: tuple[str, ...],
+    base: Policy,
+    cwd: str,
+    own: tuple[tuple[str, Policy], ...],
+    _: str | None,
+) -> Policy:
+    profiles = dict(own)
     scalars: dict[str, object] = {}
     names: dict[str, list[str]] = {}
     paths: dict[str, list[str]] = {}
