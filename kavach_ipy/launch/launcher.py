@@ -19,7 +19,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn, Self
 
 from kavach_ipy.errors import CellStopped, SetupFailed
@@ -27,6 +26,7 @@ from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import Report, parse_report, send_mapped, send_mappings
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
+from kavach_ipy.launch.processes import NOBODY, Process, is_readable
 from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
@@ -37,9 +37,7 @@ from kavach_ipy.wire.frames import Decoder
 __all__ = ["Ending", "launch"]
 
 _SETUP_SECONDS = 30.0
-_REAP_SECONDS = 30.0
 _ABANDON_SECONDS = 2.0
-_TICK_SECONDS = 0.005
 _PACKET = 1 << 16
 _SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
@@ -86,16 +84,6 @@ def launch(
         return Ending(report, stopped, seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
-    pid: int
-    fd: int
-    """A pidfd: it means this process even when the number is used again."""
-
-
-_NOBODY = _Process(-1, -1)
-
-
 class _Parent:
     """One child from before its fork until nothing of it is left."""
 
@@ -104,9 +92,9 @@ class _Parent:
         self._arena = arena
         self.decoder = Decoder()
         self._fds: set[int] = set()
-        self._setter = _NOBODY
-        self._cell = _NOBODY
-        self._init = _NOBODY
+        self._setter = NOBODY
+        self._cell = NOBODY
+        self._init = NOBODY
         self._proc_root = -1
         self._control, self._child_control = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET
@@ -130,7 +118,7 @@ class _Parent:
                 self._close(fd)
 
     def fork(self, body: Body, names: frozenset[str]) -> None:
-        """Fork the supervisor. Signals are blocked across the fork, and stay so in the child."""
+        """Fork A. Signals are blocked across the fork, and stay so in the child."""
         for stream in (sys.stdout, sys.stderr):
             # Text that waits in a buffer would be written twice.
             with suppress(AttributeError, ValueError, OSError):
@@ -186,8 +174,8 @@ class _Parent:
         self._await_ready(deadline)
         layers = (*settled, *verify_view(self.plan, self._cell.pid, links))
         # A has built the root and ends meanwhile; then init and the cell are children of ours.
-        self._reap(self._setter)
-        self._setter = _NOBODY
+        self._setter.reap()
+        self._setter = NOBODY
         report = ConfinementReport(
             (*layers, *verify_rights(self.plan, self._cell.pid, os.getpid()))
         )
@@ -212,19 +200,19 @@ class _Parent:
 
     def status(self) -> int | None:
         """Reap the cell, which has ended; its wait status, None where somebody else took it."""
-        cell, self._cell = self._cell, _NOBODY
-        return self._reap(cell)
+        cell, self._cell = self._cell, NOBODY
+        return cell.reap()
 
     def end(self) -> None:
         """Kill what is left and reap it. Killing init kills every process of its namespace."""
-        if self._init is not _NOBODY:
-            _kill(self._init.fd)
-        if self._setter is not _NOBODY:
+        if self._init is not NOBODY:
+            self._init.kill()
+        if self._setter is not NOBODY:
             self._abandon_set_up()
         for process in (self._setter, self._cell, self._init):
-            if process is not _NOBODY:
-                self._reap(process)
-        self._init = self._setter = self._cell = _NOBODY
+            if process is not NOBODY:
+                process.reap()
+        self._init = self._setter = self._cell = NOBODY
 
     def _abandon_set_up(self) -> None:
         """End A, which may have children that we do not know of yet.
@@ -233,29 +221,11 @@ class _Parent:
         lives the kernel reaps them, and nothing is left for us to adopt.
         """
         self._close(self._lifeline)
-        children = f"/proc/{self._setter.pid}/task/{self._setter.pid}/children"
-        deadline = time.monotonic() + _ABANDON_SECONDS
-        with suppress(OSError):
-            while Path(children).read_bytes() and time.monotonic() < deadline:
-                _readable(self._setter.fd, time.monotonic() + _TICK_SECONDS)
-        _kill(self._setter.fd)
-
-    def _reap(self, process: _Process) -> int | None:
-        """Wait for a child that is ending; its wait status, None where somebody else reaped it."""
-        if not _readable(process.fd, time.monotonic() + _REAP_SECONDS):
-            _kill(process.fd)
-        while True:
-            try:
-                return os.waitpid(process.pid, 0)[1]
-            except ChildProcessError:
-                # A SIGCHLD handler that waits for any child was faster, or A has not ended, and
-                # then its own end hands the zombie on.
-                return None
-            except KeyboardInterrupt:
-                continue
+        self._setter.wait_for_children_to_end(_ABANDON_SECONDS)
+        self._setter.kill()
 
     def _expect(self, word: str, deadline: float) -> Report:
-        if not _readable(self._control.fileno(), deadline):
+        if not is_readable(self._control.fileno(), deadline - time.monotonic()):
             raise SetupFailed(word, "wait", 0, f"no answer within {_SETUP_SECONDS:.0f} s.")
         packet = self._control.recv(_PACKET)
         if not packet:
@@ -297,8 +267,8 @@ class _Parent:
         self._fds |= {reader, writer}
         return reader, writer
 
-    def _process(self, pid: int) -> _Process:
-        return _Process(pid, self._keep(os.pidfd_open(pid)))
+    def _process(self, pid: int) -> Process:
+        return Process(pid, self._keep(os.pidfd_open(pid)))
 
     def _keep(self, fd: int) -> int:
         self._fds.add(fd)
@@ -339,15 +309,3 @@ def _report(packet: bytes) -> Report:
     if report.word == "failed":
         raise _failure(report.step, report.call, report.number, report.detail)
     return report
-
-
-def _kill(pidfd: int) -> None:
-    # ESRCH: it has ended already.
-    with suppress(_libc.SyscallError):
-        _libc.pidfd_send_signal(pidfd, signal.SIGKILL)
-
-
-def _readable(fd: int, deadline: float) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))

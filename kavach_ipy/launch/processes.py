@@ -1,0 +1,73 @@
+"""Children of this process, held by pidfd: signalled, waited for, reaped.
+
+Guarantees: a signal never reaches a process that took over an old number; a wait has an end.
+Assumes: the processes are, or will be, children of this one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kavach_ipy.linux import _libc
+
+__all__ = ["NOBODY", "Process", "is_readable"]
+
+_REAP_SECONDS = 30.0
+
+
+def is_readable(fd: int, seconds: float) -> bool:
+    """Wait until a descriptor has something to read, or its end; False when it has not in time."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One child. The descriptor is its owner's to close."""
+
+    pid: int
+    fd: int
+    """A pidfd: it means this process even when the number is used again."""
+
+    def kill(self) -> None:
+        """Send SIGKILL; nothing happens where it has ended."""
+        with suppress(_libc.SyscallError):
+            _libc.pidfd_send_signal(self.fd, signal.SIGKILL)
+
+    def reap(self) -> int | None:
+        """Wait for a child that is ending; its wait status, None where somebody else took it.
+
+        One that does not end by itself is killed. pidfd_open(2): a pidfd polls as readable when
+        its process has ended.
+        """
+        if not is_readable(self.fd, _REAP_SECONDS):
+            self.kill()
+        while True:
+            try:
+                return os.waitpid(self.pid, 0)[1]
+            except ChildProcessError:
+                # A SIGCHLD handler that waits for any child was faster.
+                return None
+            except KeyboardInterrupt:
+                continue
+
+    def wait_for_children_to_end(self, seconds: float) -> None:
+        """Wait until the process has no children: proc(5), /proc/<pid>/task/<tid>/children."""
+        path = f"/proc/{self.pid}/task/{self.pid}/children"
+        deadline = time.monotonic() + seconds
+        with suppress(OSError):
+            while time.monotonic() < deadline:
+                with open(path, "rb") as file:
+                    if not file.read() or is_readable(self.fd, _TICK_SECONDS):
+                        return
+
+
+_TICK_SECONDS = 0.005
+NOBODY = Process(-1, -1)
+"""No process: not forked yet, or reaped already."""
