@@ -25,7 +25,7 @@ from typing import NoReturn
 from kavach_ipy.launch import inside
 from kavach_ipy.launch.control import Report, await_mapped, await_mappings, send_report
 from kavach_ipy.launch.link import Body, ChildLink
-from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch
+from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch, View
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.linux import (
     _libc,
@@ -133,7 +133,6 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
     with step("bind sources"):
         trees = _open_sources(plan)
         host_proc = mounts.clone_tree(b"/proc", writable=True)
-        lower = _open_working_directory(plan)
     with step("shared mappings"):
         # The parent reads them from outside, at the same time: it has nothing else to do.
         mappings = await_mappings(ends.control)
@@ -165,7 +164,7 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
     with step("root"):
         root = mounts.Root(plan.mount_base)
         root.open_scratch(plan.policy.disk, plan.scratch_inodes)
-        _place_all(plan, root, trees, lower)
+        _place_all(plan, root, trees)
         root.place_pts()
         root.place(host_proc, b"/proc", directory=True)
     with step("pivot_root"):
@@ -265,17 +264,13 @@ def _open_sources(plan: Plan) -> dict[bytes, int]:
                 trees[path] = mounts.clone_tree(path, writable=writable)
             case Device(path=path):
                 trees[path] = mounts.clone_device(path)
+            case View(path=path) | Overlay(path=path):
+                # overlayfs wants a directory of this mount namespace, which a clone is not yet.
+                trees[path] = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return trees
 
 
-def _open_working_directory(plan: Plan) -> int:
-    for place in plan.places.order:
-        if isinstance(place, Overlay):
-            return os.open(place.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return -1
-
-
-def _place_all(plan: Plan, root: mounts.Root, trees: dict[bytes, int], lower: int) -> None:
+def _place_all(plan: Plan, root: mounts.Root, trees: dict[bytes, int]) -> None:
     for place in plan.places.order:
         match place:
             case Bind(path=path, directory=directory):
@@ -285,7 +280,9 @@ def _place_all(plan: Plan, root: mounts.Root, trees: dict[bytes, int], lower: in
             case Scratch(path=path, name=name, mode=mode):
                 root.place_scratch(name, path, mode)
             case Overlay(path=path, whiteouts=whiteouts):
-                root.place_overlay(lower, path, whiteouts)
+                root.place_overlay(trees[path], path, whiteouts)
+            case View(path=path):
+                root.place_view(trees[path], path)
             case Link(path=path, to=to):
                 root.link(path, to)
             case Hide(path=path):

@@ -24,7 +24,7 @@ _SYSTEM = (b"/usr", b"/bin", b"/sbin", b"/lib", b"/lib32", b"/lib64", b"/libx32"
 _STORES = (b"/nix/store", b"/gnu/store")
 # What runs by itself later stays read-only inside a path given with --rw (design section 5).
 _AUTOSTART = (
-    b".git/hooks", b".git/config", b".ipython", b".jupyter", b".local", b".config", b".ssh",
+    b".git", b".ipython", b".jupyter", b".local", b".config", b".ssh",
     b".bashrc", b".bash_profile", b".profile", b".zshrc", b".zprofile", b".zshenv", b".pythonrc",
     b"sitecustomize.py", b"usercustomize.py",
 )  # fmt: skip
@@ -42,6 +42,12 @@ class Entry:
     """The same with every symbolic link resolved."""
 
     directory: bool
+    special: bool
+    """A socket, a pipe or a device."""
+
+    has_mounts: bool
+    """Other file systems are mounted somewhere below."""
+
     mode: int
     """Permission bits of the resolved path."""
 
@@ -64,7 +70,6 @@ class Host:
     cwd: Entry | None
     """None when the working directory has been deleted."""
 
-    cwd_has_mounts: bool
     cwd_dot_entries: tuple[bytes, ...]
     """Names that begin with a dot in the working directory, listed only where it is the home."""
 
@@ -85,7 +90,10 @@ class Host:
     proc_covered: tuple[bytes, ...]
     mount_base: bytes
     named: tuple[tuple[str, Entry | None], ...]
-    """The paths that the policy names, and what is there."""
+    """The paths that the policy shows, and what is there."""
+
+    hidden: tuple[Entry, ...]
+    """What is there of the paths that the policy hides."""
 
     autostart: tuple[Entry, ...]
     """Files below the writable ones that run by themselves later."""
@@ -101,7 +109,8 @@ def survey(policy: Policy) -> Host:
         OSError: when /proc is not mounted.
     """
     home = os.fsencode(os.path.expanduser("~"))
-    cwd = _working_directory()
+    mount_points = _mount_points()
+    cwd = _working_directory(mount_points)
     return Host(
         pid=os.getpid(),
         uid=os.geteuid(),
@@ -109,19 +118,23 @@ def survey(policy: Policy) -> Host:
         groups=tuple(os.getgroups()),
         home=home,
         cwd=cwd,
-        cwd_has_mounts=cwd is not None and _has_mounts_below(cwd.real),
         cwd_dot_entries=_dot_entries(cwd, home),
-        system=_system_entries(),
-        python=_python_entries(tuple(sys.path)),
+        system=_system_entries(mount_points),
+        python=_python_entries(tuple(sys.path), mount_points),
         environment=tuple(os.environ.items()),
         is_inside=inside.is_inside(),
-        named=tuple((path, describe(path)) for path in (*policy.read_only, *policy.writable)),
+        named=tuple(
+            (path, describe(path, mount_points)) for path in (*policy.read_only, *policy.writable)
+        ),
+        hidden=tuple(
+            entry for path in policy.hidden if (entry := describe(path, mount_points)) is not None
+        ),
         autostart=_autostart_entries(policy.writable),
         **_machine(),  # type: ignore[arg-type]
     )
 
 
-def describe(path: str | bytes) -> Entry | None:
+def describe(path: str | bytes, mount_points: tuple[bytes, ...]) -> Entry | None:
     """An `Entry` for one path, or None where there is nothing."""
     name = os.fsencode(path)
     real = os.path.realpath(name)
@@ -133,6 +146,8 @@ def describe(path: str | bytes) -> Entry | None:
         path=name,
         real=real,
         directory=stat.S_ISDIR(status.st_mode),
+        special=not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode),
+        has_mounts=any(point.startswith(real.rstrip(b"/") + b"/") for point in mount_points),
         mode=stat.S_IMODE(status.st_mode),
         owner=status.st_uid,
         links=_links_on_the_way(name) if real != name else (),
@@ -141,7 +156,7 @@ def describe(path: str | bytes) -> Entry | None:
 
 def _autostart_entries(writable: tuple[str, ...]) -> tuple[Entry, ...]:
     found = (
-        describe(os.path.join(os.path.realpath(os.fsencode(path)), name))
+        describe(os.path.join(os.path.realpath(os.fsencode(path)), name), ())
         for path in writable
         for name in _AUTOSTART
     )
@@ -203,16 +218,15 @@ def _id_ranges(name: str) -> tuple[IdRange, ...]:
     return tuple(IdRange(*row) for row in verify.read_uid_map(os.getpid(), name))
 
 
-def _working_directory() -> Entry | None:
+def _mount_points() -> tuple[bytes, ...]:
+    return tuple(mount.point for mount in verify.read_mounts(os.getpid()))
+
+
+def _working_directory(mount_points: tuple[bytes, ...]) -> Entry | None:
     try:
-        return describe(os.getcwdb())
+        return describe(os.getcwdb(), mount_points)
     except FileNotFoundError:
         return None
-
-
-def _has_mounts_below(path: bytes) -> bool:
-    prefix = path.rstrip(b"/") + b"/"
-    return any(mount.point.startswith(prefix) for mount in verify.read_mounts(os.getpid()))
 
 
 def _dot_entries(cwd: Entry | None, home: bytes) -> tuple[bytes, ...]:
@@ -221,18 +235,20 @@ def _dot_entries(cwd: Entry | None, home: bytes) -> tuple[bytes, ...]:
     return tuple(sorted(name for name in os.listdir(cwd.real) if name.startswith(b".")))
 
 
-@functools.cache
-def _system_entries() -> tuple[Entry, ...]:
-    found = (describe(path) for path in (*_SYSTEM, *_STORES, _TOPOLOGY))
+@functools.lru_cache(maxsize=8)
+def _system_entries(mount_points: tuple[bytes, ...]) -> tuple[Entry, ...]:
+    found = (describe(path, mount_points) for path in (*_SYSTEM, *_STORES, _TOPOLOGY))
     return tuple(entry for entry in found if entry is not None)
 
 
 @functools.lru_cache(maxsize=8)
-def _python_entries(search_path: tuple[str, ...]) -> tuple[Entry, ...]:
+def _python_entries(
+    search_path: tuple[str, ...], mount_points: tuple[bytes, ...]
+) -> tuple[Entry, ...]:
     """The interpreter's own directories and every existing entry of sys.path.
 
     Cached by sys.path: an entry that came into being later is seen when sys.path changes.
     """
     names = dict.fromkeys((sys.prefix, sys.base_prefix, sys.exec_prefix, *search_path))
-    found = (describe(name) for name in names if name and os.path.isabs(name))
+    found = (describe(name, mount_points) for name in names if name and os.path.isabs(name))
     return tuple(entry for entry in found if entry is not None)

@@ -8,6 +8,7 @@ Assumes: the facts are the host's own, not the child's.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,7 +17,18 @@ from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.launch.host import Entry, Host
 from kavach_ipy.policy import Policy
 
-__all__ = ["Bind", "Device", "Hide", "Link", "Overlay", "Place", "Places", "Scratch", "lay_out"]
+__all__ = [
+    "Bind",
+    "Device",
+    "Hide",
+    "Link",
+    "Overlay",
+    "Place",
+    "Places",
+    "Scratch",
+    "View",
+    "lay_out",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,17 @@ class Bind:
     path: bytes
     directory: bool
     writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A directory of the host through a read-only overlay.
+
+    unix(7): a read-only mount does not keep anybody from connecting to a socket in it, nor from
+    locking its files. An overlay has inodes of its own, behind which no server listens.
+    """
+
+    path: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +90,7 @@ class Hide:
     path: bytes
 
 
-Place: TypeAlias = Bind | Link | Device | Scratch | Overlay | Hide
+Place: TypeAlias = Bind | View | Link | Device | Scratch | Overlay | Hide
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +145,16 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
         places[entry.real] = Bind(entry.real, entry.directory)
         links.update(entry.links)
     exposing = _ancestors(home) | {home} | _NEVER_SHOWN
+    environment = {os.path.realpath(os.fsencode(name)) for name in (sys.prefix, sys.base_prefix)}
     for entry in host.python:
         if entry.real not in exposing:
-            places.setdefault(entry.real, Bind(entry.real, entry.directory))
+            # Sockets and locks are a matter of project folders, not of installed packages.
+            whole = entry.real in environment
+            place = Bind(entry.real, entry.directory) if whole else _read_only(entry)
+            places.setdefault(entry.real, place)
             links.update(entry.links)
     for entry in _named("--ro", policy.read_only, host):
-        places[entry.real] = Bind(entry.real, entry.directory)
+        places[entry.real] = _read_only(entry)
         links.update(entry.links)
     cwd, note = _working_directory(host, exposing - {home}, places)
     for entry in _named("--rw", policy.writable, host):
@@ -137,7 +164,8 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
     for entry in host.autostart:
         places[entry.real] = Bind(entry.real, entry.directory)
     order = _pruned(places.values())
-    hidden = tuple(Hide(os.fsencode(path)) for path in policy.hidden)
+    by_path = {place.path: place for place in order}
+    hidden = tuple(Hide(entry.real) for entry in host.hidden if _is_shown(entry.real, by_path))
     made = tuple(Link(path, to) for path, to in sorted(links.items()))
     return Places(
         order=(*order, *made, *hidden),
@@ -166,11 +194,14 @@ def _working_directory(
         return path, f"{os.fsdecode(path)} is not shown: it holds more than one project"
     if any(path == entry.real for entry in host.system) or path.startswith((b"/usr/", b"/etc/")):
         return path, f"{os.fsdecode(path)} is read-only, as every system directory"
-    if host.cwd_has_mounts:
+    if host.cwd.has_mounts:
         # overlayfs refuses a lower layer that has mounts inside it (fs/namespace.c,
-        # clone_private_mount); read-only shows the same files and promises less.
-        places[path] = Bind(path, directory=True)
-        return path, f"{os.fsdecode(path)} is read-only: other file systems are mounted inside it"
+        # clone_private_mount), and a plain bind would show its sockets and dot-entries.
+        places[path] = Scratch(path, b"cwd", 0o755)
+        return path, (
+            f"{os.fsdecode(path)} is not shown: other file systems are mounted inside it; "
+            "name what the cell needs with --ro"
+        )
     places[path] = Overlay(path, host.cwd_dot_entries)
     return path, f"{os.fsdecode(path)} is writable; what is written there is thrown away"
 
@@ -183,7 +214,32 @@ def _named(option: str, paths: Iterable[str], host: Host) -> Iterable[Entry]:
             raise CannotEnforce(
                 f"{option} {path}", "there is nothing at that path", "Name a path that exists."
             )
+        if entry.special:
+            raise CannotEnforce(
+                f"{option} {path}",
+                "it is a socket, a pipe or a device, a way out of any sandbox",
+                "Name a file or a directory.",
+            )
         yield entry
+
+
+def _read_only(entry: Entry) -> Place:
+    """Show a path read-only: through an overlay where the kernel can make one."""
+    if entry.directory and not entry.has_mounts:
+        return View(entry.real)
+    return Bind(entry.real, entry.directory)
+
+
+def _is_shown(path: bytes, by_path: dict[bytes, Place]) -> bool:
+    """Tell whether something of the host's stands at a path inside."""
+    for top in (path, *_upwards(path)):
+        place = by_path.get(top)
+        if isinstance(place, Overlay):
+            first = path[len(top) :].strip(b"/").split(b"/")[0]
+            return first not in place.whiteouts
+        if place is not None:
+            return isinstance(place, Bind | View)
+    return False
 
 
 def _check_writable(entry: Entry, exposing: frozenset[bytes], other_id: int | None) -> None:
@@ -210,7 +266,7 @@ def _pruned(places: Iterable[Place]) -> tuple[Place, ...]:
     for path, place in by_path.items():
         if isinstance(place, Bind) and not place.writable:
             above = next((by_path[top] for top in _upwards(path) if top in by_path), None)
-            if isinstance(above, Bind) and not above.writable:
+            if isinstance(above, View) or (isinstance(above, Bind) and not above.writable):
                 continue
         kept.append(place)
     return tuple(sorted(kept, key=lambda place: (place.path.count(b"/"), place.path)))

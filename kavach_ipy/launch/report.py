@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kavach_ipy.errors import SetupFailed
-from kavach_ipy.launch.places import Bind, Device, Scratch
+from kavach_ipy.launch.places import Bind, Device, Hide, Scratch, View
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.linux import verify
 from kavach_ipy.policy import Network, format_duration, format_size
@@ -156,18 +156,17 @@ def _network(plan: Plan) -> str:
 
 def _files(plan: Plan, mounts: tuple[verify.Mount, ...]) -> Iterator[Layer]:
     places = plan.places
-    shown = {place.path for place in places.order if isinstance(place, Bind | Device)}
+    shown = {place.path for place in places.order if isinstance(place, Bind | Device | View)}
     expected = shown | set(places.writable) | {b"/", b"/proc", b"/dev/pts"}
-    expected |= {place.path for place in places.order if isinstance(place, Scratch)}
+    expected |= {place.path for place in places.order if isinstance(place, Scratch | Hide)}
     points = {mount.point for mount in mounts}
-    hidden = {os.fsencode(path) for path in plan.policy.hidden}
     if missing := sorted(expected - points):
         raise _mismatch("mounts", f"missing: {_names(missing)}")
     roots = tuple(path + b"/" for path in (*shown, b"/proc")) + tuple(
         path + b"/" for path in places.writable
     )
     for mount in mounts:
-        if mount.point not in expected | hidden and not mount.point.startswith(roots):
+        if mount.point not in expected and not mount.point.startswith(roots):
             raise _mismatch("mounts", f"unexpected: {os.fsdecode(mount.point)}")
         if not mount.read_only and not _may_write(mount.point, places.writable):
             raise _mismatch("mounts", f"writable: {os.fsdecode(mount.point)}")

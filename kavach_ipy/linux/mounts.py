@@ -186,17 +186,33 @@ class Root:
             os.close(fd)
         self.place(overlay, target, directory=True)
 
+    def place_view(self, lower: int, target: bytes) -> None:
+        """Show the directory open at `lower` through an overlay that has no writable layer.
+
+        overlayfs wants two lower layers then; the second is an empty directory.
+        """
+        with suppress(FileExistsError):
+            os.mkdir(b"nothing", 0o755, dir_fd=self._scratch)
+        nothing = os.open(b"nothing", os.O_PATH | os.O_CLOEXEC, dir_fd=self._scratch)
+        options: tuple[tuple[bytes, bytes | None], ...] = (
+            (b"source", b"kavach"),
+            (b"lowerdir", b"/proc/self/fd/%d:/proc/self/fd/%d" % (lower, nothing)),
+            (b"userxattr", None),
+        )
+        view = new_filesystem(b"overlay", options, _QUIET_READ_ONLY)
+        os.close(lower)
+        os.close(nothing)
+        self.place(view, target, directory=True)
+
     def hide(self, target: bytes) -> None:
-        """Cover `target` with an empty read-only directory, or with /dev/null when it is a file."""
+        """Cover `target` with an empty read-only directory, or with /dev/null when it is a file.
+
+        Args:
+            target: a path without symbolic links; an error where there is nothing to cover.
+        """
         relative = target.strip(b"/")
-        try:
-            mode = os.stat(relative, dir_fd=self._fd, follow_symlinks=False).st_mode
-        except FileNotFoundError:
-            return
-        if stat.S_ISLNK(mode):
-            # The link's target is hidden under its own name; the link alone shows nothing.
-            return
-        self.place(cover(directory=stat.S_ISDIR(mode)), target, directory=stat.S_ISDIR(mode))
+        is_directory = stat.S_ISDIR(os.lstat(relative, dir_fd=self._fd).st_mode)
+        self.place(cover(directory=is_directory), target, directory=is_directory)
 
     def place_pts(self) -> None:
         """Mount a pseudo-terminal file system of its own at /dev/pts: devpts(5).
@@ -206,6 +222,8 @@ class Root:
         options: tuple[tuple[bytes, bytes | None], ...] = (
             (b"newinstance", None),
             (b"ptmxmode", b"0666"),
+            # kernel.pty.max bounds all instances of the machine together.
+            (b"max", b"64"),
             (b"mode", b"0620"),
         )
         pts = new_filesystem(b"devpts", options, _TERMINAL)

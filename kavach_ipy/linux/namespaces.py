@@ -19,7 +19,7 @@ from kavach_ipy.linux._libc import CloneFlag
 __all__ = [
     "ALL",
     "become_mapped_root",
-    "forbid_user_namespaces",
+    "limit_user_counts",
     "raise_loopback",
     "set_host_name",
     "unshare_all",
@@ -104,19 +104,29 @@ def raise_loopback() -> None:
             raise _libc.SyscallError("ioctl", error.errno or 0, "SIOCSIFFLAGS lo") from error
 
 
-def forbid_user_namespaces(proc: bytes) -> None:
-    """Set max_user_namespaces to 0 in this user namespace, through the fresh `proc` mount.
+# The host's own limits count for the whole user: a cell that used them up would lock the user's
+# other programs out, so each has a smaller one of the namespace's own (namespaces(7)).
+_USER_LIMITS = (
+    (b"max_user_namespaces", b"0"),
+    (b"max_inotify_instances", b"32"),
+    (b"max_inotify_watches", b"8192"),
+)
 
-    namespaces(7): the limit is the namespace's own, so only its descendants are bound by it.
+
+def limit_user_counts(proc: bytes) -> None:
+    """Set what this user namespace may count to: no user namespaces, few inotify instances.
+
+    Args:
+        proc: the fresh proc mount.
     """
-    path = os.path.join(proc, b"sys/user/max_user_namespaces")
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    for name, value in _USER_LIMITS:
+        path = os.path.join(proc, b"sys/user", name)
         try:
-            os.write(fd, b"0")
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise _libc.SyscallError(
-            "write max_user_namespaces", error.errno or 0, os.fsdecode(path)
-        ) from error
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, value)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            call = f"write {os.fsdecode(name)}"
+            raise _libc.SyscallError(call, error.errno or 0, path) from error

@@ -15,7 +15,7 @@ from contextlib import suppress
 from kavach_ipy.linux import _libc
 from kavach_ipy.linux._libc import MountAttr, UmountFlag
 from kavach_ipy.linux.mounts import cover, new_filesystem
-from kavach_ipy.linux.namespaces import forbid_user_namespaces
+from kavach_ipy.linux.namespaces import limit_user_counts
 
 __all__ = ["replace_proc"]
 
@@ -39,7 +39,7 @@ def replace_proc(covered: tuple[bytes, ...]) -> None:
     _libc.umount(_PROC, UmountFlag.DETACH)
     root = os.open(b"/", os.O_PATH | os.O_CLOEXEC)
     _libc.move_mount(fresh, root, b"proc")
-    forbid_user_namespaces(_PROC)
+    limit_user_counts(_PROC)
     for name in covered:
         with suppress(FileNotFoundError):
             status = os.stat(name, dir_fd=fresh)

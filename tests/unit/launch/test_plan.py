@@ -10,7 +10,7 @@ import pytest
 
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.launch.host import Entry, Host, survey
-from kavach_ipy.launch.places import Bind, Hide, Link, Overlay, Scratch
+from kavach_ipy.launch.places import Bind, Hide, Link, Overlay, Scratch, View
 from kavach_ipy.launch.plan import Plan, make_plan
 from kavach_ipy.linux.identity import IdRange
 from kavach_ipy.policy import Policy
@@ -32,7 +32,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         gid_ranges=ALL_IDS,
         home=b"/home/someone",
         cwd=_entry(b"/home/someone/project"),
-        cwd_has_mounts=False,
         cwd_dot_entries=(),
         landlock_abi=7,
         seccomp_missing=None,
@@ -42,8 +41,23 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     )
 
 
-def _entry(path: bytes, *, mode: int = 0o755, owner: int = 1000) -> Entry:
-    return Entry(path, path, directory=True, mode=mode, owner=owner)
+def _entry(
+    path: bytes,
+    *,
+    mode: int = 0o755,
+    owner: int = 1000,
+    special: bool = False,
+    has_mounts: bool = False,
+) -> Entry:
+    return Entry(
+        path,
+        path,
+        directory=not special,
+        special=special,
+        has_mounts=has_mounts,
+        mode=mode,
+        owner=owner,
+    )
 
 
 def _place(plan: Plan, path: bytes) -> object:
@@ -137,11 +151,47 @@ def test_a_deleted_working_directory_starts_the_cell_in_an_empty_tmp(host: Host)
     assert plan.places.cwd == b"/tmp"
 
 
-def test_mounts_inside_the_working_directory_make_it_read_only(host: Host) -> None:
-    """What overlayfs cannot cover is shown and not writable, and the report says so."""
-    plan = make_plan(Policy(), dataclasses.replace(host, cwd_has_mounts=True))
-    assert _place(plan, b"/home/someone/project") == Bind(b"/home/someone/project", directory=True)
-    assert "read-only" in plan.places.cwd_note
+def test_a_working_directory_with_mounts_inside_is_not_shown(host: Host) -> None:
+    """What overlayfs cannot cover would show sockets and dot-entries; the report says so."""
+    cwd = _entry(b"/home/someone/project", has_mounts=True)
+    plan = make_plan(Policy(), dataclasses.replace(host, cwd=cwd))
+    assert isinstance(_place(plan, b"/home/someone/project"), Scratch)
+    assert "--ro" in plan.places.cwd_note
+
+
+def test_a_read_only_directory_is_an_overlay_and_one_with_mounts_a_bind(host: Host) -> None:
+    """An overlay keeps sockets and locks of the host out; with mounts inside it cannot be had."""
+    policy = Policy(read_only=["/data", "/mnt/data"])
+    named = (("/data", _entry(b"/data")), ("/mnt/data", _entry(b"/mnt/data", has_mounts=True)))
+    plan = make_plan(policy, dataclasses.replace(host, named=named))
+    assert _place(plan, b"/data") == View(b"/data")
+    assert _place(plan, b"/mnt/data") == Bind(b"/mnt/data", directory=True)
+
+
+def test_a_socket_cannot_be_shown(host: Host) -> None:
+    """--ro of a socket would be a way out, so it is refused by name."""
+    policy = Policy(read_only=["/srv/socket"])
+    named = (("/srv/socket", _entry(b"/srv/socket", special=True)),)
+    with pytest.raises(CannotEnforce, match="socket"):
+        make_plan(policy, dataclasses.replace(host, named=named))
+
+
+def test_what_is_hidden_through_a_link_is_hidden_where_it_is(host: Host, tmp_path: Path) -> None:
+    """--hide resolves links, or it would cover a name and show the file."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "secret").write_text("s")
+    (tmp_path / "link").symlink_to("real")
+    policy = Policy(read_only=[str(tmp_path)], hidden=[str(tmp_path / "link" / "secret")])
+    found = survey(policy)
+    plan = make_plan(policy, dataclasses.replace(host, named=found.named, hidden=found.hidden))
+    assert plan.places.order[-1] == Hide(os.fsencode((tmp_path / "real" / "secret").resolve()))
+
+
+def test_what_is_not_there_inside_needs_no_hiding(host: Host) -> None:
+    """A path below a home that is not shown cannot be covered, and need not be."""
+    hidden = (_entry(b"/home/someone/.ssh"),)
+    plan = make_plan(Policy(), dataclasses.replace(host, hidden=hidden))
+    assert not any(isinstance(place, Hide) for place in plan.places.order)
 
 
 def test_a_search_path_entry_that_would_show_the_home_is_left_out(host: Host) -> None:
@@ -153,6 +203,7 @@ def test_a_search_path_entry_that_would_show_the_home_is_left_out(host: Host) ->
 def test_parents_come_before_children_and_hidden_paths_last(host: Host) -> None:
     """A scratch /tmp must not cover an environment below it; nothing uncovers what is hidden."""
     facts = dataclasses.replace(host, python=(*host.python, _entry(b"/tmp/env")))
+    facts = dataclasses.replace(facts, hidden=(_entry(b"/usr/share/doc"),))
     order = make_plan(Policy(hidden=["/usr/share/doc"]), facts).places.order
     paths = [place.path for place in order]
     assert paths.index(b"/tmp") < paths.index(b"/tmp/env")
@@ -163,21 +214,21 @@ def test_an_environment_inside_the_working_directory_is_read_only(host: Host) ->
     """Packages run by themselves later, so a virtual environment in the project stays as it is."""
     venv = b"/home/someone/project/.venv"
     facts = dataclasses.replace(host, python=(*host.python, _entry(venv)))
-    assert _place(make_plan(Policy(), facts), venv) == Bind(venv, directory=True)
+    assert _place(make_plan(Policy(), facts), venv) == View(venv)
 
 
 def test_a_writable_path_is_bound_writable_and_its_hooks_are_not(
     host: Host, tmp_path: Path
 ) -> None:
     """--rw lets a cell write, but not into what runs by itself later."""
-    (tmp_path / ".git" / "hooks").mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
     policy = Policy(writable=[str(tmp_path)])
     found = survey(policy)
     facts = dataclasses.replace(host, named=found.named, autostart=found.autostart)
     plan = make_plan(policy, facts)
     real = os.fsencode(tmp_path.resolve())
     assert _place(plan, real) == Bind(real, directory=True, writable=True)
-    assert _place(plan, real + b"/.git/hooks") == Bind(real + b"/.git/hooks", directory=True)
+    assert _place(plan, real + b"/.git") == Bind(real + b"/.git", directory=True)
 
 
 def test_a_writable_home_is_refused(host: Host) -> None:
