@@ -96,7 +96,8 @@ class SetupFailed(KavachError):
         self.call = call
         self.errno = errno
         self.detail = detail
-        name = f"{_errno.errorcode.get(errno, errno)} ({os.strerror(errno)})" if errno else "refused"
+        code = _errno.errorcode.get(errno, errno)
+        name = f"{code} ({os.strerror(errno)})" if errno else "refused"
         super().__init__(f"{step}: {call}: {name}. {detail} The cell did not run.")
 
 
@@ -176,7 +177,7 @@ class ProtocolError(KavachError):
         self.offset = offset
         self.kind = kind
         self.detail = detail
-        super().__init__(f"the sandboxed process broke the wire at byte {offset} ({kind}): {detail}")
+        super().__init__(f"the sandboxed process broke the wire at {offset} ({kind}): {detail}")
 
 
 def _shown(value: object, limit: int = 80) -> str:

@@ -110,7 +110,14 @@ class Sandbox:
         self._check_names("inputs", given, self.policy.inputs)
         return self.execute(script_body(code, given), out=out)
 
-    def execute(self, body: Body, *, out: Sequence[str] = (), sink: Sink | None = None) -> Outcome:
+    def execute(
+        self,
+        body: Body,
+        *,
+        out: Sequence[str] = (),
+        sink: Sink | None = None,
+        allow_input: bool = False,
+    ) -> Outcome:
         """Run `body` in a child and wait for its end.
 
         In the main thread the first SIGINT becomes the cell's KeyboardInterrupt; a second, or none
@@ -120,6 +127,8 @@ class Sandbox:
             body: called in the child with a `ChildLink`.
             out: names to bring back.
             sink: hears output live; it is collected in the outcome in any case.
+            allow_input: let the cell's input() reach `Sink.ask`. While somebody is asked, no limit
+                is watched, so this is for people who sit in front of it.
 
         Raises:
             CannotEnforce, SetupFailed: nothing ran.
@@ -133,7 +142,7 @@ class Sandbox:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
-        hearing = _Hearing(sink)
+        hearing = _Hearing(sink, allow_input)
         plan = make_plan(self.policy, survey(self.policy))
         with Arena.create(self.policy.memory) as arena:
             ending = launch(plan, body, hearing, arena, names)
@@ -155,6 +164,7 @@ class _Hearing:
     """Listens to one run, lets everything through the gate, and keeps what came out."""
 
     sink: Sink | None
+    allow_input: bool
     ids: DisplayIds = field(default_factory=DisplayIds)
     streams: Streams = field(default_factory=Streams)
     outputs: list[Shown] = field(default_factory=list)
@@ -202,7 +212,7 @@ class _Hearing:
 
     def _ask(self, frame: Frame) -> Frame:
         question = read_input(frame)
-        if self.sink is None:
+        if self.sink is None or not self.allow_input:
             return answer_frame("", "eof")
         prompt = clean_text(question.prompt, _PROMPT)
         try:

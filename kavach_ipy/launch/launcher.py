@@ -33,6 +33,7 @@ from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, v
 from kavach_ipy.linux.remedies import remedy_for
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.frames import Decoder
+from kavach_ipy.wire.messages import RESULT
 
 __all__ = ["Ending", "launch"]
 
@@ -78,7 +79,7 @@ def launch(
             parent.fork(body, names)
             report = parent.set_up()
         start = time.monotonic()
-        stopped = parent.watch(listener)
+        stopped = parent.watch(listener, names)
         parent.end()
         seconds = time.monotonic() - start
         return Ending(report, stopped, seconds)
@@ -104,6 +105,7 @@ class _Parent:
         self._stdout, self._child_stdout = self._pipe()
         self._stderr, self._child_stderr = self._pipe()
         self._child_lifeline, self._lifeline = self._pipe()
+        _lifelines.add(self._lifeline)
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +186,7 @@ class _Parent:
         self._channel.send(GO)
         return report
 
-    def watch(self, listener: Listener) -> CellStopped | None:
+    def watch(self, listener: Listener, names: frozenset[str]) -> CellStopped | None:
         """Listen to the running cell."""
         for fd in (self._channel.fileno(), self._stdout, self._stderr):
             os.set_blocking(fd, False)
@@ -196,7 +198,16 @@ class _Parent:
             proc_root=self._proc_root,
         )
         resident = limits.inherited_resident_bytes()
-        return Watch(self.plan.policy, ends, listener, self.decoder, resident, self.status).run()
+        return Watch(
+            policy=self.plan.policy,
+            ends=ends,
+            listener=listener,
+            decoder=self.decoder,
+            inherited=resident,
+            reap=self.status,
+            kill=self._init.kill,
+            names=names | {RESULT},
+        ).run()
 
     def status(self) -> int | None:
         """Reap the cell, which has ended; its wait status, None where somebody else took it."""
@@ -220,7 +231,8 @@ class _Parent:
         Without the lifeline init ends, and with it the cell; A ignores SIGCHLD, so as long as it
         lives the kernel reaps them, and nothing is left for us to adopt.
         """
-        self._close(self._lifeline)
+        if self._lifeline in self._fds:
+            self._close(self._lifeline)
         self._setter.wait_for_children_to_end(_ABANDON_SECONDS)
         self._setter.kill()
 
@@ -276,6 +288,7 @@ class _Parent:
 
     def _close(self, fd: int) -> None:
         self._fds.discard(fd)
+        _lifelines.discard(fd)
         os.close(fd)
 
 
@@ -289,6 +302,20 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+# A fork of the notebook's own (multiprocessing) would hold the lifelines of running cells, and
+# keep them alive when the kernel is killed. Registered once, at import; forks of ours run it too.
+_lifelines: set[int] = set()
+
+
+def _drop_lifelines() -> None:
+    while _lifelines:
+        with suppress(OSError):
+            os.close(_lifelines.pop())
+
+
+os.register_at_fork(after_in_child=_drop_lifelines)
 
 
 def _enter_child(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:

@@ -145,11 +145,12 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
         places[entry.real] = Bind(entry.real, entry.directory)
         links.update(entry.links)
     exposing = _ancestors(home) | {home} | _NEVER_SHOWN
-    environment = {os.path.realpath(os.fsencode(name)) for name in (sys.prefix, sys.base_prefix)}
+    installed = [os.path.realpath(os.fsencode(name)) for name in (sys.prefix, sys.base_prefix)]
+    installed += [entry.real for entry in host.system]
     for entry in host.python:
         if entry.real not in exposing:
             # Sockets and locks are a matter of project folders, not of installed packages.
-            whole = entry.real in environment
+            whole = any(_is_within(entry.real, top) for top in installed)
             place = Bind(entry.real, entry.directory) if whole else _read_only(entry)
             places.setdefault(entry.real, place)
             links.update(entry.links)
@@ -187,7 +188,7 @@ def _working_directory(
     if host.cwd is None:
         return b"/tmp", "deleted on the host; the cell starts in an empty /tmp"
     path = host.cwd.real
-    below = any(path == top or path.startswith(top + b"/") for top in _NEVER_BELOW)
+    below = any(_is_within(path, top) for top in _NEVER_BELOW)
     if path in exposing or below:
         if path not in places and path != b"/":
             places[path] = Scratch(path, b"cwd", 0o755)
@@ -270,6 +271,10 @@ def _pruned(places: Iterable[Place]) -> tuple[Place, ...]:
                 continue
         kept.append(place)
     return tuple(sorted(kept, key=lambda place: (place.path.count(b"/"), place.path)))
+
+
+def _is_within(path: bytes, top: bytes) -> bool:
+    return path == top or path.startswith(top.rstrip(b"/") + b"/")
 
 
 def _upwards(path: bytes) -> Iterable[bytes]:

@@ -30,6 +30,8 @@ _SAMPLE_SECONDS = 0.1
 _SAMPLE_DUTY = 30
 """A sample is taken at most once in thirty times its own cost: reading smaps walks page tables."""
 _GRACE_SECONDS = 2.0
+_DRAIN_SECONDS = 1.0
+_VALUE_BYTES = 256 << 20
 _STREAM_FRAME = 64
 """Bytes of a stream frame that are not counted as printed; an empty one has 85 or more."""
 
@@ -72,15 +74,23 @@ class Watch:
     reap: Callable[[], int | None]
     """Takes the wait status of the cell once its pidfd says that it has ended."""
 
+    kill: Callable[[], None]
+    """Kills every process of the sandbox."""
+
+    names: frozenset[str]
+    """The values that may come, each once."""
+
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
     _ended: bool = False
     _status: int | None = None
     _bytes: int = 0
+    _value_bytes: int = 0
+    _values: set[str] = field(default_factory=set)
     _messages: int = 0
     _interrupted_at: float | None = None
     _killed_by_interrupt: bool = False
-    _memory_peak: int = 0
+    _cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
 
     def run(self) -> CellStopped | None:
         """Listen until the cell is over; why it was stopped, or None where it said "done"."""
@@ -103,14 +113,14 @@ class Watch:
                 cost = time.monotonic() - now
                 sample_at = now + max(_SAMPLE_SECONDS, cost * _SAMPLE_DUTY)
             if stopped is not None:
-                self._drain()
+                self._end()
                 return stopped
             for fd, _ in self._poll.poll(self._patience(now, start, sample_at)):
                 stopped = self._take(fd)
                 if stopped is not None:
                     return stopped
             if self._done or self._ended:
-                self._drain()
+                self._end()
                 return self._verdict()
 
     def _patience(self, now: float, start: float, sample_at: float) -> int:
@@ -143,7 +153,10 @@ class Watch:
 
     def _sample(self) -> CellStopped | None:
         usage = limits.measure(self.ends.proc_root, self.inherited)
-        self._memory_peak = max(self._memory_peak, usage.memory)
+        for process, seconds in usage.cpu.items():
+            # Kept after the process has ended: nobody may have waited for it.
+            self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))
+        cpu = sum(self._cpu_seconds.values())
         if usage.memory > self.policy.memory:
             return CellStopped(
                 "memory",
@@ -151,8 +164,8 @@ class Watch:
                 format_size(self.policy.memory),
                 "Raise it with --memory.",
             )
-        if usage.cpu > self.policy.cpu:
-            return self._cpu(f"{usage.cpu:.1f} s of processor time")
+        if cpu > self.policy.cpu:
+            return self._cpu(f"{cpu:.1f} s of processor time")
         return None
 
     def _cpu(self, used: str) -> CellStopped:
@@ -192,9 +205,7 @@ class Watch:
                 self.listener.frame(frame)
                 self._done = True
             case Kind.VALUE | Kind.UNSENT:
-                # Values are bounded by the memory limit, not by what may be printed.
-                self._bytes -= sum(len(buffer) for buffer in frame.buffers)
-                self.listener.frame(frame)
+                self._hear_value(frame)
             case Kind.MESSAGE | Kind.INPUT:
                 if frame.body.get("type") == "stream":
                     # Text is bounded in bytes: a cell may print a million lines, one frame each.
@@ -212,6 +223,29 @@ class Watch:
                 raise ProtocolError(
                     self.decoder.offset, frame.kind.name, "the cell may not say that now."
                 )
+
+    def _hear_value(self, frame: Frame) -> None:
+        """Pass on one value; each that was asked for may come once.
+
+        What it holds is not counted as printed. Big buffers lie in the arena, so what comes in
+        frames has a bound of its own.
+        """
+        name = frame.body.get("name")
+        if not isinstance(name, str) or name not in self.names or name in self._values:
+            raise ProtocolError(
+                self.decoder.offset, frame.kind.name, f"{name!r:.80} was not due, or came before."
+            )
+        self._values.add(name)
+        size = sum(len(buffer) for buffer in frame.buffers)
+        self._bytes -= size
+        self._value_bytes += size
+        if self._value_bytes > _VALUE_BYTES:
+            raise ProtocolError(
+                self.decoder.offset,
+                frame.kind.name,
+                f"{self._value_bytes} bytes of values in frames; {_VALUE_BYTES} are allowed.",
+            )
+        self.listener.frame(frame)
 
     def _answer(self, frame: Frame) -> None:
         data = b"".join(bytes(piece) for piece in encode(frame))
@@ -236,10 +270,12 @@ class Watch:
             )
         return None
 
-    def _drain(self) -> None:
-        """Take what is already here, without waiting and within the same bounds."""
+    def _end(self) -> None:
+        """Kill first, so that nobody writes any more, then take what is here already."""
+        self.kill()
+        deadline = time.monotonic() + _DRAIN_SECONDS
         for fd in (self.ends.channel, self.ends.stdout, self.ends.stderr):
-            while self._too_much() is None:
+            while self._too_much() is None and time.monotonic() < deadline:
                 try:
                     data = os.read(fd, _CHUNK)
                 except OSError:

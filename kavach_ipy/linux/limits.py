@@ -17,6 +17,9 @@ from kavach_ipy.linux import _libc
 __all__ = ["Usage", "apply", "inherited_data_bytes", "inherited_resident_bytes", "measure"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_ADDRESSES = 64 << 30
+"""Bytes of addresses that a cell may map without using them."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -28,6 +31,11 @@ def inherited_data_bytes() -> int:
     """
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[5]) * _PAGE
+
+
+def _mapped_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * _PAGE
 
 
 def apply(
@@ -49,6 +57,8 @@ def apply(
     """
     amounts = {
         "RLIMIT_DATA": inherited_data_bytes() + memory,
+        # Libraries reserve addresses generously; page tables for these take 1/512 of them.
+        "RLIMIT_AS": _mapped_bytes() + memory + _ADDRESSES,
         "RLIMIT_NPROC": processes,
         "RLIMIT_CPU": cpu_seconds,
         "RLIMIT_NOFILE": descriptors,
@@ -82,11 +92,8 @@ class Usage:
     memory: int
     """Bytes that exist because of the tree, over what it inherited."""
 
-    cpu: float
-    """Seconds of processor time, of living processes and of their children waited for."""
-
-    processes: int
-    """Processes seen."""
+    cpu: dict[tuple[int, int], float]
+    """Seconds of processor time of each living process, by pid and start time."""
 
 
 def inherited_resident_bytes() -> int:
@@ -101,37 +108,74 @@ def measure(proc_root: int, inherited: int) -> Usage:
 
     A forked page counts as new when it is written. smaps_rollup (Linux 4.14) tells private from
     shared pages; pages that are shared among the cell's own processes show only in the
-    proportional sum, from which the cell's share of inherited pages is taken off.
+    proportional sum, from which the forks' share of inherited pages is taken off. Page tables and
+    memfds, mapped or not, are counted too.
 
     Args:
         proc_root: an open directory descriptor of the sandbox's own /proc, so that processes
             cannot leave the sum by a double fork.
         inherited: bytes of anonymous memory that the kernel process had when it forked.
     """
-    private = proportional = processes = 0
-    cpu = 0
+    private = proportional = forks = 0
+    cpu: dict[tuple[int, int], float] = {}
+    memfds: dict[int, int] = {}
+    own_image = _image(_own_stat())
     for name in os.listdir(proc_root):
         if not name.isdecimal() or name == "1":
             continue
         # A process may end between the listing and the read.
         with suppress(OSError, IndexError, ValueError):
-            fields = _read(proc_root, f"{name}/stat").rpartition(b") ")[2].split()
-            cpu += sum(int(ticks) for ticks in fields[11:15])
-            processes += 1
+            stat = _read(proc_root, f"{name}/stat")
+            fields = stat.rpartition(b") ")[2].split()
+            cpu[int(name), int(fields[19])] = sum(int(ticks) for ticks in fields[11:13]) / _TICKS
             sizes = _rollup(_read(proc_root, f"{name}/smaps_rollup"))
-            shared = sizes.get(b"Pss_Shmem", 0) + sizes.get(b"SwapPss", 0)
-            private += sizes.get(b"Private_Dirty", 0) + shared
-            proportional += sizes.get(b"Pss_Anon", 0) + shared
-    # The kernel maps inherited pages too, so n processes of the cell account for n/(n+1).
-    share = inherited * processes // (processes + 1)
-    memory = max(private, proportional - share)
-    return Usage(memory=memory, cpu=cpu / _TICKS, processes=processes)
+            apart = sizes.get(b"SwapPss", 0) + _page_tables(proc_root, name)
+            private += sizes.get(b"Private_Dirty", 0) + apart
+            proportional += sizes.get(b"Pss_Anon", 0) + apart
+            forks += _image(stat) == own_image
+            _add_memfds(proc_root, name, memfds)
+    # The kernel maps inherited pages too, so n forks that never exec'd account for n/(n+1).
+    share = inherited * forks // (forks + 1)
+    memory = max(private, proportional - share) + sum(memfds.values())
+    return Usage(memory=memory, cpu=cpu)
 
 
 def _rollup(text: bytes) -> dict[bytes, int]:
     """The fields of smaps_rollup in bytes; the file counts kB."""
     rows = (line.split() for line in text.splitlines()[1:])
     return {row[0].rstrip(b":"): int(row[1]) << 10 for row in rows if len(row) == 3}
+
+
+def _own_stat() -> bytes:
+    with open("/proc/self/stat", "rb", buffering=0) as file:
+        return file.read(4096)
+
+
+def _image(stat: bytes) -> bytes:
+    """Where a process's arguments lie: a fork keeps the place, exec chooses another (proc(5))."""
+    return stat.rpartition(b") ")[2].split()[45]
+
+
+def _page_tables(proc_root: int, name: str) -> int:
+    """Bytes of page tables (VmPTE): a sparse mapping takes them and no page."""
+    for line in _read(proc_root, f"{name}/status").splitlines():
+        if line.startswith(b"VmPTE:"):
+            return int(line.split()[1]) << 10
+    return 0
+
+
+def _add_memfds(proc_root: int, name: str, found: dict[int, int]) -> None:
+    """Add the memfds that a process holds open, by inode: in use, but perhaps mapped by nobody."""
+    folder = os.open(f"{name}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc_root)
+    try:
+        for number in os.listdir(folder):
+            with suppress(OSError):
+                if os.readlink(number, dir_fd=folder).startswith("/memfd:"):
+                    status = os.stat(number, dir_fd=folder)
+                    # stat(2): st_blocks counts 512 bytes, whatever the file system's own block is.
+                    found[status.st_ino] = status.st_blocks * 512
+    finally:
+        os.close(folder)
 
 
 def _read(proc_root: int, path: str) -> bytes:
