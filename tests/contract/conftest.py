@@ -1,0 +1,7 @@
+"""Fixtures of this folder."""
+
+from __future__ import annotations
+
+from tests.contract.places import project
+
+__all__ = ["project"]
