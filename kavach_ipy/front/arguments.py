@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ FRONT_FLAGS: Final = {
 }
 """Options that concern what is shown, not what is allowed."""
 
+_ASKS_BACK: Final = re.compile(r"(?:-o|--out)(?:=|$)")
 _HELP: Final = ("--help", "-h")
 _FLAGS: Final = tuple(flag for option in OPTIONS for flag in option.flags)
 _TAKES_VALUE: Final = frozenset(
@@ -125,7 +127,7 @@ def policy_of(request: Request, settings: Kavach) -> Policy:
         if flag not in (*_FLAGS, *FRONT_FLAGS) and near and near[0] in FRONT_FLAGS:
             raise UsageError(f"{flag}: there is no such option; did you mean {near[0]!r}?")
     try:
-        return from_flags(
+        policy = from_flags(
             request.options,
             base=settings.to_policy(),
             cwd=os.getcwd(),
@@ -138,6 +140,12 @@ def policy_of(request: Request, settings: Kavach) -> Policy:
         ) from error
     except PolicyError as error:
         raise UsageError(" ".join(str(error).split())) from error
+    if policy.outputs is None and any(_ASKS_BACK.match(token) for token in request.options):
+        raise UsageError(
+            "--out: '*' is not allowed; names are, joined by commas: with a star the cell would"
+            " choose what it replaces in the notebook"
+        )
+    return policy
 
 
 def _request(tokens: list[str], code: str) -> Request:

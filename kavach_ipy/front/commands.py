@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.error import UsageError
 
-from kavach_ipy.errors import KavachError, PolicyError
+from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.arguments import policy_of, read_cell_line
 from kavach_ipy.front.completion import COMMANDS
-from kavach_ipy.front.failures import as_shown
-from kavach_ipy.front.render import say, say_report
 from kavach_ipy.front.settings import Kavach
+from kavach_ipy.front.words import say
 from kavach_ipy.policy import explain
-from kavach_ipy.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from kavach_ipy.launch.link import ChildLink
     from kavach_ipy.linux.probe import Finding
 
 __all__ = ["run_command"]
@@ -63,21 +60,15 @@ def run_command(line: str, settings: Kavach) -> None:
 
 def _status(settings: Kavach) -> None:
     """Confine an empty cell by the settings, and show what was verified."""
+    # Loads all that a sandbox is made of, which %load_ext need not wait for.
+    from kavach_ipy.front.cells import run_empty_cell  # noqa: PLC0415
+
     try:
-        with Sandbox(settings.to_policy()) as box:
-            outcome = box.execute(_empty)
+        policy = settings.to_policy()
     except PolicyError as error:
         raise UsageError(f"c.Kavach.{error}") from error
-    except KavachError as error:
-        raise as_shown(error) from None
-    if outcome.failure is not None:
-        raise as_shown(outcome.failure) from None
-    say("An empty cell was confined by the settings, as every cell is.")
-    say_report(outcome)
-
-
-def _empty(link: ChildLink) -> None:
-    link.done(None)
+    run_empty_cell(policy)
+    say("This was an empty cell, confined by the settings as every cell is.")
 
 
 def _doctor() -> None:

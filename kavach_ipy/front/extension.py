@@ -8,7 +8,6 @@ Assumes: one notebook process may hold several shells (tests do).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,9 +15,9 @@ from weakref import WeakKeyDictionary
 
 from kavach_ipy.front.completion import make_matcher
 from kavach_ipy.front.magics import KavachMagics
-from kavach_ipy.front.render import say
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.shells import Matcher, Shell
+from kavach_ipy.front.words import say
 
 __all__ = ["load", "unload"]
 
@@ -57,7 +56,7 @@ def load(shell: Shell) -> None:
         say(
             f"%%sandbox belongs to {owner} here, so kavach_ipy's is called %%kavach;"
             " unload the other extension and reload kavach_ipy to have it back",
-            sys.stderr,
+            "stderr",
         )
     places = [(kind, name) for kind in ("line", "cell") for name in magics.magics[kind]]
     before = {(kind, name): table[kind].get(name) for kind, name in places}

@@ -125,6 +125,8 @@ def _tie_kernel(shell: Shell, kernel: Kernel, sender: Sender, ask: Ask) -> Seque
         del ident, parent
         return ask(prompt, password)
 
+    # What input() does is the sandbox's to say, not the front end's.
+    kernel._allow_stdin = True  # noqa: SLF001
     kernel._input_request = input_request  # noqa: SLF001 - input, getpass, pdb end there
     return streams
 

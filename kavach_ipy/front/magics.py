@@ -7,24 +7,13 @@ Assumes: called by the shell in the thread that runs cells.
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Final
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
-from kavach_ipy.errors import KavachError
-from kavach_ipy.front.arguments import (
-    Request,
-    policy_of,
-    read_cell_line,
-    read_code_line,
-    with_options,
-)
+from kavach_ipy.front.arguments import policy_of, read_cell_line, read_code_line, with_options
 from kavach_ipy.front.commands import run_command
-from kavach_ipy.front.failures import as_shown
-from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say, say_report
-from kavach_ipy.front.runner import Task, cell_body
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.shells import (
     Shell,
@@ -33,8 +22,8 @@ from kavach_ipy.front.shells import (
     magics_class,
     no_var_expand,
 )
+from kavach_ipy.front.words import say
 from kavach_ipy.policy import Policy
-from kavach_ipy.sandbox import Sandbox
 
 __all__ = ["KavachMagics"]
 
@@ -91,7 +80,13 @@ class KavachMagics(Magics):
         self._check_inputs(policy)
         if not code.strip():
             raise UsageError("there is no code to run: %sandbox [options] code")
-        self._run(request, policy, code, None if cell is None else f"%%sandbox {line}".strip())
+        # All that a sandbox is made of is loaded with the first cell, before its fork.
+        from kavach_ipy.front.cells import run_task  # noqa: PLC0415
+        from kavach_ipy.front.runner import Task  # noqa: PLC0415
+
+        magic_line = None if cell is None else f"%%sandbox {line}".strip()
+        task = Task(code, magic_line, policy.inputs, policy.outputs or ())
+        run_task(self.shell, task, policy, with_report=request.wants_report)
 
     @no_var_expand
     @line_magic
@@ -105,25 +100,6 @@ class KavachMagics(Magics):
             raise UsageError(
                 f"--in: the notebook has no variable {' or '.join(map(repr, missing))}; nothing ran"
             )
-
-    def _run(self, request: Request, policy: Policy, code: str, magic_line: str | None) -> None:
-        asked = policy.outputs or ()
-        sink = ShellSink(self.shell)
-        body = cell_body(self.shell, Task(code, magic_line, policy.inputs, asked))
-        # Text of the notebook's that still waits in a buffer would be copied by the fork.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        try:
-            with Sandbox(policy) as box:
-                outcome = box.execute(body, out=asked, sink=sink)
-        except KavachError as error:
-            raise as_shown(error) from None
-        bring_back(self.shell, outcome, asked, sink)
-        explain_missing(outcome, asked)
-        if request.wants_report:
-            say_report(outcome)
-        if outcome.failure is not None:
-            raise as_shown(outcome.failure) from None
 
 
 def _help_of(magic: object) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any, Final, get_args
 
+from kavach_ipy.errors import ProtocolError
 from kavach_ipy.front.streams import Name, send_pieces
 from kavach_ipy.launch.link import ChildLink
 from kavach_ipy.wire.documents import Json
@@ -57,7 +58,7 @@ class Sender:
         sys.stderr.flush()
         try:
             self._link.message(kind, _plain_dict(content), _plain_dict(metadata or {}), buffers)
-        except (TypeError, ValueError, RecursionError) as error:
+        except (ProtocolError, RecursionError, TypeError, ValueError) as error:
             self.text("stderr", f"[sandbox] a {msg_type} stayed inside: {error}\n")
 
     def text(self, name: Name, text: str) -> None:

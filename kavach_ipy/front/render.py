@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 from IPython.core.error import StdinNotImplementedError
 
 from kavach_ipy.front.runner import UNDEFINED
+from kavach_ipy.front.words import say
 from kavach_ipy.gate.withheld import Withheld
 from kavach_ipy.launch.report import ConfinementReport
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from kavach_ipy.gate.display import Shown
     from kavach_ipy.gate.outcome import Outcome
 
-__all__ = ["ShellSink", "bring_back", "explain_missing", "say", "say_report"]
+__all__ = ["ShellSink", "bring_back", "explain_missing", "say_report"]
 
 _PROMPT: Final = "[sandbox] "
 
@@ -99,11 +100,11 @@ def explain_missing(outcome: Outcome, asked: Collection[str]) -> None:
     lost = [name for name in asked if name not in outcome.values and name not in outcome.withheld]
     if lost:
         reason = "the cell did not finish" if outcome.failure else "nothing was sent for it"
-        say(f"not brought back: {', '.join(lost)} ({reason})", sys.stderr)
+        say(f"not brought back: {', '.join(lost)} ({reason})", "stderr")
     for name in asked:
         value = outcome.withheld.get(name)
         if value is not None:
-            say(f"not brought back: {_line(name, value)}", sys.stderr)
+            say(f"not brought back: {_line(name, value)}", "stderr")
 
 
 def say_report(outcome: Outcome) -> None:
@@ -111,11 +112,6 @@ def say_report(outcome: Outcome) -> None:
     # The gate, where outcomes are made, does not know what a report is.
     if isinstance(outcome.report, ConfinementReport):
         say(outcome.report.text())
-
-
-def say(text: str, stream: Any = None) -> None:
-    """Write ``text`` and a line end, by default to standard output."""
-    (stream or sys.stdout).write(f"{text}\n")
 
 
 def _line(name: str, value: Withheld) -> str:

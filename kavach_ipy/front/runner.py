@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["UNDEFINED", "Task", "cell_body"]
 
+# A rendered frame that lies in the part of this package that runs inside the child. IPython writes
+# a frame as one string that begins with the file's name, with colours in between.
+_OURS: Final = re.compile(
+    r"(?:\x1b\[[0-9;]*m)*File (?:\x1b\[[0-9;]*m)*\S*/kavach_ipy/(?:front|launch|wire)/"
+)
+
 UNDEFINED: Final = "undefined"
 """The kind under which a name is reported that the cell did not define."""
 
@@ -132,7 +138,7 @@ class _Recorder:
         """Stand in for ``InteractiveShell._showtraceback``."""
         del etype
         self.say_all()
-        self._shown.append((evalue, stb))
+        self._shown.append((evalue, [frame for frame in stb if not _OURS.match(frame)]))
 
     def show_usage_error(self, error: BaseException) -> None:
         """Stand in for ``InteractiveShell.show_usage_error``; the notebook shows it, once."""

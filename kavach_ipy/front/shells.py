@@ -167,6 +167,7 @@ class Kernel(Protocol):
     session: Any
     iopub_socket: Any
     iopub_thread: Any
+    _allow_stdin: bool
     _input_request: Callable[..., str]
 
 

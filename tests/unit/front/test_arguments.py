@@ -79,6 +79,7 @@ def test_code_behind_the_options_is_left_as_it_was_written(
         ("-o for", "-o", "keyword"),
         ("-o print", "-o", "builtin"),
         ("-o a b", "b", "joined by commas"),
+        ("-o *", "--out", "joined by commas"),
         ("--net", "--net", "--clean"),
         ("--no-net --loopback", "--loopback", "contradicts"),
         ("--profile generous", "--profile", "strict"),

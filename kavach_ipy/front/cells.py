@@ -1,0 +1,69 @@
+"""One sandboxed cell, from a policy to its end in the notebook.
+
+Kept apart from the magics because it imports all that a sandbox is made of: that is loaded with the
+first cell, so that ``%load_ext`` stays quick, and always before a fork.
+
+Guarantees: an error leaves as the exception to show; values are assigned before it is raised.
+Assumes: called by the shell in the thread that runs cells.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from kavach_ipy.errors import KavachError
+from kavach_ipy.front.failures import as_shown
+from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say_report
+from kavach_ipy.front.runner import Task, cell_body
+from kavach_ipy.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from kavach_ipy.front.shells import Shell
+    from kavach_ipy.launch.link import ChildLink
+    from kavach_ipy.policy import Policy
+
+__all__ = ["run_empty_cell", "run_task"]
+
+
+def run_task(shell: Shell, task: Task, policy: Policy, *, with_report: bool) -> None:
+    """Run ``task`` and show, assign and raise what comes of it.
+
+    Raises:
+        KavachError: what `front.failures.as_shown` makes of the cell's error, or of the reason why
+            nothing ran or why the cell was stopped.
+    """
+    sink = ShellSink(shell)
+    body = cell_body(shell, task)
+    # Text of the notebook's that still waits in a buffer would be copied by the fork.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        with Sandbox(policy) as box:
+            outcome = box.execute(body, out=task.outputs, sink=sink)
+    except KavachError as error:
+        raise as_shown(error) from None
+    bring_back(shell, outcome, task.outputs, sink)
+    explain_missing(outcome, task.outputs)
+    if with_report:
+        say_report(outcome)
+    if outcome.failure is not None:
+        raise as_shown(outcome.failure) from None
+
+
+def run_empty_cell(policy: Policy) -> None:
+    """Confine a cell that does nothing, and show the report of it.
+
+    Raises:
+        KavachError: why no cell can run here.
+    """
+    try:
+        with Sandbox(policy) as box:
+            outcome = box.execute(_empty).check()
+    except KavachError as error:
+        raise as_shown(error) from None
+    say_report(outcome)
+
+
+def _empty(link: ChildLink) -> None:
+    link.done(None)
