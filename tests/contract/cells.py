@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -77,26 +77,26 @@ def run(
     *,
     inputs: Mapping[str, object] | None = None,
     out: Sequence[str] = (),
-    **policy: object,
+    **policy: Any,
 ) -> Outcome:
     """Run a cell under the default policy, changed as given."""
     allowed = Policy.from_mapping({"timeout": DEADLINE, **policy})
     return Sandbox(allowed).run(textwrap.dedent(code), inputs=inputs, out=out)
 
 
-def value(code: str, *, inputs: Mapping[str, object] | None = None, **policy: object) -> object:
+def value(code: str, *, inputs: Mapping[str, object] | None = None, **policy: Any) -> Any:
     """Run a cell that must come to its end, and return its last expression's value."""
     return run(code, inputs=inputs, **policy).check().result
 
 
-def failed(code: str, **policy: object) -> CellFailed:
+def failed(code: str, **policy: Any) -> CellFailed:
     """Run a cell that must raise, and return what it raised."""
     failure = run(code, **policy).failure
     assert isinstance(failure, CellFailed), failure
     return failure
 
 
-def stopped(code: str, **policy: object) -> CellStopped:
+def stopped(code: str, **policy: Any) -> CellStopped:
     """Run a cell that the sandbox must end, and return why."""
     failure = run(code, **policy).failure
     assert isinstance(failure, CellStopped), failure

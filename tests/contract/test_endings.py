@@ -41,9 +41,7 @@ def test_process_that_ends_itself_is_told(code: str, limit: str, word: str) -> N
         "import signal\n[signal.signal(s, signal.SIG_IGN) for s in (2, 15, 1)]\nwhile True: pass",
         "import os\nif os.fork() == 0:\n    os.setsid()\n    os.fork()\nwhile True: pass",
         "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
-        "import threading\nfor _ in range(3): threading.Thread(target=__import__('time').sleep,"
-        " args=(600,)).start()\n[t.join() for t in threading.enumerate()"
-        " if t is not threading.current_thread()]",
+        "import threading as t\nw = t.Thread(target=t.Event().wait)\nw.start()\nw.join()",
         "import os; r, w = os.pipe(); os.read(r, 1)",
         "try:\n    while True: pass\nfinally:\n    while True: pass",
     ],

@@ -60,7 +60,7 @@ def test_variable_set_later_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None
     """What the caller adds to ``os.environ`` while it runs is judged alike."""
     monkeypatch.setenv("KAVACH_TEST_TOKEN", SECRET)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    mapping, library, block, program = value(LOOK)  # type: ignore[misc]
+    mapping, library, block, program = value(LOOK)
     assert SECRET not in repr((mapping, library, block, program))
     assert mapping["OMP_NUM_THREADS"] == "3"
 

@@ -59,7 +59,7 @@ def test_memory_in_files_of_the_scratch_space_is_bounded_by_disk() -> None:
         why = error.errno
     n, why
     """
-    written, why = value(code, disk="8M")  # type: ignore[misc]
+    written, why = value(code, disk="8M")
     assert (written <= 8, why) == (True, 28)
 
 
@@ -77,7 +77,7 @@ def test_disk_is_one_amount_for_all_writable_places() -> None:
             assert error.errno == 28, error
     n
     """
-    assert (3 << 20) <= value(code, disk="4M") <= (4 << 20)  # type: ignore[operator]
+    assert (3 << 20) <= value(code, disk="4M") <= (4 << 20)
 
 
 def test_number_of_files_is_bounded() -> None:
@@ -92,7 +92,7 @@ def test_number_of_files_is_bounded() -> None:
         why = errno.errorcode[error.errno]
     n, why
     """
-    made, why = value(code, disk="1M")  # type: ignore[misc]
+    made, why = value(code, disk="1M")
     assert (made < 1000, why) == (True, "ENOSPC")
 
 
@@ -144,7 +144,7 @@ def test_open_files_are_bounded() -> None:
         why = error.errno
     len(opened), why
     """
-    opened, why = value(code, files=32)  # type: ignore[misc]
+    opened, why = value(code, files=32)
     assert why == 24
     # The launcher's own descriptors take up to twenty numbers more at the time of the fork.
     assert 16 <= opened <= 32 + gaps + 20

@@ -74,10 +74,10 @@ def test_datagrams_of_the_cells_own_loopback_arrive() -> None:
     import socket
     heard = []
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        with socket.socket(family, socket.SOCK_DGRAM) as one, socket.socket(family, socket.SOCK_DGRAM) as other:
-            one.bind((address, 0))
-            other.sendto(b"x", one.getsockname()[:2])
-            heard.append(one.recv(10))
+        one, other = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
+        one.bind((address, 0))
+        other.sendto(b"x", one.getsockname()[:2])
+        heard.append(one.recv(10))
     heard
     """
     assert value(code, network="loopback") == [b"x", b"x"]

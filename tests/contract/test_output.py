@@ -96,5 +96,12 @@ def test_input_is_off() -> None:
 
 def test_text_of_a_forked_process_is_heard() -> None:
     """Prints of a child arrive with those of the cell."""
-    code = "import os\nif os.fork() == 0:\n    print('child', flush=True)\n    os._exit(0)\nos.wait()\nprint('cell')"
+    code = """
+    import os
+    if os.fork() == 0:
+        print("child", flush=True)
+        os._exit(0)
+    os.wait()
+    print("cell")
+    """
     assert sorted(run(code).check().stdout.split()) == ["cell", "child"]

@@ -181,7 +181,7 @@ def test_hidden_path_cannot_be_uncovered(project: Path) -> None:
         found += names
     found
     """
-    assert "id" not in value(code, hidden=str(project / "keys"))  # type: ignore[operator]
+    assert "id" not in value(code, hidden=str(project / "keys"))
 
 
 def test_path_that_is_not_there_is_refused(tmp_path: Path) -> None:

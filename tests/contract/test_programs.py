@@ -13,7 +13,8 @@ def test_subprocess_runs_and_answers() -> None:
     """Pipes in and out, status and environment of a program are as usual."""
     code = """
     import subprocess
-    ran = subprocess.run(["sh", "-c", "cat; echo err >&2; exit 3"], input=b"in", capture_output=True)
+    program = ["sh", "-c", "cat; echo err >&2; exit 3"]
+    ran = subprocess.run(program, input=b"in", capture_output=True)
     ran.returncode, ran.stdout, ran.stderr
     """
     assert value(code) == (3, b"in", b"err\n")

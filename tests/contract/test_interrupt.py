@@ -1,0 +1,109 @@
+"""SIGINT to the process that runs a cell: the cell gets a chance, the process goes on."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.contract.cells import NEEDS, Script
+
+pytestmark = [pytest.mark.contract, NEEDS]
+
+KERNEL = """
+import sys
+from kavach_ipy import Policy, Sandbox
+from kavach_ipy.launch.script import script_body
+class Live:
+    def stream(self, name, text):
+        print(text, end="", flush=True)
+    def show(self, shown): pass
+    def ask(self, prompt, *, password): raise EOFError
+box = Sandbox(Policy(timeout=60))
+outcome = box.execute(script_body(sys.argv[1], {}), sink=Live())
+print("failure:", type(outcome.failure).__name__, outcome.failure)
+print("result:", outcome.result)
+print("then:", box.run("1 + 1").result)
+"""
+
+
+def test_first_interrupt_is_a_keyboard_interrupt_of_the_cell() -> None:
+    """The cell may handle it, finish, and bring its result back."""
+    code = "try:\n    print('started')\n    while 1: pass\nexcept KeyboardInterrupt:\n    r = 'tidy'\nr"
+    with Script(KERNEL, code) as kernel:
+        kernel.wait_for(b"started")
+        kernel.signal(signal.SIGINT)
+        text = kernel.rest()
+    assert "failure: NoneType None" in text
+    assert "result: tidy" in text
+    assert "then: 2" in text
+
+
+def test_interrupt_that_is_not_handled_ends_the_cell() -> None:
+    """As in a plain interpreter, the cell fails with KeyboardInterrupt; the process lives."""
+    with Script(KERNEL, "print('started')\nimport time\ntime.sleep(600)") as kernel:
+        kernel.wait_for(b"started")
+        kernel.signal(signal.SIGINT)
+        text = kernel.rest()
+    assert "failure: CellFailed KeyboardInterrupt" in text
+    assert "then: 2" in text
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import signal; signal.signal(2, signal.SIG_IGN)\nprint('started')\nwhile True: pass",
+        "import signal; signal.pthread_sigmask(0, [2])\nprint('started')\nwhile True: pass",
+        "import signal; signal.signal(2, lambda *_: None)\nprint('started')\nwhile True: pass",
+    ],
+    ids=["ignored", "blocked", "swallowed"],
+)
+def test_cell_that_does_not_obey_is_ended(code: str) -> None:
+    """Two seconds after the first interrupt nothing is waited for any more."""
+    with Script(KERNEL, code) as kernel:
+        kernel.wait_for(b"started")
+        start = time.monotonic()
+        kernel.signal(signal.SIGINT)
+        text = kernel.rest()
+    assert "failure: CellStopped cell stopped by interrupt" in text
+    assert "then: 2" in text
+    assert time.monotonic() - start < 6
+
+
+def test_second_interrupt_ends_the_cell_at_once() -> None:
+    """Who asks twice does not wait for the two seconds."""
+    code = """
+import signal
+def heard(*_): print("heard")
+signal.signal(2, heard)
+print("started")
+while True: pass
+"""
+    with Script(KERNEL, code) as kernel:
+        kernel.wait_for(b"started")
+        kernel.signal(signal.SIGINT)
+        kernel.wait_for(b"heard")
+        start = time.monotonic()
+        kernel.signal(signal.SIGINT)
+        text = kernel.rest()
+    assert "failure: CellStopped cell stopped by interrupt" in text
+    assert "then: 2" in text
+    assert time.monotonic() - start < 2
+
+
+def test_handler_of_the_caller_is_back_afterwards() -> None:
+    """After the cell, SIGINT is a KeyboardInterrupt of the process again."""
+    code = """
+import signal
+from kavach_ipy import Sandbox
+own = signal.getsignal(signal.SIGINT)
+Sandbox().run("1")
+assert signal.getsignal(signal.SIGINT) is own is signal.default_int_handler
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("as ever")
+"""
+    with Script(code) as kernel:
+        assert kernel.rest() == "as ever\n"
