@@ -12,7 +12,6 @@ import gc
 import os
 import select
 import signal
-import socket
 import sys
 import time
 import warnings
@@ -24,6 +23,7 @@ from typing import NoReturn, Self
 from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import Report, parse_report, send_mapped, send_mappings
+from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, is_readable
@@ -90,22 +90,11 @@ class _Parent:
 
     def __init__(self, plan: Plan, arena: int) -> None:
         self.plan = plan
-        self._arena = arena
         self.decoder = Decoder()
-        self._fds: set[int] = set()
-        self._setter = NOBODY
-        self._cell = NOBODY
-        self._init = NOBODY
+        self._arena = arena
+        self._setter = self._cell = self._init = NOBODY
         self._proc_root = -1
-        self._control, self._child_control = socket.socketpair(
-            socket.AF_UNIX, socket.SOCK_SEQPACKET
-        )
-        self._channel, self._child_channel = socket.socketpair()
-        self._channel_link = os.readlink(f"/proc/self/fd/{self._child_channel.fileno()}")
-        self._stdout, self._child_stdout = self._pipe()
-        self._stderr, self._child_stderr = self._pipe()
-        self._child_lifeline, self._lifeline = self._pipe()
-        _lifelines.add(self._lifeline)
+        self._ends = Ends()
 
     def __enter__(self) -> Self:
         return self
@@ -114,10 +103,7 @@ class _Parent:
         try:
             self.end()
         finally:
-            for end in (self._control, self._child_control, self._channel, self._child_channel):
-                end.close()
-            for fd in tuple(self._fds):
-                self._close(fd)
+            self._ends.close()
 
     def fork(self, body: Body, names: frozenset[str]) -> None:
         """Fork A. Signals are blocked across the fork, and stay so in the child."""
@@ -126,12 +112,12 @@ class _Parent:
             with suppress(AttributeError, ValueError, OSError):
                 stream.flush()
         ends = ChildEnds(
-            control=self._child_control,
-            channel=self._child_channel.fileno(),
+            control=self._ends.child_control,
+            channel=self._ends.child_channel.fileno(),
             arena=self._arena,
-            stdout=self._child_stdout,
-            stderr=self._child_stderr,
-            lifeline=self._child_lifeline,
+            stdout=self._ends.child_stdout,
+            stderr=self._ends.child_stderr,
+            lifeline=self._ends.child_lifeline,
             handled_signals=tuple(
                 number for number in _SIGNALS if callable(signal.getsignal(number))
             ),
@@ -148,11 +134,7 @@ class _Parent:
             self._setter = self._process(pid)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self._child_control.close()
-        self._child_channel.close()
-        self._close(self._child_stdout)
-        self._close(self._child_stderr)
-        self._close(self._child_lifeline)
+        self._ends.forget_child_ends()
 
     def set_up(self) -> ConfinementReport:
         """Map the ids, wait for "ready", verify from outside, and say "go"."""
@@ -163,11 +145,11 @@ class _Parent:
             namespaces.write_id_maps(self._setter.pid, identity.uid, identity.gid)
         except _libc.SyscallError as error:
             raise _failure("id maps", error.call, error.errno or 0, error.arguments) from error
-        send_mapped(self._control)
+        send_mapped(self._ends.control)
         # The child's memory is the kernel's, as it was at the fork; read while it is at work.
-        send_mappings(self._control, inherited.find_shared_mappings(self._setter.pid))
+        send_mappings(self._ends.control, inherited.find_shared_mappings(self._setter.pid))
         own_namespaces = verify.read_namespaces("self")
-        links = self._links()
+        links = self._ends.links(self._arena)
         forked = self._expect("forked", deadline)
         if len(forked.pids) != 2:
             raise SetupFailed("fork", "report", 0, f"two pids expected, not {forked.pids}.")
@@ -182,18 +164,18 @@ class _Parent:
             (*layers, *verify_rights(self.plan, self._cell.pid, os.getpid()))
         )
         path = f"/proc/{self._cell.pid}/root/proc"
-        self._proc_root = self._keep(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        self._channel.send(GO)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._proc_root = self._ends.keep(folder)
+        self._ends.channel.send(GO)
         return report
 
     def watch(self, listener: Listener, names: frozenset[str]) -> CellStopped | None:
         """Listen to the running cell."""
-        for fd in (self._channel.fileno(), self._stdout, self._stderr):
-            os.set_blocking(fd, False)
+        self._ends.unblock()
         ends = WatchedEnds(
-            channel=self._channel.fileno(),
-            stdout=self._stdout,
-            stderr=self._stderr,
+            channel=self._ends.channel.fileno(),
+            stdout=self._ends.stdout,
+            stderr=self._ends.stderr,
             cell=self._cell.fd,
             proc_root=self._proc_root,
         )
@@ -231,15 +213,14 @@ class _Parent:
         Without the lifeline init ends, and with it the cell; A ignores SIGCHLD, so as long as it
         lives the kernel reaps them, and nothing is left for us to adopt.
         """
-        if self._lifeline in self._fds:
-            self._close(self._lifeline)
+        self._ends.cut_lifeline()
         self._setter.wait_for_children_to_end(_ABANDON_SECONDS)
         self._setter.kill()
 
     def _expect(self, word: str, deadline: float) -> Report:
-        if not is_readable(self._control.fileno(), deadline - time.monotonic()):
+        if not is_readable(self._ends.control.fileno(), deadline - time.monotonic()):
             raise SetupFailed(word, "wait", 0, f"no answer within {_SETUP_SECONDS:.0f} s.")
-        packet = self._control.recv(_PACKET)
+        packet = self._ends.control.recv(_PACKET)
         if not packet:
             raise SetupFailed(word, "wait", 0, "the child ended without a word.")
         report = _report(packet)
@@ -248,7 +229,7 @@ class _Parent:
         return report
 
     def _await_ready(self, deadline: float) -> None:
-        control, channel = self._control.fileno(), self._channel.fileno()
+        control, channel = self._ends.control.fileno(), self._ends.channel.fileno()
         poll = select.poll()
         poll.register(control, select.POLLIN)
         poll.register(channel, select.POLLIN)
@@ -257,39 +238,19 @@ class _Parent:
             if not ready:
                 raise SetupFailed("ready", "wait", 0, f"not within {_SETUP_SECONDS:.0f} s.")
             if control in ready:
-                packet = self._control.recv(_PACKET)
+                packet = self._ends.control.recv(_PACKET)
                 if packet:
                     _report(packet)
                 # Its end is no news: A leaves, and C gives it up just before it is ready.
                 poll.unregister(control)
             elif channel in ready:
-                said = self._channel.recv(len(READY))
+                said = self._ends.channel.recv(len(READY))
                 if said == READY:
                     return
                 raise SetupFailed("ready", "wait", 0, f"the child said {said!r} instead.")
 
-    def _links(self) -> frozenset[str]:
-        """What the cell's live descriptors must link to: the same files as our own ends do."""
-        arena = os.readlink(f"/proc/self/fd/{self._arena}")
-        pipes = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self._stdout, self._stderr))
-        return frozenset((self._channel_link, arena, *pipes))
-
-    def _pipe(self) -> tuple[int, int]:
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        self._fds |= {reader, writer}
-        return reader, writer
-
     def _process(self, pid: int) -> Process:
-        return Process(pid, self._keep(os.pidfd_open(pid)))
-
-    def _keep(self, fd: int) -> int:
-        self._fds.add(fd)
-        return fd
-
-    def _close(self, fd: int) -> None:
-        self._fds.discard(fd)
-        _lifelines.discard(fd)
-        os.close(fd)
+        return Process(pid, self._ends.keep(os.pidfd_open(pid)))
 
 
 @contextmanager
@@ -302,20 +263,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-# A fork of the notebook's own (multiprocessing) would hold the lifelines of running cells, and
-# keep them alive when the kernel is killed. Registered once, at import; forks of ours run it too.
-_lifelines: set[int] = set()
-
-
-def _drop_lifelines() -> None:
-    while _lifelines:
-        with suppress(OSError):
-            os.close(_lifelines.pop())
-
-
-os.register_at_fork(after_in_child=_drop_lifelines)
 
 
 def _enter_child(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:

@@ -19,8 +19,9 @@ from types import FrameType
 from typing import Literal, Protocol
 
 from kavach_ipy.errors import CellStopped, ProtocolError
+from kavach_ipy.launch import verdicts
 from kavach_ipy.linux import _libc, limits
-from kavach_ipy.policy import Policy, format_duration, format_size
+from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
 
 __all__ = ["Listener", "Watch", "WatchedEnds"]
@@ -100,7 +101,7 @@ class Watch:
             try:
                 return self._listen()
             except ProtocolError as error:
-                return CellStopped("protocol", str(error), "", "Its output so far was kept.")
+                return verdicts.broken_wire(str(error))
 
     def _listen(self) -> CellStopped | None:
         start = time.monotonic()
@@ -135,20 +136,10 @@ class Watch:
     def _overdue(self, now: float, start: float) -> CellStopped | None:
         limit = self.policy.timeout
         if limit is not None and now - start >= limit:
-            return CellStopped(
-                "timeout",
-                f"{now - start:.1f} s",
-                format_duration(limit),
-                "Raise it with --timeout.",
-            )
+            return verdicts.out_of_time(self.policy, now - start)
         asked = self._interrupted_at
         if self._killed_by_interrupt or (asked is not None and now - asked >= _GRACE_SECONDS):
-            return CellStopped(
-                "interrupt",
-                "it was interrupted and did not end by itself",
-                "",
-                "Its variables are gone; the notebook's are untouched.",
-            )
+            return verdicts.interrupted()
         return None
 
     def _sample(self) -> CellStopped | None:
@@ -158,19 +149,8 @@ class Watch:
             self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))
         cpu = sum(self._cpu_seconds.values())
         if usage.memory > self.policy.memory:
-            return CellStopped(
-                "memory",
-                f"{format_size(usage.memory)} of new memory",
-                format_size(self.policy.memory),
-                "Raise it with --memory.",
-            )
-        if cpu > self.policy.cpu:
-            return self._cpu(f"{cpu:.1f} s of processor time")
-        return None
-
-    def _cpu(self, used: str) -> CellStopped:
-        allowed = format_duration(self.policy.cpu)
-        return CellStopped("cpu", used, allowed, "Raise it with --cpu.")
+            return verdicts.out_of_memory(self.policy, usage.memory)
+        return verdicts.out_of_cpu(self.policy, cpu) if cpu > self.policy.cpu else None
 
     def _take(self, fd: int) -> CellStopped | None:
         """Read what one descriptor has; why the cell must stop, if it must."""
@@ -191,11 +171,16 @@ class Watch:
             return None
         self._bytes += len(data)
         if fd == self.ends.channel:
-            for frame in self.decoder.feed(data):
-                self._hear(frame)
+            self._hear_all(data)
         else:
             self.listener.output("stdout" if fd == self.ends.stdout else "stderr", data)
         return self._too_much()
+
+    def _hear_all(self, data: bytes) -> None:
+        for frame in self.decoder.feed(data):
+            self._hear(frame)
+        if self.decoder.broken is not None:
+            raise self.decoder.broken
 
     def _hear(self, frame: Frame) -> None:
         if self._done:
@@ -255,19 +240,9 @@ class Watch:
 
     def _too_much(self) -> CellStopped | None:
         if self._bytes > self.policy.output:
-            return CellStopped(
-                "output",
-                f"more than {format_size(self.policy.output)} printed or displayed",
-                format_size(self.policy.output),
-                "Raise it with --output.",
-            )
+            return verdicts.out_of_output(self.policy)
         if self._messages > self.policy.messages:
-            return CellStopped(
-                "messages",
-                f"{self._messages} output messages",
-                str(self.policy.messages),
-                "Print less often, or raise c.Kavach.messages.",
-            )
+            return verdicts.out_of_messages(self.policy, self._messages)
         return None
 
     def _end(self) -> None:
@@ -286,27 +261,11 @@ class Watch:
                 if fd != self.ends.channel:
                     self.listener.output("stdout" if fd == self.ends.stdout else "stderr", data)
                 elif not self._done:
-                    for frame in self.decoder.feed(data):
-                        self._hear(frame)
+                    self._hear_all(data)
 
     def _verdict(self) -> CellStopped | None:
-        """None where the cell said "done"; else what its wait status means: wait(2)."""
-        status = self._status
-        if self._done:
-            return None
-        if status is None:
-            return CellStopped("exit", "its status was taken by another waiter", "", _UNTOUCHED)
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            if number == signal.SIGXCPU:
-                return self._cpu("its processor time was used up")
-            name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
-            why = _WHY.get(number, _UNTOUCHED)
-            return CellStopped("signal", f"{name} ({signal.strsignal(number)})", "", why)
-        code = os.WEXITSTATUS(status)
-        return CellStopped(
-            "exit", f"the process ended by itself with status {code}", "", "Nothing came back."
-        )
+        """None where the cell said "done"; else what its end means."""
+        return None if self._done else verdicts.stopped_by_status(self.policy, self._status)
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
@@ -330,12 +289,3 @@ class Watch:
         self._interrupted_at = time.monotonic()
         with suppress(_libc.SyscallError):
             _libc.pidfd_send_signal(self.ends.cell, signal.SIGINT)
-
-
-_UNTOUCHED = "The notebook is untouched."
-_WHY: dict[int, str] = {
-    signal.SIGSEGV: "Native code touched memory it does not have; the notebook is untouched.",
-    signal.SIGKILL: "The kernel's memory killer, or somebody, ended it.",
-    signal.SIGSYS: "It made a system call of a foreign architecture.",
-    signal.SIGXFSZ: "A file grew beyond its limit; raise it with --disk.",
-}

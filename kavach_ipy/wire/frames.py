@@ -130,6 +130,11 @@ class Decoder:
         self._error: ProtocolError | None = None
 
     @property
+    def broken(self) -> ProtocolError | None:
+        """The fault that ended the stream, once there was one."""
+        return self._error
+
+    @property
     def is_idle(self) -> bool:
         """True between frames: no byte and no frame is left over."""
         return not self._have and not self.surplus
@@ -138,7 +143,8 @@ class Decoder:
         """Take the next bytes of the stream; return the frames that they complete.
 
         Raises:
-            ProtocolError: the stream is broken; every later call raises the same error.
+            ProtocolError: the stream is broken, and no whole frame stood before the fault; every
+                later call raises the same error.
         """
         if self._error is not None:
             raise self._error
@@ -161,6 +167,9 @@ class Decoder:
         except ProtocolError as error:
             self._error = error
             self._have.clear()
+            if frames:
+                # What stood before the fault is whole; `broken` says that nothing follows.
+                return frames
             raise
         # One cut a call: cutting after each frame would move the rest once a frame.
         del self._have[:start]
@@ -237,6 +246,8 @@ def read_frame(fd: int, decoder: Decoder) -> Frame | None:
         OSError: the descriptor failed.
     """
     while not decoder.surplus:
+        if decoder.broken is not None:
+            raise decoder.broken
         try:
             data = os.read(fd, _READ_SIZE)
         except BlockingIOError:

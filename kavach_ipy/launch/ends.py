@@ -1,0 +1,86 @@
+"""The descriptors between the kernel process and one sandbox.
+
+Guarantees: made close-on-exec; closed on both sides by `close`; a fork of the notebook's own never
+keeps a sandbox alive.
+Assumes: `forget_child_ends` is called after the fork, so that the parent sees ends of streams.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+__all__ = ["Ends"]
+
+
+class Ends:
+    """Control and channel sockets, two output pipes, and the lifeline."""
+
+    def __init__(self) -> None:
+        self._fds: set[int] = set()
+        self.control, self.child_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.channel, self.child_channel = socket.socketpair()
+        self.stdout, self.child_stdout = self._pipe()
+        self.stderr, self.child_stderr = self._pipe()
+        self.child_lifeline, self._lifeline = self._pipe()
+        _lifelines.add(self._lifeline)
+        self._channel_link = os.readlink(f"/proc/self/fd/{self.child_channel.fileno()}")
+
+    def links(self, arena: int) -> frozenset[str]:
+        """What the cell's live descriptors must link to: the same files as our own ends do."""
+        ours = (self.stdout, self.stderr, arena)
+        return frozenset((self._channel_link, *(os.readlink(f"/proc/self/fd/{fd}") for fd in ours)))
+
+    def forget_child_ends(self) -> None:
+        """Close what only the child uses."""
+        self.child_control.close()
+        self.child_channel.close()
+        for fd in (self.child_stdout, self.child_stderr, self.child_lifeline):
+            self._close(fd)
+
+    def unblock(self) -> None:
+        """Make reading from the cell never wait."""
+        for fd in (self.channel.fileno(), self.stdout, self.stderr):
+            os.set_blocking(fd, False)
+
+    def cut_lifeline(self) -> None:
+        """Let init read the end of its input: it ends, and with it the PID namespace."""
+        if self._lifeline in self._fds:
+            self._close(self._lifeline)
+
+    def keep(self, fd: int) -> int:
+        """Take charge of one more descriptor; it is closed with the others."""
+        self._fds.add(fd)
+        return fd
+
+    def close(self) -> None:
+        """Close everything that is still open."""
+        for end in (self.control, self.child_control, self.channel, self.child_channel):
+            end.close()
+        for fd in tuple(self._fds):
+            self._close(fd)
+
+    def _pipe(self) -> tuple[int, int]:
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        self._fds |= {reader, writer}
+        return reader, writer
+
+    def _close(self, fd: int) -> None:
+        self._fds.discard(fd)
+        _lifelines.discard(fd)
+        os.close(fd)
+
+
+# A fork of the notebook's own (multiprocessing) would hold the lifelines of running cells, and
+# keep them alive when the kernel is killed. Registered once, at import; forks of ours run it too.
+_lifelines: set[int] = set()
+
+
+def _drop_lifelines() -> None:
+    while _lifelines:
+        with suppress(OSError):
+            os.close(_lifelines.pop())
+
+
+os.register_at_fork(after_in_child=_drop_lifelines)

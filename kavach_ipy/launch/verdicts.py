@@ -1,0 +1,105 @@
+"""Why a cell was stopped, in words: the limit, the amount used, the option that raises it.
+
+Guarantees: pure; every verdict names its limit and, where an option raises it, the option.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from kavach_ipy.errors import CellStopped
+from kavach_ipy.policy import Policy, format_duration, format_size
+
+__all__ = [
+    "broken_wire",
+    "interrupted",
+    "out_of_cpu",
+    "out_of_memory",
+    "out_of_messages",
+    "out_of_output",
+    "out_of_time",
+    "stopped_by_status",
+]
+
+_UNTOUCHED = "The notebook is untouched."
+_WHY: dict[int, str] = {
+    signal.SIGSEGV: "Native code touched memory it does not have; the notebook is untouched.",
+    signal.SIGKILL: "The kernel's memory killer, or somebody, ended it.",
+    signal.SIGSYS: "It made a system call of a foreign architecture.",
+    signal.SIGXFSZ: "A file grew beyond its limit; raise it with --disk.",
+}
+
+
+def out_of_time(policy: Policy, seconds: float) -> CellStopped:
+    """Say that the wall-clock limit was reached."""
+    allowed = "" if policy.timeout is None else format_duration(policy.timeout)
+    return CellStopped("timeout", f"{seconds:.1f} s", allowed, "Raise it with --timeout.")
+
+
+def out_of_memory(policy: Policy, used: int) -> CellStopped:
+    """Say that the whole tree of processes took too much new memory; `used` in bytes."""
+    return CellStopped(
+        "memory",
+        f"{format_size(used >> 10 << 10)} of new memory",
+        format_size(policy.memory),
+        "Raise it with --memory.",
+    )
+
+
+def out_of_cpu(policy: Policy, seconds: float | None) -> CellStopped:
+    """Say that processor time was used up; None where the kernel saw it, in one process."""
+    used = "its processor time was used up"
+    if seconds is not None:
+        used = f"{seconds:.1f} s of processor time"
+    return CellStopped("cpu", used, format_duration(policy.cpu), "Raise it with --cpu.")
+
+
+def out_of_output(policy: Policy) -> CellStopped:
+    """Say that more was printed or displayed than is allowed."""
+    allowed = format_size(policy.output)
+    return CellStopped(
+        "output", f"more than {allowed} printed or displayed", allowed, "Raise it with --output."
+    )
+
+
+def out_of_messages(policy: Policy, count: int) -> CellStopped:
+    """Say that there were too many displays."""
+    return CellStopped(
+        "messages",
+        f"{count} output messages",
+        str(policy.messages),
+        "Display less often, or raise c.Kavach.messages.",
+    )
+
+
+def interrupted() -> CellStopped:
+    """Say that the user interrupted twice, or once and was not obeyed."""
+    return CellStopped(
+        "interrupt",
+        "it was interrupted and did not end by itself",
+        "",
+        "Its variables are gone; the notebook's are untouched.",
+    )
+
+
+def broken_wire(detail: str) -> CellStopped:
+    """Say that the cell's process sent what no honest one sends."""
+    return CellStopped("protocol", detail, "", "Its output so far was kept.")
+
+
+def stopped_by_status(policy: Policy, status: int | None) -> CellStopped:
+    """Put a wait status into words: wait(2); None where another waiter took it."""
+    if status is None:
+        return CellStopped("exit", "its status was taken by another waiter", "", _UNTOUCHED)
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number == signal.SIGXCPU:
+            return out_of_cpu(policy, None)
+        name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
+        why = _WHY.get(number, _UNTOUCHED)
+        return CellStopped("signal", f"{name} ({signal.strsignal(number)})", "", why)
+    code = os.WEXITSTATUS(status)
+    return CellStopped(
+        "exit", f"the process ended by itself with status {code}", "", "Nothing came back."
+    )
