@@ -30,7 +30,14 @@ print("then:", box.run("1 + 1").result)
 
 def test_first_interrupt_is_a_keyboard_interrupt_of_the_cell() -> None:
     """The cell may handle it, finish, and bring its result back."""
-    code = "try:\n    print('started')\n    while 1: pass\nexcept KeyboardInterrupt:\n    r = 'tidy'\nr"
+    code = """
+try:
+    print("started")
+    while True: pass
+except KeyboardInterrupt:
+    word = "tidy"
+word
+"""
     with Script(KERNEL, code) as kernel:
         kernel.wait_for(b"started")
         kernel.signal(signal.SIGINT)

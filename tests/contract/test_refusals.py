@@ -122,7 +122,7 @@ def test_sandbox_of_a_fresh_interpreter_inside_a_sandbox_is_refused_clearly() ->
     code = f"""
     import subprocess, sys
     sys.path.insert(0, {str(ROOT)!r})
-    code = f"import sys; sys.path[:] = {{sys.path}}; import kavach_ipy; kavach_ipy.Sandbox().run('1')"
+    code = f"import sys; sys.path[:] = {{sys.path}}; from kavach_ipy import *; Sandbox().run('1')"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     ran.returncode, ran.stderr.strip().splitlines()[-1]
     """

@@ -40,7 +40,7 @@ def _ends_by_protocol(code: str) -> None:
         "send(frame(DONE, {'failure': None}, b'buffer'))",
         "send(struct.pack('<4sBBHI', b'kvch', 1, 3, 0, 6) + b'[1, 2]')",
         "send(struct.pack('<4sBBHI', b'kvch', 1, 3, 0, 2) + b'\\xff\\xff')",
-        "send(struct.pack('<4sBBHI', b'kvch', 1, 3, 0, 100_000) + b'[' * 100_000)",
+        "send(struct.pack('<4sBBHI', b'kvch', 1, 3, 0, 100_000) + b'{\"a\":' * 20_000)",
     ],
     ids=[
         "garbage", "version", "kind", "ready", "go", "answer", "empty", "type", "message-type",
