@@ -81,8 +81,10 @@ def bring_back(shell: Shell, outcome: Outcome, asked: Collection[str], sink: She
     """Assign what came back: the result to ``_`` and ``Out[n]``, and the names that were asked for.
 
     A value that stays outside is assigned as its `Withheld`; a name that the cell did not define
-    is left as it was.
+    is left as it was. A cell that did not come to its end brings nothing back.
     """
+    if outcome.failure is not None:
+        return
     if sink.has_result and outcome.result is not None:
         shell.displayhook.update_user_ns(outcome.result)
         shell.displayhook.fill_exec_result(outcome.result)
@@ -97,10 +99,13 @@ def bring_back(shell: Shell, outcome: Outcome, asked: Collection[str], sink: She
 
 def explain_missing(outcome: Outcome, asked: Collection[str]) -> None:
     """Write a line for each name that did not come back, and why."""
+    if outcome.failure is not None:
+        if asked:
+            say(f"not brought back: {', '.join(asked)} (the cell did not finish)", "stderr")
+        return
     lost = [name for name in asked if name not in outcome.values and name not in outcome.withheld]
     if lost:
-        reason = "the cell did not finish" if outcome.failure else "nothing was sent for it"
-        say(f"not brought back: {', '.join(lost)} ({reason})", "stderr")
+        say(f"not brought back: {', '.join(lost)} (nothing was sent for it)", "stderr")
     for name in asked:
         value = outcome.withheld.get(name)
         if value is not None:

@@ -6,10 +6,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from IPython.core.error import UsageError
 
 import kavach_ipy
+
+if TYPE_CHECKING:
+    from kavach_ipy.front.shells import Shell
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAVY = {"IPython", "ipykernel", "traitlets", "numpy", "pandas", "ctypes", "asyncio", "nh3"}
@@ -42,6 +47,28 @@ def test_the_python_interface_needs_no_ipython() -> None:
     )
     assert isinstance(loaded, list)
     assert {"IPython", "ipykernel", "traitlets", "numpy", "pandas"}.isdisjoint(loaded)
+
+
+def test_loading_the_extension_loads_no_sandbox() -> None:
+    """``%load_ext`` waits for nothing that only a cell needs; the first cell loads it."""
+    loaded = ask(
+        "import json, sys, kavach_ipy.front.extension; print(json.dumps(sorted(sys.modules)))"
+    )
+    assert isinstance(loaded, list)
+    parts = {name.split(".")[1] for name in loaded if name.startswith("kavach_ipy.")}
+    assert parts == {"errors", "front", "policy"}
+    assert {"numpy", "pandas", "nh3", "prctl", "pyseccomp", "ipykernel"}.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_another_system_refuses_in_one_sentence(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On macOS and Windows nothing is loaded, and the message is one line; unloading is nothing."""
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(UsageError, match=f"needs Linux, and this is {platform}"):
+        kavach_ipy.load_ipython_extension(cast("Shell", None))
+    kavach_ipy.unload_ipython_extension(cast("Shell", None))
 
 
 def test_import_starts_nothing() -> None:
