@@ -124,15 +124,15 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
 
     with step("namespaces"):
         namespaces.unshare_all()
-    with step("id maps"):
-        send_report(ends.control, Report("unshared"))
-        await_mapped(ends.control)
-
+    send_report(ends.control, Report("unshared"))
+    # The parent writes the id maps while sources are opened, which needs capabilities alone.
     with step("mount propagation"):
         mounts.make_private()
     with step("bind sources"):
         trees = _open_sources(plan)
         host_proc = mounts.clone_tree(b"/proc", writable=True)
+    with step("id maps"):
+        await_mapped(ends.control)
     with step("shared mappings"):
         # The parent reads them from outside, at the same time: it has nothing else to do.
         mappings = await_mappings(ends.control)
@@ -153,9 +153,6 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
     if cell == 0:
         os.close(say_root_is_ready)
         become_the_cell(plan, ends, body, names, mappings, mapped_files, root_is_ready)
-    with step("report"):
-        send_report(ends.control, Report("forked", pids=(cell, step.init)))
-
     with step("host name"):
         namespaces.set_host_name(_HOST_NAME)
     if plan.loopback:
@@ -169,7 +166,10 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
         root.place(host_proc, b"/proc", directory=True)
     with step("pivot_root"):
         root.enter()
+    with step("report"):
+        # The parent is left asleep until here: with two processors, it would take C's.
         os.write(say_root_is_ready, b"r")
+        send_report(ends.control, Report("forked", pids=(cell, step.init)))
     os._exit(0)
 
 
