@@ -9,7 +9,7 @@ Assumes: called by the shell in the thread that runs cells.
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kavach_ipy.errors import KavachError
@@ -35,9 +35,6 @@ def run_task(shell: Shell, task: Task, policy: Policy, *, with_report: bool) -> 
     """
     sink = ShellSink(shell)
     body = cell_body(shell, task)
-    # Text of the notebook's that still waits in a buffer would be copied by the fork.
-    sys.stdout.flush()
-    sys.stderr.flush()
     try:
         with Sandbox(policy) as box:
             outcome = box.execute(body, out=task.outputs, sink=sink)
@@ -65,5 +62,5 @@ def run_empty_cell(policy: Policy) -> None:
     say_report(outcome)
 
 
-def _empty(link: ChildLink) -> None:
-    link.done(None)
+def _empty(link: ChildLink) -> Callable[[], None]:
+    return lambda: link.done(None)

@@ -8,7 +8,7 @@ display hook that do the same.
 Guarantees: nothing that the shell does reaches the kernel's sockets, history file, event loop or
 exit handlers; the kernel's session key is emptied. Replacements are the child's own: the notebook's
 objects are those of another process.
-Assumes: called in the child, after "go", before the first line of the cell.
+Assumes: called in the child, while the parent verifies it; opens nothing and starts nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from kavach_ipy.front.shells import Kernel, OutStream, Shell, display_pager
 from kavach_ipy.front.streams import Relay, repair_outstream
 from kavach_ipy.front.terminal import Ask, tie_terminal
 
-__all__ = ["isolate"]
+__all__ = ["isolate", "renew_event_loop"]
 
 # Far more inputs than a cell can have: the history manager then never opens its file to write.
 _NEVER: Final = 1 << 60
@@ -44,7 +44,6 @@ def isolate(shell: Shell, sender: Sender, ask: Ask) -> Callable[[], None]:
     """
     # They belong to the notebook (ipykernel's waits for threads that a fork leaves behind).
     atexit._clear()  # noqa: SLF001 - there is no other way to forget them
-    _renew_event_loop()
     _stop_history(shell)
     kernel: Kernel | None = getattr(shell, "kernel", None)
     if kernel is None:
@@ -68,7 +67,8 @@ def isolate(shell: Shell, sender: Sender, ask: Ask) -> Callable[[], None]:
     return flush
 
 
-def _renew_event_loop() -> None:
+def renew_event_loop() -> None:
+    """Give the child an event loop of its own; its descriptors are the cell's, so after "go"."""
     # The fork may come from inside a running loop (ipykernel's), whose epoll descriptor was shared
     # with the kernel. asyncio forgets a running loop only where the process id differs, and inside
     # a PID namespace it may be equal.

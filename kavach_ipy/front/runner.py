@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kavach_ipy.front.isolation import isolate
+from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
 from kavach_ipy.front.names import defined_by, forget_all_but
 from kavach_ipy.launch.link import Body, ChildLink
@@ -55,19 +55,25 @@ def cell_body(shell: Shell, task: Task) -> Body:
     # In IPython 8 the counter is raised after a cell, in 9 before it; the display hook knows.
     number = shell.displayhook.prompt_count
 
-    def body(link: ChildLink) -> None:
-        failure = None
-        flush: Callable[[], None] | None = None
+    def body(link: ChildLink) -> Callable[[], None]:
+        sender = Sender(link)
         try:
-            sender = Sender(link)
             flush = isolate(shell, sender, _asker(link))
-            shell.execution_count = number
-            failure = _run(shell, task, link, sender)
-        except BaseException as error:  # noqa: BLE001 - also SystemExit, and an interrupt between
-            failure = _failure(error, traceback.format_exception(error))
-        if flush is not None:
+        except Exception as error:  # noqa: BLE001 - told once there is somebody to tell
+            failed = _failure(error, traceback.format_exception(error))
+            return lambda: link.done(failed)
+        shell.execution_count = number
+
+        def run() -> None:
+            try:
+                renew_event_loop()
+                failure = _run(shell, task, link, sender)
+            except BaseException as error:  # noqa: BLE001 - also SystemExit, and an interrupt
+                failure = _failure(error, traceback.format_exception(error))
             flush()
-        link.done(failure)
+            link.done(failure)
+
+        return run
 
     return body
 

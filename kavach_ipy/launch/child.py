@@ -234,13 +234,15 @@ def become_the_cell(
     os.dup2(null, control, inheritable=False)
     os.close(null)
     try:
-        link.ready()
+        link.say_ready()
+        run = body(link)
+        link.await_go()
         # A has ended, so this asks for the kernel's death; the lifeline of init covers the rest.
         privileges.die_with_parent(None)
         gc.enable()
         signal.signal(signal.SIGINT, link.on_interrupt)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        body(link)
+        run()
     finally:
         # No atexit, no finaliser: they belong to the notebook's objects.
         os._exit(0)

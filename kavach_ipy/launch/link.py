@@ -52,9 +52,12 @@ class ChildLink:
         self.names = names
         """The names that were asked for."""
 
-    def ready(self) -> None:
-        """Say that set-up is finished and wait for the word; leave when it never comes."""
+    def say_ready(self) -> None:
+        """Say that set-up is finished; the parent begins to verify."""
         os.write(self._channel, READY)
+
+    def await_go(self) -> None:
+        """Wait for the parent's word, and leave when it never comes."""
         if os.read(self._channel, len(GO)) != GO:
             os._exit(1)
 
@@ -147,5 +150,9 @@ class ChildLink:
             os.write(2 if content.get("name") == "stderr" else 1, data)
 
 
-Body = Callable[[ChildLink], None]
-"""Runs the cell; when it returns, the child leaves by os._exit."""
+Body = Callable[[ChildLink], Callable[[], None]]
+"""Prepares the child, and returns what runs the cell; when that returns, the child leaves.
+
+It is called while the parent verifies, before "go": nothing of the cell may run in it, and it may
+open no descriptor and start no thread, or the verification fails. What it returns is called after.
+"""

@@ -13,7 +13,7 @@ import linecache
 import sys
 import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from kavach_ipy.launch.link import Body, ChildLink
@@ -32,7 +32,7 @@ def script_body(code: str, inputs: Mapping[str, object]) -> Body:
         inputs: the variables it starts with, by reference: a fork shares them at no cost.
     """
 
-    def body(link: ChildLink) -> None:
+    def body(link: ChildLink) -> Callable[[], None]:
         sys.stdout = _Stream(link, "stdout")
         sys.stderr = _Stream(link, "stderr")
         sys.stdin = io.StringIO()
@@ -45,14 +45,18 @@ def script_body(code: str, inputs: Mapping[str, object]) -> Body:
         namespace.update(inputs)
         # linecache serves traceback; the lazy form needs a loader, so the lines are put there.
         linecache.cache[_FILE] = (len(code), None, code.splitlines(keepends=True), _FILE)
-        failure, result, has_result = _run(code, namespace)
-        if failure is None:
-            if has_result:
-                link.value(RESULT, result)
-            _deliver(link, namespace)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        link.done(failure)
+
+        def run() -> None:
+            failure, result, has_result = _run(code, namespace)
+            if failure is None:
+                if has_result:
+                    link.value(RESULT, result)
+                _deliver(link, namespace)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            link.done(failure)
+
+        return run
 
     return body
 
