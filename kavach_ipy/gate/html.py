@@ -116,15 +116,17 @@ _ATTRIBUTES: Final = {
 }
 _CLASSES: Final = frozenset({"dataframe"})
 _WORDS: Final = frozenset({"col", "row", "colgroup", "rowgroup"})
+# Atomic groups, not possessive ones: Python before 3.11.5 leaves the position advanced where the
+# body of a repeated possessive group fails half-way (gh-106052).
 _TOKEN: Final = re.compile(
     r"<!--(?:.*?-->|.*)"
     r"|<(?P<raw>script|style|title|textarea|xmp|iframe|noembed|noframes|noscript|template|svg|math"
     r"|select|object|head|audio|video|plaintext)\b(?:.*?</(?P=raw)\s*+>|.*)"
-    r"|<(?P<end>/?)(?P<name>[a-z][^\s/>\"']*+)(?P<rest>(?>[^>\"']+|\"[^\"]*\"|'[^']*')*+)>"
+    r"|<(?P<end>/?)(?P<name>[a-z][^\s/>\"']*+)(?P<rest>(?>(?:[^>\"']++|\"[^\"]*\"|'[^']*')*))>"
     r"|<[!?/][^>]*>"
     # A tag without an end swallows the rest, as it does in a browser.
     r"|<[a-z!?/].*"
-    r"|(?P<text>[^<]+(?:<(?![a-z!?/])[^<]*)*+|(?:<(?![a-z!?/])[^<]*)++)",
+    r"|(?P<text>[^<]+(?>(?:<(?![a-z!?/])[^<]*)*)|(?>(?:<(?![a-z!?/])[^<]*)+))",
     re.DOTALL | re.IGNORECASE,
 )
 _ATTRIBUTE: Final = re.compile(
