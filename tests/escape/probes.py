@@ -1,0 +1,143 @@
+"""How the attacker's code runs inside and outside, and how the test looks on.
+
+Guarantees: the oracle of a test stands in the test's own process: a fingerprint of files, a
+listener, /proc. What the cell says of itself is never the only proof.
+Assumes: probes touch canaries of the tests alone, so that they are harmless where they succeed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import stat
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyseccomp
+
+from kavach_ipy.gate.outcome import Outcome
+from kavach_ipy.launch.script import script_body
+from kavach_ipy.policy import Policy
+from kavach_ipy.sandbox import Sandbox
+from tests.contract.cells import DEADLINE, Ear, children, python, run
+
+__all__ = ["CALLS", "SIBLING", "attack", "fingerprint", "found", "looked_at", "number", "outside"]
+
+CALLS = """
+import ctypes, errno, os
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+def call(number, *arguments):
+    "Make a system call by number; the name of its errno, or 'done'."
+    registers = [a if isinstance(a, bytes) else ctypes.c_ulong(a) for a in arguments]
+    registers += [ctypes.c_ulong(0)] * (6 - len(registers))
+    result = _libc.syscall(ctypes.c_long(number), *registers)
+    return errno.errorcode[ctypes.get_errno()] if result == -1 else "done"
+def attempt(act, *arguments):
+    "Call a function; the name of the errno that it fails with, or 'done'."
+    try:
+        act(*arguments)
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error.errno))
+    return "done"
+"""
+"""Code for a cell: raw system calls, and errnos by name."""
+
+SIBLING = """
+import os, signal
+signal.signal(signal.SIGWINCH, lambda *_: os.write(1, b"hit\\n"))
+os.write(1, b"up\\n")
+while True:
+    signal.pause()
+"""
+
+_WAIT = """
+import signal as _signal
+_signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGUSR1])
+print("look", flush=True)
+_signal.sigtimedwait([_signal.SIGUSR1], 30)
+"""
+
+
+def number(name: str) -> int:
+    """The number of a system call on this machine's architecture."""
+    found = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
+    assert isinstance(found, int)
+    return found
+
+
+def attack(code: str, **policy: Any) -> Outcome:
+    """Run hostile code in a cell, whatever becomes of it; the oracle decides."""
+    return run(CALLS + textwrap.dedent(code), **policy)
+
+
+def outside(code: str) -> str:
+    """Run the same code in a plain process, where it must succeed; what it printed."""
+    done = python(CALLS + textwrap.dedent(code))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def found(code: str, **policy: Any) -> Any:
+    """Run hostile code that must come to its end; the value of its last expression."""
+    return attack(code, **policy).check().result
+
+
+def looked_at(code: str, look: Callable[[int], object], **policy: Any) -> Outcome:
+    """Run hostile code and, when all of it has been tried, call `look` with the cell's pid."""
+    looked: list[int] = []
+
+    class Eye(Ear):
+        def at_text(self, text: str) -> None:
+            if self.heard.endswith("look\n"):
+                cell = _cell()
+                look(cell)
+                looked.append(cell)
+                os.kill(cell, signal.SIGUSR1)
+
+    allowed = Policy.from_mapping({"timeout": DEADLINE, **policy})
+    # The result is what the code left in `answers`.
+    body = script_body(f"{CALLS}answers = None\n{textwrap.dedent(code)}\n{_WAIT}\nanswers", {})
+    outcome = Sandbox(allowed).execute(body, sink=Eye())
+    outcome.check()
+    assert looked, "the cell was never looked at"
+    return outcome
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[object, ...]]:
+    """Everything below a directory: kinds, modes, owners, link counts, times, attributes, bytes."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in (folder, *sorted(folder.rglob("*"))):
+        status = path.lstat()
+        content = b""
+        if stat.S_ISREG(status.st_mode):
+            content = hashlib.sha256(path.read_bytes()).digest()
+        attributes = tuple(
+            (name, os.getxattr(path, name, follow_symlinks=False))
+            for name in os.listxattr(path, follow_symlinks=False)
+        )
+        found[str(path)] = (
+            status.st_mode,
+            status.st_uid,
+            status.st_nlink,
+            status.st_mtime_ns,
+            attributes,
+            content,
+        )
+    return found
+
+
+def _cell() -> int:
+    """The pid of the one cell: it is process 2 of its own namespace."""
+    (cell,) = (pid for pid in children(os.getpid()) if _numbers(pid)[1:] == ["2"])
+    return cell
+
+
+def _numbers(pid: int) -> list[str]:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("NSpid:"):
+            return line.split()[1:]
+    return []

@@ -1,0 +1,219 @@
+"""What no rule names does not exist inside, by whatever way it is asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.cells import NEEDS
+from tests.escape.probes import attack, found, number, outside
+
+pytestmark = [pytest.mark.escape, NEEDS]
+
+SECRET = "canary-5ec7e7"
+
+PLACES = (
+    "/tmp",
+    "/var/tmp",
+    "/dev/shm",
+    "/run",
+    "/var",
+    "/srv",
+    "/mnt",
+    "/root",
+    "/home",
+    "/media",
+)
+
+
+@pytest.fixture(params=[place for place in PLACES if os.access(place, os.W_OK)])
+def secret(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file that every id may read, in a place of the host that no rule names."""
+    folder = Path(tempfile.mkdtemp(prefix="kavach-secret-", dir=request.param))
+    folder.chmod(0o755)
+    file = folder / "canary"
+    file.write_text(SECRET, encoding="utf-8")
+    file.chmod(0o644)
+    yield file
+    shutil.rmtree(folder)
+
+
+READS = {
+    "open": "open(F).read()",
+    "relative": "open('../' * 20 + F[1:]).read()",
+    "by its own root": "open('/proc/self/root' + F).read()",
+    "by its own directory": "open('/proc/self/cwd/' + '../' * 20 + F[1:]).read()",
+    "by init's root": "open('/proc/1/root' + F).read()",
+    "by a thread's root": "open('/proc/thread-self/root' + F).read()",
+    "by a link": "os.symlink(F, '/dev/shm/way')\nopen('/dev/shm/way').read()",
+    "by a program": "__import__('subprocess').check_output(['cat', F], text=True)",
+    "by a map": "__import__('mmap').mmap(os.open(F, 0), 0, prot=1)[:].decode()",
+    "by a hard link": "os.link(F, '/tmp/linked')\nopen('/tmp/linked').read()",
+    "by listing": "' '.join(open(os.path.join(os.path.dirname(F), n)).read()"
+    " for n in os.listdir(os.path.dirname(F)))",
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_secret_of_the_host_is_not_there(name: str, secret: Path) -> None:
+    """Every way to the file ends where the sandbox does."""
+    code = f"import os\nF = {str(secret)!r}\n{READS[name]}"
+    outcome = attack(code)
+    assert SECRET not in repr(outcome.result) + outcome.stdout + repr(outcome.failure)
+    assert not outcome.ok
+
+
+@pytest.mark.parametrize(
+    "name", ["open", "relative", "by its own root", "by a program", "by a map"]
+)
+def test_secret_is_read_without_the_sandbox(name: str, secret: Path) -> None:
+    """A plain process finds it in the same way."""
+    first, _, last = READS[name].rpartition("\n")
+    assert SECRET in outside(f"import os\nF = {str(secret)!r}\n{first}\nprint({last})")
+
+
+def test_secret_is_read_where_a_rule_names_it(secret: Path) -> None:
+    """The same cell with ``--ro`` sees it: what hides the file is the rule alone."""
+    code = f"open({str(secret)!r}).read()"
+    assert attack(code, read_only=str(secret)).result == SECRET
+
+
+def test_walk_over_everything_finds_no_canary(secret: Path) -> None:
+    """No other name of the file is visible anywhere."""
+    code = """
+    import os
+    found = []
+    for top, folders, names in os.walk("/"):
+        if top == "/":
+            folders[:] = set(folders) - {"usr", "proc"}
+        found += [os.path.join(top, n) for n in (*folders, *names) if "kavach-secret" in n]
+        if "canary" in names:
+            found.append(top)
+    found
+    """
+    assert found(code) == []
+
+
+HOME = {
+    ".ssh/id_ed25519": "private key",
+    ".aws/credentials": "cloud",
+    ".netrc": "password",
+    ".bash_history": "history",
+    ".config/gcloud/token": "token",
+    ".ipython/profile_default/history.sqlite": "history",
+    ".jupyter/jupyter_server_config.json": "password",
+    ".local/share/jupyter/runtime/kernel-1.json": "key",
+    ".local/share/jupyter/runtime/jpserver-1.json": "token",
+    "Documents/letter.txt": "letter",
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with everything in it that a thief looks for, readable by every id."""
+    folder = tmp_path / "home"
+    for name, text in HOME.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{SECRET} {text}", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+READ_ALL = f"""
+import os
+home = os.path.expanduser("~")
+found = []
+for name in {sorted(HOME)!r}:
+    try:
+        found.append(open(os.path.join(home, name)).read())
+    except OSError:
+        pass
+found
+"""
+
+
+def test_credentials_of_the_home_are_not_there(home: Path) -> None:
+    """Keys, tokens, histories and the runtime files of Jupyter."""
+    body, _, last = READ_ALL.strip().rpartition("\n")
+    assert outside(f"{body}\nprint({last})").count(SECRET) == len(HOME)
+    assert found(READ_ALL) == []
+    assert found("import os\nos.listdir(os.path.expanduser('~'))") == []
+
+
+def test_working_directory_that_is_the_home_hides_its_dot_entries(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook in the home itself sees the files beside it, and no credentials."""
+    monkeypatch.chdir(home)
+    letters = found(READ_ALL)
+    assert letters in ([], [f"{SECRET} letter"])
+    listed = found("import os\nos.listdir('.')")
+    assert isinstance(listed, list)
+    assert [name for name in listed if name.startswith(".")] == []
+
+
+def test_working_directory_below_the_home_shows_nothing_above(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Going up from a project ends in an empty home."""
+    monkeypatch.chdir(home / "Documents")
+    code = "import os\n[open('letter.txt').read(), os.listdir('..')]"
+    assert found(code) == [f"{SECRET} letter", ["Documents"]]
+
+
+def test_file_that_only_root_may_read_is_closed() -> None:
+    """A shown system directory does not open what needs privilege."""
+    assert attack("open('/etc/shadow').read()").failure is not None
+    if os.geteuid() == 0:
+        outside("open('/etc/shadow').close()")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's cell has that user's own id")
+def test_private_file_of_host_root_is_closed_in_the_working_directory(project: Path) -> None:
+    """The cell of a root kernel is nobody: mode 0600 stops it."""
+    private = project / "private"
+    private.write_text(SECRET, encoding="utf-8")
+    private.chmod(0o600)
+    outcome = attack("open('private').read()")
+    assert not outcome.ok
+    assert SECRET not in repr(outcome.result)
+
+
+def test_file_handles_lead_nowhere(secret: Path) -> None:
+    """`open_by_handle_at` needs no path, and is refused (the Shocker escape)."""
+    handle = b"\x08\0\0\0\x01\0\0\0" + (2).to_bytes(8, "little")
+    code = f"""
+    mount = os.open("/usr", os.O_RDONLY)
+    [call({number("open_by_handle_at")}, mount, {handle!r}, 0),
+     call({number("name_to_handle_at")}, mount, b".", {bytes(136)!r}, 0, 0)]
+    """
+    assert found(code) == ["EPERM", "EPERM"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/timer_list", "/proc/kallsyms"],
+)
+def test_memory_and_secrets_of_the_machine_are_covered(path: str) -> None:
+    """The telling files of /proc are empty."""
+    outcome = attack(f"open({path!r}, 'rb').read(64)")
+    assert not outcome.result
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sys/kernel", "/sys/class", "/sys/fs/cgroup", "/sys/firmware", "/dev/mem", "/dev/kmsg",
+        "/dev/tty", "/dev/vda", "/dev/sda", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/boot",
+        "/var/run/docker.sock", "/run/docker.sock", "/run/dbus/system_bus_socket", "/var/lib",
+    ],
+)  # fmt: skip
+def test_place_of_the_host_does_not_exist(path: str) -> None:
+    """Devices, kernel interfaces and the sockets of services."""
+    assert found(f"import os\nos.path.lexists({path!r})") is False

@@ -1,0 +1,182 @@
+"""No packet leaves, and no service of this machine is reached."""
+
+from __future__ import annotations
+
+import os
+import socket
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.contract.cells import NEEDS
+from tests.escape.probes import attack, found, number, outside
+
+pytestmark = [pytest.mark.escape, NEEDS]
+
+NETWORKS = ("none", "loopback")
+
+
+@contextmanager
+def _listener(family: int, address: object) -> Iterator[socket.socket]:
+    with socket.socket(family, socket.SOCK_STREAM) as server:
+        server.bind(address)  # type: ignore[arg-type]
+        server.listen()
+        server.setblocking(False)
+        yield server
+
+
+def _accepted(server: socket.socket) -> int:
+    count = 0
+    while True:
+        try:
+            server.accept()[0].close()
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "0.0.0.0")],
+)
+def test_listener_of_the_host_hears_no_cell(network: str, family: int, address: str) -> None:
+    """TCP to the host's own addresses, by the socket module and by a program."""
+    with _listener(family, (address, 0)) as server:
+        port = server.getsockname()[1]
+        target = "127.0.0.1" if address == "0.0.0.0" else address
+        code = f"import socket\nsocket.create_connection(({target!r}, {port}), timeout=5).close()"
+        outside(code)
+        assert _accepted(server) == 1
+        attack(code, network=network)
+        program = f"bash -c 'exec 3<>/dev/tcp/{target}/{port}'"
+        attack(f"import os\nassert os.system({program!r}) == 0", network=network)
+        assert _accepted(server) == 0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_datagram_reaches_no_socket_of_the_host(network: str) -> None:
+    """UDP needs no connection, and arrives nowhere either."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 0))
+        ear.setblocking(False)
+        port = ear.getsockname()[1]
+        code = f"import socket\nsocket.socket(2, 2).sendto(b'out', ('127.0.0.1', {port}))"
+        outside(code)
+        assert ear.recv(10) == b"out"
+        attack(code, network=network)
+        with pytest.raises(BlockingIOError):
+            ear.recv(10)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_abstract_socket_of_the_host_hears_no_cell(network: str) -> None:
+    """Abstract names belong to a network namespace, and to a Landlock scope."""
+    name = f"\0kavach-test-{os.getpid()}"
+    with _listener(socket.AF_UNIX, name) as server:
+        code = f"import socket\nsocket.socket(socket.AF_UNIX).connect({name!r})"
+        outside(code)
+        assert _accepted(server) == 1
+        attack(code, network=network)
+        assert _accepted(server) == 0
+
+
+def _knock(path: Path) -> str:
+    return f"import socket\nsocket.socket(socket.AF_UNIX).connect({str(path)!r})"
+
+
+@contextmanager
+def _door(folder: Path) -> Iterator[tuple[Path, socket.socket]]:
+    path = folder / "door"
+    with _listener(socket.AF_UNIX, str(path)) as server:
+        path.chmod(0o777)
+        yield path, server
+
+
+def test_pathname_socket_of_the_host_hears_no_cell(canaries: Path) -> None:
+    """Namespaces do not stop pathname sockets; that the path is not there does."""
+    with _door(canaries) as (path, server):
+        outside(_knock(path))
+        assert _accepted(server) == 1
+        attack(_knock(path))
+        assert _accepted(server) == 0
+
+
+def test_socket_in_the_working_directory_hears_no_cell(project: Path) -> None:
+    """The overlay shows the name and not the listener."""
+    with _door(project) as (path, server):
+        attack(_knock(path))
+        attack(_knock(path) + "\n", network="loopback")
+        assert _accepted(server) == 0
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "read_only",
+        pytest.param(
+            "writable",
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="a writable bind shows the host's own inodes, sockets included, and "
+                "Landlock decides over pathname sockets from ABI 9 on",
+            ),
+        ),
+    ],
+)
+def test_socket_below_a_named_path_hears_no_cell(how: str, canaries: Path) -> None:
+    """``--ro`` and ``--rw`` give files, not the services that listen among them."""
+    with _door(canaries) as (path, server):
+        attack(_knock(path), **{how: str(canaries)})
+        assert _accepted(server) == 0
+
+
+@pytest.mark.parametrize(
+    ("network", "allowed"), [("none", {1}), ("loopback", {1, 2, 10})], ids=NETWORKS
+)
+def test_no_socket_of_any_other_family_is_made(network: str, allowed: set[int]) -> None:
+    """Netlink, packet, vsock, Bluetooth, AF_ALG and the rest: all numbers, all common types."""
+    code = """
+    import socket
+    made = set()
+    for family in range(64):
+        for kind in (1, 2, 3, 4, 5, 6, 10):
+            try:
+                socket.socket(family, kind).close()
+                made.add(family)
+            except OSError:
+                pass
+    made
+    """
+    assert found(code, network=network) == allowed
+    assert {1, 2, 16} <= eval(outside(f"{textwrap.dedent(code)}\nprint(made)"))
+
+
+def test_no_raw_socket_and_no_ping_on_the_loopback() -> None:
+    """Streams and datagrams alone; not the kinds that see or forge packets."""
+    code = """
+    import socket
+    [attempt(socket.socket, f, t, p) for f in (2, 10)
+     for t, p in ((3, 0), (3, 1), (3, 255), (2, 1), (2, 58), (1, 262), (5, 132), (2, 136))]
+    """
+    assert "done" not in found(code, network="loopback")
+
+
+def test_family_in_the_high_half_of_the_register_is_looked_through() -> None:
+    """The filter compares what the kernel reads: 32 bits."""
+    code = f"""
+    [call({number("socket")}, 2 | 1 << 32, 1, 0), call({number("socket")}, 16 | 1 << 40, 3, 0),
+     call({number("socket")}, 1 | 1 << 32, 1, 0)]
+    """
+    assert found(code) == ["EAFNOSUPPORT", "EAFNOSUPPORT", "done"]
+
+
+def test_cell_sees_no_interface_of_the_host() -> None:
+    """/proc/net is that of the empty namespace."""
+    code = "open('/proc/net/dev').read(), open('/proc/net/tcp').read().count('\\n')"
+    devices, lines = found(code)
+    assert [line.split(":")[0].strip() for line in devices.splitlines()[2:]] == ["lo"]
+    assert lines == 1
