@@ -1,43 +1,47 @@
 """JSON documents as the wire accepts them: strict, shallow, and read in linear time.
 
 Guarantees: `read_document` returns plain objects or raises `ValueError` with one sentence; it never
-recurses deeper than `MAX_DEPTH`, and the time it takes is linear in the length of the text.
+recurses deeper than `MAX_DEPTH`; the time it takes is linear in the length of the text, about a
+tenth of a microsecond a byte at most.
 Assumes: the text's length was capped by the caller.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from array import array
+from itertools import accumulate
 from math import isfinite
+from operator import ne
 from typing import NoReturn, TypeAlias
 
-__all__ = ["MAX_DEPTH", "Json", "read_document", "write_document"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "Json", "read_document", "write_document"]
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 MAX_DEPTH = 64
+MAX_VALUES = 1 << 19
+"""Values of one document, keys and containers among them: half a second of decoding."""
+
+_MARKS = "[{:,"
 _KEYS_WORTH_COUNTING = 2000
 _EQUAL_HASHES = 16
 _INT_DIGITS = 20
-_STRING = re.compile(r'"(?>[^"\\]+|\\.)*+"', re.DOTALL)
-_STRING_OR_KEY = re.compile(r'("(?>[^"\\]+|\\.)*+")(\s*+:)?+', re.DOTALL)
-_BRACES = str.maketrans("{}", "[]")
-_NOT_BRACKETS = re.compile(r"[^\[\]{}]+")
+# To the depth, a brace is a bracket, and what is neither does not count.
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_STEPS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def read_document(text: bytes) -> dict[str, Json]:
     """Read one JSON object (RFC 8259) from UTF-8.
 
     Raises:
-        ValueError: it is not an object, nests deeper than `MAX_DEPTH`, repeats a key, holds NaN, an
-            infinity, or an integer outside -2**63 to 2**64 - 1, or is not UTF-8 or not JSON.
+        ValueError: it is not an object, nests deeper than `MAX_DEPTH`, holds more than `MAX_VALUES`
+            values, repeats a key, holds NaN, an infinity, or an integer outside -2**63 to
+            2**64 - 1, or is not UTF-8 or not JSON.
     """
     document = text.decode("utf-8")
-    if document.count("[") + document.count("{") > MAX_DEPTH:
-        _check_depth(document)
-    if document.count(":") > _KEYS_WORTH_COUNTING:
-        _check_hashes(document)
+    _check_structure(document)
     value = json.loads(
         document,
         parse_int=_read_int,
@@ -54,41 +58,78 @@ def write_document(value: dict[str, Json]) -> bytes:
     """Write a JSON object in ASCII, without spaces.
 
     Raises:
-        ValueError: it holds NaN or an infinity, or contains itself.
+        ValueError: it holds NaN or an infinity, contains itself, or is deeper or larger than
+            `read_document` allows.
         TypeError: it holds something that JSON cannot say.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    document = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    # Refused by the other end, it would be taken for an attack.
+    _check_structure(document)
+    return document.encode("ascii")
 
 
-def _check_depth(document: str) -> None:
+def _check_structure(document: str) -> None:
+    # In a text these marks mean nothing, but where they are few they mean nothing anywhere.
+    if sum(map(document.count, _MARKS)) <= MAX_DEPTH:
+        return
+    parts = _parts(document)
+    outside = "".join(parts[::2])
+    _check_depth(outside)
+    # Each value but the first stands behind a mark.
+    if sum(map(outside.count, _MARKS)) > MAX_VALUES:
+        raise ValueError(f"it holds more than {MAX_VALUES} values")
+    if outside.count(":") > _KEYS_WORTH_COUNTING:
+        _check_hashes(parts)
+
+
+def _parts(document: str) -> list[str]:
+    """Split a document at its quotes: what stands outside a text, the text's content, and so on.
+
+    In the contents, NUL and a letter stand for two escapes; `_keys` turns them back.
+
+    Raises:
+        ValueError: a text has no end, or a NUL stands in the document.
+    """
+    # Three passes that each move forward only.
+    # A regular expression for one text, tried at each quote, runs to the end of the document again
+    # and again where the text has no end: 14 seconds for 60 KB.
+    if "\0" in document:
+        raise ValueError("a control character stands in it")
+    parts = document.replace("\\\\", "\0b").replace('\\"', "\0q").split('"')
+    if len(parts) % 2 == 0:
+        raise ValueError("a text in it has no end")
+    return parts
+
+
+def _check_depth(outside: str) -> None:
     # json.loads recurses once for each level; so the brackets are counted before it is called.
-    # Taking out the innermost pairs costs one pass a level, and every pass shortens the text.
-    # A brace may count as a bracket here: how deep they are does not depend on which they are.
-    brackets = _NOT_BRACKETS.sub("", _STRING.sub("", document)).translate(_BRACES)
-    for _ in range(MAX_DEPTH):
-        shorter = brackets.replace("[]", "")
-        if len(shorter) == len(brackets):
-            break
-        brackets = shorter
-    if brackets:
-        raise ValueError(f"brackets are unbalanced or nest deeper than {MAX_DEPTH}")
+    # It gives up at the first bracket of the wrong form, so their balance need not be checked.
+    steps = array("b", outside.encode().translate(_STEPS, _NO_STEPS))
+    if max(accumulate(steps), default=0) > MAX_DEPTH:
+        raise ValueError(f"brackets nest deeper than {MAX_DEPTH}")
 
 
-def _check_hashes(document: str) -> None:
+def _check_hashes(parts: list[str]) -> None:
     # A forked child knows the secret of our string hash, so it can make keys that all collide; the
     # decoder's dicts (and its memo of keys) would then take quadratic time.
     # Only the hash, an int, is the key here: ints of different hashes cannot be made to collide.
-    first: dict[int, str] = {}
-    collisions = 0
-    for match in _STRING_OR_KEY.finditer(document):
-        token, colon = match.groups()
-        if colon is None:
-            continue
-        key = json.loads(token) if "\\" in token else token[1:-1]
-        if first.setdefault(hash(key), key) != key:
-            collisions += 1
-            if collisions > _EQUAL_HASHES:
-                raise ValueError(f"more than {_EQUAL_HASHES} keys have equal hashes")
+    keys = _keys(parts)
+    hashes = list(map(hash, keys))
+    last = dict(zip(hashes, keys, strict=True))
+    if sum(map(ne, keys, map(last.__getitem__, hashes))) > _EQUAL_HASHES:
+        raise ValueError(f"more than {_EQUAL_HASHES} keys have equal hashes")
+
+
+def _keys(parts: list[str]) -> list[str]:
+    keys = [
+        text
+        for text, after in zip(parts[1::2], parts[2::2], strict=True)
+        if after.lstrip().startswith(":")
+    ]
+    # Decoded as one list of texts: no dict, and no step of Python's for each.
+    joined = '","'.join(keys).replace("\0q", '\\"').replace("\0b", "\\\\")
+    decoded: list[str] = json.loads(f'["{joined}"]')
+    return decoded
 
 
 def _read_object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
