@@ -69,7 +69,8 @@ def _build(network: Network, machine: Machine) -> bytes:
     architecture = _architecture(library, machine)
     rules = argument_rules(network)
     conditional = frozenset(rule.call for rule in rules)
-    unconditional = dict.fromkeys(syscalls.names(syscalls.ALLOWED) - conditional, 0)
+    unconditional: dict[str, int | None] = {}
+    unconditional |= dict.fromkeys(syscalls.names(syscalls.ALLOWED) - conditional, None)
     unconditional |= dict.fromkeys(syscalls.names(syscalls.DENIED), errno.EPERM)
     # Resolved first, all of them: a misspelt deny must not vanish.
     there = {
@@ -147,8 +148,8 @@ def _exists(library: ModuleType, architecture: int, call: str) -> bool:
     return bool(number >= 0)
 
 
-def _action(library: ModuleType, error: int) -> int:
-    return int(library.ERRNO(error) if error else library.ALLOW)
+def _action(library: ModuleType, error: int | None) -> int:
+    return int(library.ALLOW if error is None else library.ERRNO(error))
 
 
 def _comparison(library: ModuleType, match: Match) -> object:

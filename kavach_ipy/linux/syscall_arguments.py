@@ -38,8 +38,8 @@ class Rule:
     """The verdict on `call` when every match holds."""
 
     call: str
-    error: int
-    """The errno to answer with; 0 lets the call through."""
+    error: int | None
+    """The errno to answer with; None lets the call through, 0 answers that it is done."""
 
     matches: tuple[Match, ...]
 
@@ -70,7 +70,7 @@ def _choose(
 ) -> Iterator[Rule]:
     """Allow `call` for the listed values of an argument, answer `error` for all others."""
     for value in sorted(allowed):
-        yield Rule(call, 0, (*context, Match(argument, value)))
+        yield Rule(call, None, (*context, Match(argument, value)))
     for mask, value in others(allowed):
         yield Rule(call, error, (*context, Match(argument, value, mask)))
 
@@ -90,7 +90,7 @@ _CLONE_REFUSED = {
 
 
 def _clone() -> Iterator[Rule]:
-    yield Rule("clone", 0, (Match(0, 0, sum(_CLONE_REFUSED.values())),))
+    yield Rule("clone", None, (Match(0, 0, sum(_CLONE_REFUSED.values())),))
     for flag in _CLONE_REFUSED.values():
         yield Rule("clone", errno.EPERM, (Match(0, flag, flag),))
 
@@ -104,7 +104,25 @@ def _ioctl() -> Iterator[Rule]:
     for command in sorted(_IOCTL_REFUSED):
         yield Rule("ioctl", errno.EPERM, (Match(1, command),))
     for mask, value in others(_IOCTL_REFUSED):
-        yield Rule("ioctl", 0, (Match(1, value, mask),))
+        yield Rule("ioctl", None, (Match(1, value, mask),))
+
+
+# socket(7), asm-generic/socket.h. The bytes in a socket's buffers are kernel memory that no limit
+# sees, and with larger buffers the descriptors of one cell hold gigabytes. Libraries set these as
+# a matter of speed and take an error for a broken socket, so they hear success: the kernel too
+# gives a size of its own choosing, and getsockopt(2) tells the true one.
+_SOL_SOCKET = 1
+_SOCKET_SIZES = frozenset({7, 8, 32, 33})  # SO_SNDBUF, SO_RCVBUF, and both with FORCE
+
+
+def _setsockopt() -> Iterator[Rule]:
+    level = Match(1, _SOL_SOCKET)
+    for option in sorted(_SOCKET_SIZES):
+        yield Rule("setsockopt", 0, (level, Match(2, option)))
+    for mask, value in others(_SOCKET_SIZES):
+        yield Rule("setsockopt", None, (level, Match(2, value, mask)))
+    for mask, value in others(frozenset({_SOL_SOCKET})):
+        yield Rule("setsockopt", None, (Match(1, value, mask),))
 
 
 # prctl(2), linux/prctl.h. Everything else answers ENOSYS.
@@ -154,7 +172,7 @@ _PRCTL_REFUSED = {
 
 def _prctl() -> Iterator[Rule]:
     for option in _PRCTL_ALLOWED.values():
-        yield Rule("prctl", 0, (Match(0, option),))
+        yield Rule("prctl", None, (Match(0, option),))
     for option in _PRCTL_REFUSED.values():
         yield Rule("prctl", errno.EPERM, (Match(0, option),))
 
@@ -169,7 +187,7 @@ def _sched_setscheduler() -> Iterator[Rule]:
     # sched(7): normal, batch and idle may be chosen; the others starve whatever shares the core.
     policy = _ALL & ~0x40000000  # SCHED_RESET_ON_FORK is a flag beside the policy
     for allowed in (0, 3, 5):
-        yield Rule("sched_setscheduler", 0, (Match(1, allowed, policy),))
+        yield Rule("sched_setscheduler", None, (Match(1, allowed, policy),))
     for refused in (1, 2, 6, 7):  # SCHED_FIFO, SCHED_RR, SCHED_DEADLINE, SCHED_EXT
         yield Rule("sched_setscheduler", errno.EPERM, (Match(1, refused, policy),))
 
@@ -179,7 +197,7 @@ def _mknod() -> Iterator[Rule]:
     # 5.8, and is a whiteout to whatever overlay is later mounted over the directory.
     for call, argument in (("mknod", 1), ("mknodat", 2)):
         for kind in (0, 0o100000, 0o010000, 0o140000):  # none, S_IFREG, S_IFIFO, S_IFSOCK
-            yield Rule(call, 0, (Match(argument, kind, 0o170000),))
+            yield Rule(call, None, (Match(argument, kind, 0o170000),))
         for kind in (0o020000, 0o060000):  # S_IFCHR, S_IFBLK
             yield Rule(call, errno.EPERM, (Match(argument, kind, 0o170000),))
 
@@ -188,7 +206,7 @@ def _send() -> Iterator[Rule]:
     # send(2) MSG_OOB: out-of-band bytes on unix sockets have been a way into the kernel
     # (CVE-2025-38236), and EOPNOTSUPP is what kernels built without them answer.
     for call, argument in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
-        yield Rule(call, 0, (Match(argument, 0, 0x1),))
+        yield Rule(call, None, (Match(argument, 0, 0x1),))
         yield Rule(call, errno.EOPNOTSUPP, (Match(argument, 0x1, 0x1),))
 
 
@@ -207,7 +225,7 @@ def _socket(network: Network) -> Iterator[Rule]:
             internet = (_AF_INET, _AF_INET6)
         case _:
             assert_never(network)
-    yield Rule("socket", 0, (Match(0, _AF_UNIX),))
+    yield Rule("socket", None, (Match(0, _AF_UNIX),))
     for mask, value in others(frozenset({_AF_UNIX, *internet})):
         yield Rule("socket", errno.EAFNOSUPPORT, (Match(0, value, mask),))
     for family in internet:
@@ -231,6 +249,7 @@ def argument_rules(network: Network) -> tuple[Rule, ...]:
     return (
         *_clone(),
         *_ioctl(),
+        *_setsockopt(),
         *_prctl(),
         *_personality(),
         *_sched_setscheduler(),

@@ -28,7 +28,7 @@ PAIRS = [(machine, network) for machine in MACHINES for network in NETWORKS]
 # Looked at by argument, and so proven one by one below.
 CONDITIONAL = frozenset({
     "clone", "ioctl", "prctl", "personality", "sched_setscheduler", "mknod", "mknodat", "sendto",
-    "sendmsg", "sendmmsg", "socket", "socketpair",
+    "sendmsg", "sendmmsg", "setsockopt", "socket", "socketpair",
 })  # fmt: skip
 
 # Written down by hand from unistd.h: the table must not agree with a wrong libseccomp.
@@ -91,6 +91,9 @@ def verdict(machine: Machine, network: Network, call: str, *arguments: int) -> i
     """What the filter returns for a call by name."""
     program = seccomp.build(network, machine)
     return bpf.run(program, AUDIT[machine], number_of(machine, call), *arguments).value
+
+
+DONE = bpf.refusal(0)  # success, and nothing done
 
 
 def expected_of(error: int) -> int:
@@ -234,6 +237,22 @@ def test_ioctl_types_into_no_terminal(machine: Machine, command: int, garbage: i
     register = low(command) | garbage << 32
     error = errno.EPERM if low(command) in TERMINAL_ATTACKS else 0
     assert verdict(machine, "none", "ioctl", 2**64 - 1, register, 7) == expected_of(error)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@given(
+    level=st.sampled_from((0, 1, 6, 41)) | registers,
+    option=st.sampled_from((7, 8, 32, 33)) | st.integers(0, 90) | registers,
+    garbage=registers,
+)
+def test_socket_buffers_grow_by_no_option(
+    machine: Machine, level: int, option: int, garbage: int
+) -> None:
+    """The four sizes of SOL_SOCKET are answered and not done, behind any high bits; no other is."""
+    high = garbage >> 32 << 32
+    arguments = (5, low(level) | high, low(option) | high, 7, 4)
+    sized = low(level) == 1 and low(option) in (7, 8, 32, 33)
+    assert verdict(machine, "none", "setsockopt", *arguments) == (DONE if sized else bpf.ALLOW)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

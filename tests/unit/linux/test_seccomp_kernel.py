@@ -182,6 +182,37 @@ def test_no_net_leaves_unix_sockets() -> None:
     assert confined(work).value == ["hello", errno.EOPNOTSUPP]
 
 
+def test_socket_buffers_keep_their_size() -> None:
+    """Asking for larger or smaller buffers succeeds and changes none; other options are set."""
+    options = (socket.SO_SNDBUF, socket.SO_RCVBUF)
+    forced = (32, 33)  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
+
+    def sizes(one: socket.socket) -> list[int]:
+        return [one.getsockopt(socket.SOL_SOCKET, option) for option in options]
+
+    def attack() -> object:
+        one, _ = socket.socketpair()
+        before = sizes(one)
+        for option in (*options, *forced):
+            for size in (8192, 1 << 30):
+                one.setsockopt(socket.SOL_SOCKET, option, size)
+        small = ctypes.c_int(8192)
+        level, option = socket.SOL_SOCKET | 1 << 32, socket.SO_SNDBUF | 1 << 32
+        raw(number_of("setsockopt"), one.fileno(), level, option, ctypes.addressof(small), 4)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        passes = one.getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED)
+        return [sizes(one) == before, passes]
+
+    def without_filter() -> object:
+        one, _ = socket.socketpair()
+        before = sizes(one)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        return sizes(one) == before
+
+    assert confined(attack).value == [True, 1]
+    assert forked(without_filter).value is False
+
+
 def test_loopback_speaks_tcp_and_udp_and_nothing_raw() -> None:
     """A server and a client on 127.0.0.1 meet; raw, netlink and MPTCP sockets are refused."""
 
