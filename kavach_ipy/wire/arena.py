@@ -16,7 +16,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from bisect import bisect_right, insort
 from types import TracebackType
 from typing import Final, Self
 
@@ -159,12 +158,13 @@ class SealedArena:
     Python before 3.13 keeps one more descriptor open as long as a view lives.
     """
 
-    __slots__ = ("_fd", "_map", "_spans", "size")
+    __slots__ = ("_fd", "_map", "_taken", "size")
 
     def __init__(self, fd: int, size: int) -> None:
         self._fd = fd
         self._map: mmap.mmap | None = None
-        self._spans: list[tuple[int, int]] = []
+        # One byte a page: a sorted list of spans would cost the square of their number.
+        self._taken = bytearray(-(-size // _PAGE))
         self.size = size
 
     def __enter__(self) -> Self:
@@ -208,10 +208,7 @@ class SealedArena:
         return memoryview(self._map)[offset : offset + length]
 
     def _claim(self, start: int, end: int) -> None:
-        at = bisect_right(self._spans, (start, end))
-        is_free = (at == 0 or self._spans[at - 1][1] <= start) and (
-            at == len(self._spans) or end <= self._spans[at][0]
-        )
-        if not is_free:
+        first, last = start // _PAGE, -(-end // _PAGE)
+        if self._taken.find(1, first, last) >= 0:
             raise ProtocolError(start, "arena", "two spans overlap; each may be used once.")
-        insort(self._spans, (start, end))
+        self._taken[first:last] = b"\1" * (last - first)

@@ -19,6 +19,7 @@ from kavach_ipy.wire.frames import Frame, Kind
 from kavach_ipy.wire.messages import take
 
 __all__ = [
+    "MAX_PARTS",
     "Carried",
     "Span",
     "Unsent",
@@ -27,6 +28,9 @@ __all__ = [
     "unsent_frame",
     "value_frame",
 ]
+
+MAX_PARTS = 1 << 16
+"""Parts of one value. An honest buffer that is a part of its own has 64 KiB or more."""
 
 Span: TypeAlias = tuple[int, int]
 """Offset and length in the arena, in bytes."""
@@ -59,7 +63,12 @@ class Unsent:
 
 
 def value_frame(carried: Carried) -> Frame:
-    """Send a pickled value."""
+    """Send a pickled value.
+
+    Raises:
+        ProtocolError: the other end would refuse it, as it has more than `MAX_PARTS`.
+    """
+    _check_number(len(carried.parts))
     places: list[Json] = []
     buffers: list[bytes | memoryview] = []
     for part in carried.parts:
@@ -76,11 +85,13 @@ def read_carried(frame: Frame) -> Carried:
     """Read VALUE.
 
     Raises:
-        ProtocolError: it is another frame, or its parts and buffers do not agree.
+        ProtocolError: it is another frame, has more than `MAX_PARTS`, or its parts and buffers do
+            not agree.
     """
     if frame.kind is not Kind.VALUE or frame.body.keys() != {"name", "kind", "parts"}:
         raise ProtocolError(0, frame.kind.name, "VALUE with name, kind and parts was due.")
     places = take(frame, frame.body, "parts", list)
+    _check_number(len(places))
     buffers = iter(frame.buffers)
     parts: list[bytes | memoryview | Span] = []
     for place in places:
@@ -115,6 +126,11 @@ def read_unsent(frame: Frame) -> Unsent:
     if frame.kind is not Kind.UNSENT or frame.buffers or frame.body.keys() != set(keys):
         raise ProtocolError(0, frame.kind.name, f"UNSENT with {', '.join(keys)} was due.")
     return Unsent(*(take(frame, frame.body, key, str) for key in keys))
+
+
+def _check_number(count: int) -> None:
+    if count > MAX_PARTS:
+        raise ProtocolError(0, "VALUE", f"{count} parts; {MAX_PARTS} are allowed.")
 
 
 def _read_span(place: Json) -> Span:

@@ -22,7 +22,7 @@ from kavach_ipy.wire.arena import Arena, ArenaWriter
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.frames import Frame, FrameLimits, Kind
 from kavach_ipy.wire.messages import Done, Failure
-from kavach_ipy.wire.value_frames import Carried, unsent_frame, value_frame
+from kavach_ipy.wire.value_frames import MAX_PARTS, Carried, unsent_frame, value_frame
 from kavach_ipy.wire.values import encode_value
 from tests.unit.gate.forging import program
 
@@ -195,6 +195,18 @@ def test_spans_used_twice_break_the_wire() -> None:
         body: dict[str, Json] = {"name": "x", "kind": "a", "parts": [None, [0, 8], [0, 8]]}
         with arena.seal() as sealed, pytest.raises(ProtocolError, match="overlap"):
             read_value(Frame(Kind.VALUE, body, (program(b"N"),)), sealed, _ASKED)
+
+
+def test_the_number_of_parts_is_bounded_at_both_ends() -> None:
+    """A value of a million parts is an attack to the reader, and too large to the writer."""
+    body: dict[str, Json] = {"name": "x", "kind": "a", "parts": [[0, 0]] * (MAX_PARTS + 1)}
+    with pytest.raises(ProtocolError, match="parts"):
+        read_value(Frame(Kind.VALUE, body), None, _ASKED)
+    with Arena.create(1 << 29) as arena:
+        many = [np.zeros(1) for _ in range(MAX_PARTS)]
+        frame = encode_value("x", many, ArenaWriter(arena.fd, arena.limit), inline_limit=1)
+    assert frame.kind is Kind.UNSENT
+    assert "too large" in str(frame.body["reason"])
 
 
 def test_withheld_is_text_and_escaped() -> None:
