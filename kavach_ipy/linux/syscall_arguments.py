@@ -107,6 +107,24 @@ def _ioctl() -> Iterator[Rule]:
         yield Rule("ioctl", None, (Match(1, value, mask),))
 
 
+# F_SETOWN and F_SETSIG stay: what they name lies in the PID namespace.
+_FCNTL_REFUSED = {
+    # fcntl(2): the owner of a file may lease it through a descriptor that only reads, and the
+    # host's next open for writing waits lease-break-time, 45 seconds, for the cell to let go.
+    "F_SETLEASE": 1024,
+    "F_NOTIFY": 1026,  # signals for each change in a host directory; inotify does it within limits
+    "F_SETDELEG": 1040,  # the lease of Linux 6.19 on directories
+}
+
+
+def _fcntl() -> Iterator[Rule]:
+    refused = frozenset(_FCNTL_REFUSED.values())
+    for command in sorted(refused):
+        yield Rule("fcntl", errno.EPERM, (Match(1, command),))
+    for mask, value in others(refused):
+        yield Rule("fcntl", None, (Match(1, value, mask),))
+
+
 # socket(7), asm-generic/socket.h. The bytes in a socket's buffers are kernel memory that no limit
 # sees, and with larger buffers the descriptors of one cell hold gigabytes. Libraries set these as
 # a matter of speed and take an error for a broken socket, so they hear success: the kernel too
@@ -249,6 +267,7 @@ def argument_rules(network: Network) -> tuple[Rule, ...]:
     return (
         *_clone(),
         *_ioctl(),
+        *_fcntl(),
         *_setsockopt(),
         *_prctl(),
         *_personality(),

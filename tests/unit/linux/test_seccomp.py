@@ -27,8 +27,8 @@ PAIRS = [(machine, network) for machine in MACHINES for network in NETWORKS]
 
 # Looked at by argument, and so proven one by one below.
 CONDITIONAL = frozenset({
-    "clone", "ioctl", "prctl", "personality", "sched_setscheduler", "mknod", "mknodat", "sendto",
-    "sendmsg", "sendmmsg", "setsockopt", "socket", "socketpair",
+    "clone", "fcntl", "ioctl", "prctl", "personality", "sched_setscheduler", "mknod", "mknodat",
+    "sendto", "sendmsg", "sendmmsg", "setsockopt", "socket", "socketpair",
 })  # fmt: skip
 
 # Written down by hand from unistd.h: the table must not agree with a wrong libseccomp.
@@ -237,6 +237,21 @@ def test_ioctl_types_into_no_terminal(machine: Machine, command: int, garbage: i
     register = low(command) | garbage << 32
     error = errno.EPERM if low(command) in TERMINAL_ATTACKS else 0
     assert verdict(machine, "none", "ioctl", 2**64 - 1, register, 7) == expected_of(error)
+
+
+FILE_HOLDS = (1024, 1026, 1040)  # F_SETLEASE, F_NOTIFY, F_SETDELEG
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@given(
+    command=st.sampled_from(FILE_HOLDS) | st.integers(0, 40) | st.integers(1020, 1050) | registers,
+    garbage=registers,
+)
+def test_fcntl_holds_no_file_of_the_host(machine: Machine, command: int, garbage: int) -> None:
+    """Leases and directory notices are EPERM behind any high bits; the rest of fcntl passes."""
+    register = low(command) | garbage >> 32 << 32
+    error = errno.EPERM if low(command) in FILE_HOLDS else 0
+    assert verdict(machine, "none", "fcntl", 5, register, 1) == expected_of(error)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import platform
@@ -180,6 +181,34 @@ def test_no_net_leaves_unix_sockets() -> None:
         return [received, errno_of(one.send, b"!", socket.MSG_OOB)]
 
     assert confined(work).value == ["hello", errno.EOPNOTSUPP]
+
+
+def test_lease_is_refused(tmp_path: Path) -> None:
+    """A cell takes no lease on a file that it only reads, and so holds up no writer outside."""
+    file = tmp_path / "read-only"
+    file.write_text("x")
+
+    def attack() -> object:
+        fd = os.open(file, os.O_RDONLY)
+        folder = os.open(tmp_path, os.O_RDONLY)
+        refused = [
+            errno_of(fcntl.fcntl, fd, fcntl.F_SETLEASE, fcntl.F_RDLCK),
+            raw(number_of("fcntl"), fd, fcntl.F_SETLEASE | 1 << 32, fcntl.F_RDLCK),
+            errno_of(fcntl.fcntl, folder, fcntl.F_NOTIFY, fcntl.DN_CREATE),
+        ]
+        # The way a lease is met from outside: EAGAIN where one has to be broken first.
+        blocked = errno_of(os.open, file, os.O_WRONLY | os.O_NONBLOCK)
+        fcntl.fcntl(fd, fcntl.F_SETFD, 0)
+        return [*refused, blocked, fcntl.fcntl(fd, fcntl.F_GETFD), errno_of(fcntl.flock, fd, 2)]
+
+    def without_filter() -> object:
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # says to the holder that a writer waits
+        fd = os.open(file, os.O_RDONLY)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        return errno_of(os.open, file, os.O_WRONLY | os.O_NONBLOCK)
+
+    assert confined(attack).value == [errno.EPERM] * 3 + [0, 0, 0]
+    assert forked(without_filter).value == errno.EAGAIN
 
 
 def test_socket_buffers_keep_their_size() -> None:
