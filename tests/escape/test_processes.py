@@ -1,0 +1,214 @@
+"""No process of the host is seen, signalled, slowed, traced or read."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.contract.cells import NEEDS, Script
+from tests.escape.probes import attack, found, looked_at, number, outside
+
+pytestmark = [pytest.mark.escape, NEEDS]
+
+
+def _is_hit(sibling: Script) -> bool:
+    """Ask the sibling for one sure hit; true when it had been hit before."""
+    before = sibling.said.count(b"hit")
+    sibling.signal(signal.SIGWINCH)
+    sibling.wait_for(b"hit\n" * (before + 1))
+    # Signals of one number do not queue, so the sure hit may have swallowed another.
+    return sibling.said.count(b"hit") > before + 1
+
+
+def _is_quiet(sibling: Script) -> bool:
+    """True when the sibling has said nothing of its own accord."""
+    assert sibling._process.stdout is not None
+    ready, _, _ = select.select([sibling._process.stdout], [], [], 0)
+    return not ready
+
+
+SIGNALS = {
+    "kill": "os.kill(P, signal.SIGWINCH)",
+    "group": "os.killpg(P, signal.SIGWINCH)",
+    "thread": "call(TGKILL, P, P, signal.SIGWINCH)",
+    "queue": "call(SIGQUEUE, P, signal.SIGWINCH, 0)",
+    "by descriptor": "signal.pidfd_send_signal(os.pidfd_open(P), signal.SIGWINCH)",
+    "by a program": "assert os.system(f'kill -WINCH {P}') == 0",
+}
+
+
+def _signal_code(name: str, sibling: Script) -> str:
+    numbers = f"TGKILL, SIGQUEUE = {number('tgkill')}, {number('rt_sigqueueinfo')}"
+    return f"import os, signal\nP = {sibling.pid}\n{numbers}\n{SIGNALS[name]}"
+
+
+@pytest.mark.parametrize("name", sorted(SIGNALS.keys() - {"queue"}))
+def test_signal_arrives_without_the_sandbox(name: str, sibling: Script) -> None:
+    """Each way to signal is one."""
+    outside(_signal_code(name, sibling))
+    sibling.wait_for(b"hit")
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_signal_of_a_cell_does_not_arrive(name: str, sibling: Script) -> None:
+    """The number of a host process means nobody inside."""
+    attack(_signal_code(name, sibling))
+    assert _is_quiet(sibling)
+    assert not _is_hit(sibling)
+
+
+def test_signal_to_every_number_does_not_arrive(sibling: Script) -> None:
+    """Nor does guessing help: all numbers that a pid may have, and everybody at once."""
+    code = f"""
+    import os, signal
+    signal.signal(signal.SIGWINCH, signal.SIG_IGN)
+    for pid in (0, -1, *range(-500, -1), *range(3, 100_000), {sibling.pid}, {os.getpid()}):
+        attempt(os.kill, pid, signal.SIGWINCH)
+    """
+    mine: list[int] = []
+    before = signal.signal(signal.SIGWINCH, lambda number, _: mine.append(number))
+    try:
+        assert attack(code).ok
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+    assert mine == []
+    assert _is_quiet(sibling)
+
+
+def test_descriptor_of_a_process_is_no_way_to_it(sibling: Script) -> None:
+    """A pidfd that the notebook holds is not the cell's."""
+    pidfd = os.pidfd_open(sibling.pid)
+    try:
+        attack(f"import signal\nsignal.pidfd_send_signal({pidfd}, signal.SIGWINCH)")
+    finally:
+        os.close(pidfd)
+    assert _is_quiet(sibling)
+
+
+def test_owner_of_an_inherited_descriptor_gets_no_signal(sibling: Script) -> None:
+    """F_SETOWN on an inherited pipe would let the kernel send the signal for the cell."""
+    reader, writer = os.pipe()
+    try:
+        code = f"""
+        import fcntl, os, signal
+        for fd in ({reader}, {writer}):
+            attempt(fcntl.fcntl, fd, fcntl.F_SETOWN, {sibling.pid})
+            attempt(fcntl.fcntl, fd, fcntl.F_SETSIG, signal.SIGWINCH)
+            attempt(fcntl.fcntl, fd, fcntl.F_SETFL, os.O_ASYNC)
+        attempt(os.write, {writer}, b"x")
+        """
+        attack(code)
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert _is_quiet(sibling)
+
+
+def test_priority_of_others_stays(sibling: Script) -> None:
+    """Neither by number nor by user does a cell slow what is outside."""
+    nice = os.getpriority(os.PRIO_PROCESS, sibling.pid)
+    code = f"""
+    import os
+    attempt(os.setpriority, os.PRIO_PROCESS, {sibling.pid}, 19)
+    attempt(os.setpriority, os.PRIO_PGRP, {sibling.pid}, 19)
+    attempt(os.setpriority, os.PRIO_USER, 0, 19)
+    attempt(os.setpriority, os.PRIO_USER, {os.getuid()}, 19)
+    attempt(os.sched_setaffinity, {sibling.pid}, {{0}})
+    """
+    cpus = os.sched_getaffinity(sibling.pid)
+    attack(code)
+    assert os.getpriority(os.PRIO_PROCESS, sibling.pid) == nice
+    assert os.getpriority(os.PRIO_PROCESS, 0) == os.getpriority(os.PRIO_PROCESS, os.getpid())
+    assert os.sched_getaffinity(sibling.pid) == cpus
+    outside(f"import os\nos.setpriority(os.PRIO_PROCESS, {sibling.pid}, 19)")
+    assert os.getpriority(os.PRIO_PROCESS, sibling.pid) == 19
+
+
+def test_limits_of_others_stay(sibling: Script) -> None:
+    """prlimit(2) reaches no process outside."""
+    before = Path(f"/proc/{sibling.pid}/limits").read_bytes()
+    attack(f"import resource\nresource.prlimit({sibling.pid}, resource.RLIMIT_NOFILE, (9, 9))")
+    assert Path(f"/proc/{sibling.pid}/limits").read_bytes() == before
+    outside(f"import resource\nresource.prlimit({sibling.pid}, resource.RLIMIT_NOFILE, (9, 9))")
+    assert Path(f"/proc/{sibling.pid}/limits").read_bytes() != before
+
+
+def test_no_process_of_the_host_is_seen(sibling: Script) -> None:
+    """/proc lists the cell and an init that shows nothing."""
+    code = "import os\nsorted(int(name) for name in os.listdir('/proc') if name.isdecimal())"
+    assert found(code) == [1, 2]
+    assert found("import os\nos.listdir('/proc/1')") == []
+    assert found("import os\nos.getppid()") == 0
+    assert found(f"import os\nos.path.exists('/proc/{sibling.pid}')") is False
+
+
+PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
+
+
+def test_no_process_is_traced(sibling: Script) -> None:
+    """ptrace(2) is refused towards everybody; nobody outside has a tracer."""
+    ptrace = number("ptrace")
+    code = f"""
+    import os
+    child = os.fork()
+    if child == 0:
+        import signal
+        signal.pause()
+    answers = [call({ptrace}, how, pid) for pid in ({sibling.pid}, {os.getpid()}, 1, child)
+               for how in ({PTRACE_ATTACH}, {PTRACE_SEIZE})] + [call({ptrace}, 0)]
+    """
+    outcome = looked_at(code, lambda _: _assert_untraced(sibling.pid, os.getpid()))
+    assert set(outcome.result) == {"EPERM"}  # type: ignore[call-overload]
+
+
+def _assert_untraced(*pids: int) -> None:
+    for pid in pids:
+        assert "TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+
+
+def test_memory_of_others_is_not_read() -> None:
+    """Neither by /proc nor by process_vm_readv(2), towards init, the notebook or a sibling."""
+    code = f"""
+    import os
+    buffer = ctypes.create_string_buffer(8)
+    answers = [call({number("process_vm_readv")}, pid, 0, 0, 0, 0, 0)
+               for pid in (1, {os.getpid()}, os.getpid())]
+    answers += [call({number("process_vm_writev")}, 1, 0, 0, 0, 0, 0),
+                call({number("kcmp")}, 1, 2, 0, 0, 0), call({number("pidfd_getfd")}, 0, 0, 0)]
+    answers
+    """
+    assert set(found(code)) == {"EPERM"}
+    for pid in (1, os.getpid()):
+        for name in ("mem", "maps", "environ", "cmdline", "fd/0", "cwd", "root", "exe"):
+            assert not attack(f"open('/proc/{pid}/{name}', 'rb').read(1)").ok
+
+
+def test_init_cannot_be_hurt() -> None:
+    """Process 1 ends with the cell and not before: the namespace would go with it."""
+    code = """
+    import os, signal
+    answers = [attempt(os.kill, 1, number) for number in (9, 15, 2, 19, 6)]
+    """
+    looked_at(code, _assert_running_init)
+
+
+def _assert_running_init(cell: int) -> None:
+    text = Path(f"/proc/{cell}/status").read_text(encoding="ascii")
+    assert "State:\tT" not in text
+    (init,) = (
+        pid
+        for pid in map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+        if _number_inside(pid) == "1"
+    )
+    state = Path(f"/proc/{init}/stat").read_text(encoding="ascii").rpartition(") ")[2][0]
+    assert state in "SR", f"init is in state {state}"
+
+
+def _number_inside(pid: int) -> str:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    numbers = next(line.split()[1:] for line in lines if line.startswith("NSpid:"))
+    return numbers[-1] if len(numbers) > 1 else ""
