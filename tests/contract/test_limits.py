@@ -150,11 +150,6 @@ def test_open_files_are_bounded() -> None:
     assert 16 <= opened <= 32 + gaps + 20
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="RLIMIT_NOFILE is set above the highest inherited number, so every gap below counts on "
-    "top of --files",
-)
 def test_gaps_between_the_notebooks_descriptors_are_no_extra_files() -> None:
     """One high descriptor of the notebook does not raise the cell's limit."""
     high = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 900)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import select
 import socket
+import sqlite3
 import tempfile
+import termios
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.contract.cells import NEEDS
+from tests.contract.cells import NEEDS, run
 from tests.escape.probes import attack, found
 from tests.unit.linux.throwaway import forked
 
@@ -133,10 +137,6 @@ def _lock() -> Iterator[Held]:
 
 def _waiting(fd: int) -> int:
     """Bytes that wait to be read: FIONREAD of ioctl_tty(2) and socket(7)."""
-    import array
-    import fcntl
-    import termios
-
     count = array.array("i", [0])
     fcntl.ioctl(fd, termios.FIONREAD, count)
     return count[0]
@@ -149,8 +149,6 @@ def _readable(fd: int) -> bool:
 
 
 def _is_lockable(fd: int) -> bool:
-    import fcntl
-
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -225,19 +223,13 @@ def test_file_object_of_the_notebook_writes_nowhere(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w", encoding="utf-8") as file:
         file.write("waiting ")
         code = "file.write('by the cell')\nfile.flush()"
-        from tests.contract.cells import run
-
-        run(code, inputs={"file": file})
+            run(code, inputs={"file": file})
         file.write("by the notebook")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "waiting by the notebook"
 
 
 def test_database_of_the_notebook_is_not_written(tmp_path: Path) -> None:
     """An open SQLite connection is a descriptor like others."""
-    import sqlite3
-
-    from tests.contract.cells import run
-
     connection = sqlite3.connect(tmp_path / "base", isolation_level=None)
     connection.execute("create table t (x)")
     code = "connection.execute('insert into t values (1)')"
