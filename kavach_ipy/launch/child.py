@@ -197,7 +197,7 @@ def become_the_cell(
         keep = frozenset(
             (control, ends.channel, ends.arena, ends.stdout, ends.stderr, root_is_ready)
         )
-        top = descriptors.occupy(keep, (ends.stdout, ends.stderr))
+        occupied = descriptors.occupy(keep, (ends.stdout, ends.stderr))
     with step("oom score"):
         privileges.raise_oom_score()
     with step("environment"):
@@ -215,7 +215,7 @@ def become_the_cell(
             memory=plan.policy.memory,
             processes=plan.processes,
             cpu_seconds=plan.cpu_seconds,
-            descriptors=top + 1 + plan.policy.files,
+            descriptors=descriptors.ceiling(occupied, plan.policy.files),
             file_bytes=plan.file_bytes,
         )
     with step("Landlock rules"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["highest", "occupy", "open_descriptors"]
+__all__ = ["ceiling", "occupy", "open_descriptors"]
 
 
 def open_descriptors() -> list[int]:
@@ -21,12 +21,25 @@ def open_descriptors() -> list[int]:
     return [number for number in numbers if number != listing]
 
 
-def highest(numbers: list[int]) -> int:
-    """The highest number, -1 of none: later descriptors of the cell count from here."""
-    return max(numbers, default=-1)
+def ceiling(occupied: list[int], files: int) -> int:
+    """The RLIMIT_NOFILE under which `files` more descriptors can be opened.
+
+    getrlimit(2): the limit is one more than the highest number that may be *taken*; what is open
+    above it stays open. The lowest free number is taken first, so gaps count.
+
+    Args:
+        occupied: the numbers in use, ascending.
+        files: how many more there may be.
+    """
+    limit = files
+    for number in occupied:
+        if number >= limit:
+            break
+        limit += 1
+    return limit
 
 
-def occupy(keep: frozenset[int], standard: tuple[int, int]) -> int:
+def occupy(keep: frozenset[int], standard: tuple[int, int]) -> list[int]:
     """Put /dev/null behind every descriptor that is not in `keep`, 0 included.
 
     Closing would free the numbers, and an object of the notebook that still holds one would then
@@ -37,7 +50,7 @@ def occupy(keep: frozenset[int], standard: tuple[int, int]) -> int:
         standard: descriptors that become 1 and 2.
 
     Returns:
-        The highest occupied number.
+        The occupied numbers.
     """
     numbers = open_descriptors()
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -53,4 +66,4 @@ def occupy(keep: frozenset[int], standard: tuple[int, int]) -> int:
     os.close(null)
     for number in keep - {0, 1, 2}:
         os.set_inheritable(number, False)
-    return highest(numbers)
+    return numbers
