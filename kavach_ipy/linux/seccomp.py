@@ -72,6 +72,7 @@ def _build(network: Network, machine: Machine) -> bytes:
     unconditional: dict[str, int | None] = {}
     unconditional |= dict.fromkeys(syscalls.names(syscalls.ALLOWED) - conditional, None)
     unconditional |= dict.fromkeys(syscalls.names(syscalls.DENIED), errno.EPERM)
+    unconditional |= dict.fromkeys(syscalls.names(syscalls.UNSUPPORTED), errno.EOPNOTSUPP)
     # Resolved first, all of them: a misspelt deny must not vanish.
     there = {
         call for call in (*unconditional, *conditional) if _exists(library, architecture, call)

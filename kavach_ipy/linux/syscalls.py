@@ -1,9 +1,10 @@
 """The system-call table: which calls a cell may make, and why each refused one is refused.
 
-Three answers. An *allowed* call reaches the kernel; a few of those only with certain arguments
-(`syscall_arguments`). A *denied* call is known and unwanted: EPERM. Every other number, known or
-yet to be invented, answers ENOSYS, which is what a program sees on an older kernel and is written
-to handle; a filter that kills instead has broken numerical libraries again and again.
+Four answers. An *allowed* call reaches the kernel; a few of those only with certain arguments
+(`syscall_arguments`). A *denied* call is known and unwanted: EPERM. An *unsupported* one answers
+EOPNOTSUPP, as if the file system could not do it. Every other number, known or yet to be invented,
+answers ENOSYS, which is what a program sees on an older kernel and is written to handle; a filter
+that kills instead has broken numerical libraries again and again.
 
 Measured (benchmarks/trace_syscalls.py) on numpy, pandas, pyarrow, polars, scikit-learn, numba,
 torch, matplotlib, sqlite3, asyncio, subprocess, multiprocessing: 107 calls. The rest of the set is
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ALLOWED", "DENIED", "NEWER", "UNANSWERED", "Group", "names"]
+__all__ = ["ALLOWED", "DENIED", "NEWER", "UNANSWERED", "UNSUPPORTED", "Group", "names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,10 @@ ALLOWED: tuple[Group, ...] = (
     ),
     _group(
         "modes, owners, attributes",
-        "Only ids of the user namespace can be given, and it maps one; archivers call them.",
+        "Only ids of the user namespace can be given, and it maps one; archivers call them."
+        " Taking an attribute away frees memory, and asks for no more than writing the file.",
         "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat getxattr lgetxattr fgetxattr"
-        " listxattr llistxattr flistxattr setxattr lsetxattr fsetxattr removexattr lremovexattr"
-        " fremovexattr",
+        " listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr",
     ),
     _group(
         "memory of its own",
@@ -212,6 +213,15 @@ DENIED: tuple[Group, ...] = (
     ),
 )
 
+UNSUPPORTED: tuple[Group, ...] = (
+    _group(
+        "setting extended attributes",
+        "Those of a memfd or a tmpfs file are kernel memory that no limit of ours sees: 256 MiB"
+        " on one descriptor. tar, cp and shutil.copystat go on after this errno.",
+        "setxattr lsetxattr fsetxattr setxattrat",
+    ),
+)
+
 # Named, because someone will look for them: ENOSYS on purpose.
 UNANSWERED: tuple[Group, ...] = (
     _group(
@@ -241,6 +251,7 @@ NEWER: dict[str, str] = {
     "futex_wake": "6.7",
     "futex_wait": "6.7",
     "futex_requeue": "6.7",
+    "setxattrat": "6.13",
 }
 
 

@@ -105,7 +105,9 @@ def expected_of(error: int) -> int:
 def test_every_number_has_the_verdict_of_the_table(machine: Machine, network: Network) -> None:
     """Each number from 0 to 600 answers as its group says, and ENOSYS where no group names it."""
     program = seccomp.build(network, machine)
-    allowed, denied = syscalls.names(syscalls.ALLOWED), syscalls.names(syscalls.DENIED)
+    answers = dict.fromkeys(syscalls.names(syscalls.ALLOWED), 0)
+    answers |= dict.fromkeys(syscalls.names(syscalls.DENIED), errno.EPERM)
+    answers |= dict.fromkeys(syscalls.names(syscalls.UNSUPPORTED), errno.EOPNOTSUPP)
     wrong = []
     for number in range(601):
         try:
@@ -114,7 +116,7 @@ def test_every_number_has_the_verdict_of_the_table(machine: Machine, network: Ne
             call = f"number {number}"
         if call in CONDITIONAL:
             continue
-        error = 0 if call in allowed else errno.EPERM if call in denied else errno.ENOSYS
+        error = answers.get(call, errno.ENOSYS)
         for arguments in ((), (2**64 - 1,) * 6, (1, 2, 3, 4, 5, 6)):
             value = bpf.run(program, AUDIT[machine], number, *arguments).value
             if value != expected_of(error):
@@ -141,6 +143,16 @@ def test_what_the_design_forbids_is_never_allowed(machine: Machine, network: Net
         != bpf.refusal(errno.ENOSYS if call == "clone3" else errno.EPERM)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_attributes_are_read_and_removed_but_not_set(machine: Machine) -> None:
+    """Setting one answers as a file system without them; asking and taking away pass."""
+    for prefix in ("", "l", "f"):
+        for verb in ("get", "list", "remove"):
+            assert verdict(machine, "none", f"{prefix}{verb}xattr", 3, 4) == bpf.ALLOW
+        refused = verdict(machine, "none", f"{prefix}setxattr", 3, 4)
+        assert refused == bpf.refusal(errno.EOPNOTSUPP)
 
 
 @pytest.mark.parametrize(("machine", "network"), PAIRS)
@@ -372,7 +384,9 @@ def test_others_is_everything_else_exactly_once() -> None:
 
 def test_no_call_stands_in_two_groups() -> None:
     """A call has one answer, one reason, and an entry about its age only if it has an answer."""
-    groups = (*syscalls.ALLOWED, *syscalls.DENIED, *syscalls.UNANSWERED)
+    groups = (
+        *syscalls.ALLOWED, *syscalls.DENIED, *syscalls.UNSUPPORTED, *syscalls.UNANSWERED
+    )  # fmt: skip
     every = [call for group in groups for call in group.calls]
     assert sorted(every) == sorted(set(every))
     assert syscalls.NEWER.keys() <= set(every)

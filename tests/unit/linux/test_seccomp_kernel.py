@@ -8,12 +8,14 @@ import fcntl
 import mmap
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyseccomp
@@ -54,8 +56,9 @@ def confined(function: Callable[[], object], network: Network = "none") -> Endin
 
 
 def test_denied_calls_answer_before_they_look_at_arguments() -> None:
-    """With null arguments every denied call is EPERM, and clone3 ENOSYS: never EFAULT or EINVAL."""
+    """With null arguments each refused call has its group's errno: never EFAULT or EINVAL."""
     wanted = dict.fromkeys(syscalls.names(syscalls.DENIED), errno.EPERM)
+    wanted |= dict.fromkeys(syscalls.names(syscalls.UNSUPPORTED), errno.EOPNOTSUPP)
     wanted |= dict.fromkeys(syscalls.names(syscalls.UNANSWERED), errno.ENOSYS)
     numbers = {call: number_of(call) for call in wanted}
 
@@ -68,12 +71,13 @@ def test_denied_calls_answer_before_they_look_at_arguments() -> None:
 
 def test_harmless_denied_calls_would_work_without_the_filter() -> None:
     """The calls that the filter refuses above are there: without it, they answer otherwise."""
-    calls = ("kcmp", "memfd_secret", "shmget", "io_setup", "tee", "add_key", "unshare")
+    calls = ("kcmp", "memfd_secret", "shmget", "io_setup", "tee", "add_key", "unshare", "setxattr")
     numbers = {call: number_of(call) for call in calls if number_of(call) >= 0}
     answers = forked(lambda: {call: raw(number) for call, number in numbers.items()}).value
     assert isinstance(answers, dict)
     assert answers.keys() == numbers.keys()
-    assert {call for call, answer in answers.items() if answer == errno.EPERM} == set()
+    refusals = {errno.EPERM, errno.EOPNOTSUPP}
+    assert {call for call, answer in answers.items() if answer in refusals} == set()
 
 
 def test_program_that_is_no_filter_is_refused() -> None:
@@ -209,6 +213,28 @@ def test_lease_is_refused(tmp_path: Path) -> None:
 
     assert confined(attack).value == [errno.EPERM] * 3 + [0, 0, 0]
     assert forked(without_filter).value == errno.EAGAIN
+
+
+def test_attributes_take_no_memory(tmp_path: Path) -> None:
+    """No attribute is set on a memfd or a file, and shutil.copy2 of a file that has one works."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    source.write_text("x")
+    # setxattrat, by number: the same everywhere, and newer than most libseccomps.
+    newest = 463
+
+    def attack() -> object:
+        memory = os.memfd_create("hoard")
+        answers = [
+            errno_of(os.setxattr, memory, "user.hoard", b"x"),
+            errno_of(os.setxattr, source, "user.hoard", b"x"),
+            errno_of(lambda: os.setxattr(source, "user.hoard", b"x", follow_symlinks=False)),
+        ]
+        shutil.copy2(source, copy)
+        return [answers, raw(newest) in {errno.ENOSYS, errno.EOPNOTSUPP}, copy.read_text()]
+
+    with suppress(OSError):  # not every file system has them
+        os.setxattr(source, "user.kept", b"x")
+    assert confined(attack).value == [[errno.EOPNOTSUPP] * 3, True, "x"]
 
 
 def test_socket_buffers_keep_their_size() -> None:
