@@ -223,7 +223,7 @@ def test_file_object_of_the_notebook_writes_nowhere(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w", encoding="utf-8") as file:
         file.write("waiting ")
         code = "file.write('by the cell')\nfile.flush()"
-            run(code, inputs={"file": file})
+        run(code, inputs={"file": file})
         file.write("by the notebook")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "waiting by the notebook"
 
