@@ -46,15 +46,16 @@ class Process:
         One that does not end by itself is killed. pidfd_open(2): a pidfd polls as readable when
         its process has ended.
         """
-        if not is_readable(self.fd, _REAP_SECONDS):
-            self.kill()
         while True:
             try:
+                if not is_readable(self.fd, _REAP_SECONDS):
+                    self.kill()
                 return os.waitpid(self.pid, 0)[1]
             except ChildProcessError:
                 # A SIGCHLD handler that waits for any child was faster.
                 return None
             except KeyboardInterrupt:
+                # A zombie would be left of a wait that was given up; the end is near in any case.
                 continue
 
     def wait_for_children_to_end(self, seconds: float) -> None:
