@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, assert_never
 
 from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, ProtocolError
+from kavach_ipy.gate.allowance import Allowance
 from kavach_ipy.gate.display import DisplayIds, Shown, show
 from kavach_ipy.gate.failures import failure_from
 from kavach_ipy.gate.outcome import Outcome
@@ -247,10 +248,11 @@ class _Hearing:
         values: dict[str, object] = {}
         withheld: dict[str, Withheld] = {}
         asked = names | {RESULT}
+        allowance = Allowance()
         try:
             with arena.seal() as sealed:
                 for frame in self.values:
-                    name, value = read_value(frame, sealed, asked)
+                    name, value = read_value(frame, sealed, asked, allowance)
                     if isinstance(value, Withheld):
                         withheld[name] = value
                     else:

@@ -11,7 +11,8 @@ import re
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from kavach_ipy.gate.budget import Budget, refused
+from kavach_ipy.gate.allowance import refused
+from kavach_ipy.gate.budget import Budget
 from kavach_ipy.gate.builders import BUFFERS
 from kavach_ipy.gate.rules import Arguments, exactly, rules
 from kavach_ipy.wire import arrays

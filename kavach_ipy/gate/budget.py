@@ -3,20 +3,22 @@
 A hostile pickle is short and means much: one list in two million places, tuples that nest a
 thousand deep, keys that all hash alike, one buffer turned into a million arrays.
 
-Guarantees: the work that a pickle causes is linear in its own length; no object that is handed out
-nests deeper than `DEPTH`, or shows more than `WEIGHT` items when it is printed.
+Guarantees: the work that a pickle causes is linear in its own length, and is over when the run's
+allowance is; no object that is handed out nests deeper than `DEPTH`, or shows more than `WEIGHT`
+items when it is printed.
 Assumes: an object that was weighed is never changed afterwards (the reader sees to it).
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from kavach_ipy.errors import OutputWithheld
+from kavach_ipy.gate.allowance import Allowance, refused
 
-__all__ = ["DEPTH", "EQUAL_HASHES", "KEY_ITEMS", "WEIGHT", "Budget", "refused"]
+__all__ = ["DEPTH", "EQUAL_HASHES", "KEY_ITEMS", "WEIGHT", "Budget"]
 
 DEPTH: Final = 100
 """Containers inside containers. CPython frees and prints nested objects on the C stack."""
@@ -28,14 +30,16 @@ EQUAL_HASHES: Final = 64
 """Keys of one dict or set that share a hash. Honest tuples of -1 and -2 reach a few."""
 
 _MILLISECOND: Final = 1000
+# Microseconds of small steps between two looks at the clock.
+_GLANCE: Final = 200
+# The note of a key's hash: the number, and its slot in a set.
+_NOTE: Final = 60
+# Bytes that may be taken before all values of the run pay for them.
+_OWED: Final = 1 << 20
+_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf]")
 _NESTS: Final = frozenset({list, tuple, dict, set, frozenset})
 _Container: TypeAlias = "list[Any] | tuple[Any, ...] | dict[Any, Any] | set[Any] | frozenset[Any]"
 _PLAIN: Final = frozenset({type(None), bool, int, float, complex})
-
-
-def refused(reason: str, remedy: str = "") -> OutputWithheld:
-    """Return the refusal of a value; who asked for it adds the name and the type."""
-    return OutputWithheld("the value", "", reason, remedy)
 
 
 class Budget:
@@ -45,8 +49,10 @@ class Budget:
         stream: bytes of its pickle.
         buffers: bytes of its out-of-band buffers.
         unusable: classes of the reader's own that must never be part of a value.
+        allowance: what is left for all values of the run.
 
     Attributes:
+        allowance: the same.
         shared: ids of containers that may stand in more than one place; the reader notes them.
     """
 
@@ -56,13 +62,19 @@ class Budget:
         "_kept",
         "_known",
         "_memory",
+        "_owed",
         "_twice",
+        "_unseen",
         "_unusable",
         "_work",
+        "allowance",
         "shared",
     )
 
-    def __init__(self, stream: int, buffers: int, unusable: frozenset[type]) -> None:
+    def __init__(
+        self, stream: int, buffers: int, unusable: frozenset[type], allowance: Allowance
+    ) -> None:
+        self.allowance = allowance
         # Measured on builders of every kind: none is dearer than a microsecond for each byte that
         # an honest writer needs to name it, and none makes more than these multiples of its input.
         self._work = 1000 * _MILLISECOND + stream
@@ -71,29 +83,63 @@ class Budget:
         self._known: dict[int, tuple[int, int]] = {}
         self._kept: list[object] = []
         self._hashes: dict[int, _Hashes] = {}
+        self._unseen = self._owed = 0
         self._claimed: set[int] = set()
         self._twice: set[int] = set()
         self.shared: set[int] = set()
 
     def spend_work(self, microseconds: int) -> None:
-        """Take time from the budget.
+        """Take time from the budget, before the work is done.
 
         Raises:
-            OutputWithheld: none is left.
+            OutputWithheld: so much is not left.
         """
         self._work -= microseconds
         if self._work < 0:
             raise refused("rebuilding it would take too long", "bring back less of it")
+        self._unseen += microseconds + 1
+        if self._unseen > _GLANCE:
+            self._unseen = 0
+            self.allowance.check_time(microseconds)
 
     def spend_memory(self, size: int) -> None:
-        """Take bytes that a builder is about to make from the budget.
+        """Take bytes that the reader or a builder is about to make from the budget.
 
         Raises:
-            OutputWithheld: none is left.
+            OutputWithheld: so many are not left.
         """
         self._memory -= size
         if self._memory < 0:
             raise refused("it would grow beyond its memory budget", "bring back less of it")
+        self._owed += size
+        if self._owed > _OWED:
+            owed, self._owed = self._owed, 0
+            self.allowance.spend_memory(owed)
+
+    def tick(self, size: int) -> None:
+        """Take the bytes that the last steps made, and look at the clock.
+
+        Raises:
+            OutputWithheld: bytes or time are not left.
+        """
+        self.spend_memory(size)
+        self.allowance.check_time()
+
+    def spend_text(self, raw: bytes) -> int:
+        """Take what decoding a long text from UTF-8 costs; return the bytes a character may take.
+
+        Raises:
+            OutputWithheld: so much is not left.
+        """
+        # One character beyond U+FFFF makes all of them four bytes wide, and the decoder starts
+        # anew; a lone surrogate calls an error handler, which takes a sixth of a microsecond.
+        is_plain = raw.isascii()
+        width = 1 if is_plain else 4
+        self.spend_memory(width * len(raw))
+        self.spend_work(len(raw) >> (9 if is_plain else 6))
+        if not is_plain and _SURROGATE.search(raw) is not None:
+            self.spend_work(len(raw) >> 4)
+        return width
 
     def claim(self, raw: object) -> None:
         """Let an array use a buffer as its own memory; bytes, which nobody can change, are free.
@@ -126,6 +172,10 @@ class Budget:
         Raises:
             OutputWithheld: it is too deep or too heavy, or holds what is no value.
         """
+        self._unseen += 1
+        if self._unseen > _GLANCE:
+            self._unseen = 0
+            self.allowance.check_time()
         cls = type(value)
         if cls in _NESTS:
             return self._weigh_container(value, room)  # type: ignore[arg-type]
@@ -187,6 +237,8 @@ class Budget:
                 self.check_key(key)
         if len(container) + len(keys) <= EQUAL_HASHES:
             return
+        self.spend_memory(_NOTE * len(keys))
+        self.spend_work(len(keys) // 2)
         seen = self._hashes.get(id(container))
         if seen is None:
             # A frozenset is not made yet, so nothing can be added to it later.

@@ -11,7 +11,8 @@ import zoneinfo
 from functools import cache
 from typing import Any, cast
 
-from kavach_ipy.gate.budget import Budget, refused
+from kavach_ipy.gate.allowance import refused
+from kavach_ipy.gate.budget import Budget
 from kavach_ipy.gate.rules import Arguments, Build, exactly, rules
 from kavach_ipy.wire import tags
 
@@ -120,10 +121,14 @@ def _numbers(tag: Any, size: int) -> Build:
 def _text_list(budget: Budget, arguments: Arguments) -> object:
     exactly(arguments, BUFFERS, BUFFERS)
     lengths, blob = cast("tuple[tags.Buffer, tags.Buffer]", arguments)
-    # A text takes 49 bytes, or 76 where it holds wide characters, and up to 4 for each of them.
-    budget.spend_memory(len(lengths) // 4 * 88 + 8 * len(blob))
-    budget.spend_work(len(lengths) // 32 + len(blob) // 512)
-    return tags.text_list(lengths, blob)
+    budget.spend_memory(len(blob))
+    raw = bytes(blob)
+    width = budget.spend_text(raw)
+    # A text takes 49 bytes, or 76 where it holds wide characters, a slot of the list, and once more
+    # what it has of the whole.
+    budget.spend_memory(len(lengths) // 4 * (57 if width == 1 else 84) + width * len(raw))
+    budget.spend_work(len(lengths) // 32)
+    return tags.text_list(lengths, raw)
 
 
 RULES = rules(

@@ -5,30 +5,56 @@ exist; a name leads to a rule of ours or to nothing; only REDUCE uses one.
 
 Guarantees: a value comes out, or `OutputWithheld`; nothing is imported, looked up or called that
 the tables of the gate do not list; no container changes once it is part of another, so no value
-contains itself; time and memory are linear in the input (`kavach_ipy.gate.budget`).
+contains itself; time and memory are linear in the input (`kavach_ipy.gate.budget`) and bounded for
+all values of a run (`kavach_ipy.gate.allowance`).
 Assumes: `data` and `buffers` do not change meanwhile: they are ours, or of a sealed arena.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import repeat
 from typing import Any, Final
 
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate import arrays, builders, tables
-from kavach_ipy.gate.budget import Budget, refused
+from kavach_ipy.gate.allowance import Allowance, refused
+from kavach_ipy.gate.budget import DEPTH, Budget
 from kavach_ipy.gate.rules import Rule
+from kavach_ipy.wire import arrays as wire_arrays
+from kavach_ipy.wire import tables as wire_tables
 
-__all__ = ["OPERATIONS", "RULES", "read_pickle"]
+__all__ = ["IN_BAND", "RULES", "STREAM", "read_pickle"]
 
-OPERATIONS: Final = 20_000_000
-"""Opcodes of one value; about four seconds."""
+STREAM: Final = 256 << 20
+"""Bytes of one pickle, long texts and bytes among them; buffers are apart."""
+IN_BAND: Final = 16 << 20
+"""Bytes of one pickle without its long texts and bytes: what is read step by step."""
 
 RULES: Final[dict[tuple[str, str], Rule]] = {**builders.RULES, **arrays.RULES, **tables.RULES}
 
 _LONGEST_INT: Final = 4096
+# Opcodes between two looks at the clock, about a tenth of a millisecond, and the bytes that each
+# may add to the stack and the memo.
+_TURNS: Final = 1000
+_SLOTS: Final = 8 * _TURNS
+_MARKS: Final = 10 * DEPTH
+# What a small object takes in CPython 3.11 on a 64-bit machine, as sys.getsizeof tells.
+_INT: Final = 32
+_FLOAT: Final = 24
+_BYTES: Final = 33
+_TEXT: Final = 60
+_TUPLE: Final = 40
+_LIST: Final = 64
+_DICT: Final = 64
+_SET: Final = 216
+# A slot of a dict or set, whose tables grow by leaps.
+_ENTRY: Final = 60
+# The first import of a library takes a second, which the cell's value has not caused.
+_LIBRARIES: Final = {wire_arrays.__name__: "numpy", wire_tables.__name__: "pandas"}
 _UNUSABLE: Final = frozenset({Rule, memoryview})
 # What BINGET may not give away without a note: containers, and memory that can be changed.
 _WATCHED: Final = frozenset({list, tuple, dict, set, frozenset, bytearray, memoryview})
@@ -38,38 +64,55 @@ _SIZE8: Final = struct.Struct("<Q").unpack_from
 _DOUBLE: Final = struct.Struct(">d").unpack_from
 
 
-def read_pickle(data: bytes, buffers: Sequence[bytes | memoryview] = ()) -> object:
+def read_pickle(
+    data: bytes | memoryview,
+    buffers: Sequence[bytes | memoryview] = (),
+    allowance: Allowance | None = None,
+) -> object:
     """Return the value of a pickle of the dialect.
 
     Args:
         data: the pickle, protocol 5.
         buffers: its out-of-band buffers, in order; an array uses a buffer's memory as its own.
+        allowance: what is left for all values of the run; a fresh one where it is None.
 
     Raises:
         OutputWithheld: the pickle is broken, is not of the dialect, or asks for too much.
     """
-    budget = Budget(len(data), sum(len(buffer) for buffer in buffers), _UNUSABLE)
-    try:
-        value = _Machine(data, buffers, budget).run()
-        budget.weigh(value)
-    except OutputWithheld:
-        raise
-    # Whatever the machine or a constructor raises was caused by the bytes.
-    except Exception as error:
-        raise refused(f"its pickle is broken ({type(error).__name__})") from error
+    if len(data) > STREAM:
+        raise refused(f"its pickle has {len(data)} bytes without its buffers; {STREAM} are allowed")
+    allowance = Allowance() if allowance is None else allowance
+    with allowance.reading():
+        try:
+            return _read(bytes(data), buffers, allowance)
+        except OutputWithheld as error:
+            reason, remedy = error.reason, error.remedy
+        # Whatever the machine or a constructor raises was caused by the bytes.
+        except Exception as error:  # noqa: BLE001 - see above.
+            reason, remedy = f"its pickle is broken ({type(error).__name__})", ""
+        # Not inside: the old exception's frames hold all that was made so far.
+        raise refused(reason, remedy)
+
+
+def _read(data: bytes, buffers: Sequence[bytes | memoryview], allowance: Allowance) -> object:
+    budget = Budget(len(data), sum(map(len, buffers)), _UNUSABLE, allowance)
+    value = _Machine(data, buffers, budget).run()
+    budget.weigh(value)
     return value
 
 
 class _Machine:
     """One run over one pickle."""
 
-    __slots__ = ("_budget", "_buffers", "_data", "_taken")
+    __slots__ = ("_apart", "_budget", "_buffers", "_data", "_taken")
 
     def __init__(self, data: bytes, buffers: Sequence[bytes | memoryview], budget: Budget) -> None:
         self._data = data
         self._buffers = buffers
         self._budget = budget
         self._taken = 0
+        # Bytes of long texts and bytes so far, which take no steps.
+        self._apart = 0
 
     # One function, as the loop's speed is the reader's; frequent opcodes come first.
     def run(self) -> object:  # noqa: C901, PLR0912, PLR0915
@@ -81,158 +124,204 @@ class _Machine:
         stacks: list[list[Any]] = []
         memo: list[Any] = []
         at = 2
-        # The counter is the loop itself: it costs nothing.
-        # A slice beyond the end is short, and then the next opcode is an IndexError.
-        for _ in repeat(None, OPERATIONS):
-            code = data[at]
-            at += 1
-            if code == 0x8C:  # SHORT_BINUNICODE
-                end = at + 1 + data[at]
-                value = data[at + 1 : end].decode("utf-8", "surrogatepass")
-                stack.append(value)
-                at = end
-                # A writer always memoizes a text; both in one turn is a third faster.
-                if data[at] == 0x94:
-                    memo.append(value)
+        made = 0
+        while True:
+            self._check(made, at, len(stacks))
+            made = 0
+            # A slice beyond the end is short, and then the next opcode is an IndexError.
+            for _ in repeat(None, _TURNS):
+                code = data[at]
+                at += 1
+                if code == 0x8C:  # SHORT_BINUNICODE
+                    end = at + 1 + data[at]
+                    value = data[at + 1 : end].decode("utf-8", "surrogatepass")
+                    stack.append(value)
+                    made += _TEXT + len(value)
+                    at = end
+                    # A writer always memoizes a text; both in one turn is a third faster.
+                    if data[at] == 0x94:
+                        memo.append(value)
+                        at += 1
+                elif code == 0x94:  # MEMOIZE
+                    memo.append(stack[-1])
+                elif code == 0x4B:  # BININT1
+                    stack.append(data[at])
                     at += 1
-            elif code == 0x94:  # MEMOIZE
-                memo.append(stack[-1])
-            elif code == 0x4B:  # BININT1
-                stack.append(data[at])
-                at += 1
-            elif code == 0x68:  # BINGET
-                value = memo[data[at]]
-                if type(value) in _WATCHED:
-                    self._watch(value)
-                stack.append(value)
-                at += 1
-            elif code == 0x47:  # BINFLOAT
-                stack.append(_DOUBLE(data, at)[0])
-                at += 8
-            elif code == 0x4D:  # BININT2
-                stack.append(data[at] | data[at + 1] << 8)
-                at += 2
-            elif code == 0x4A:  # BININT
-                stack.append(_INT4(data, at)[0])
-                at += 4
-            elif code == 0x6A:  # LONG_BINGET
-                value = memo[_SIZE4(data, at)[0]]
-                if type(value) in _WATCHED:
-                    self._watch(value)
-                stack.append(value)
-                at += 4
-            elif code == 0x4E:  # NONE
-                stack.append(None)
-            elif code == 0x88:  # NEWTRUE
-                stack.append(True)
-            elif code == 0x89:  # NEWFALSE
-                stack.append(False)
-            elif code == 0x28:  # MARK
-                stacks.append(stack)
-                stack = []
-            elif code == 0x29:  # EMPTY_TUPLE
-                stack.append(())
-            elif code == 0x85:  # TUPLE1
-                stack.append((stack.pop(),))
-            elif code == 0x86:  # TUPLE2
-                second = stack.pop()
-                stack.append((stack.pop(), second))
-            elif code == 0x87:  # TUPLE3
-                third = stack.pop()
-                second = stack.pop()
-                stack.append((stack.pop(), second, third))
-            elif code == 0x74:  # TUPLE
-                items = tuple(stack)
-                stack = stacks.pop()
-                stack.append(items)
-            elif code == 0x5D:  # EMPTY_LIST
-                stack.append([])
-            elif code == 0x7D:  # EMPTY_DICT
-                stack.append({})
-            elif code == 0x65:  # APPENDS
-                added = stack
-                stack = stacks.pop()
-                self._open(stack[-1], list).extend(added)
-            elif code == 0x75:  # SETITEMS
-                added = stack
-                stack = stacks.pop()
-                self._set_items(stack[-1], added)
-            elif code == 0x61:  # APPEND
-                item = stack.pop()
-                self._open(stack[-1], list).append(item)
-            elif code == 0x73:  # SETITEM
-                item = stack.pop()
-                key = stack.pop()
-                self._set_items(stack[-1], [key, item])
-            elif code == 0x52:  # REDUCE
-                arguments = stack.pop()
-                rule = stack.pop()
-                if type(rule) is not Rule or type(arguments) is not tuple:
-                    raise refused("its pickle calls what is no tag")
-                stack.append(rule.apply(self._budget, arguments))
-            elif code == 0x93:  # STACK_GLOBAL
-                name = stack.pop()
-                module = stack.pop()
-                stack.append(_rule(module, name))
-            elif code == 0x97:  # NEXT_BUFFER
-                stack.append(self._next_buffer())
-            elif code == 0x98:  # READONLY_BUFFER
-                stack.append(stack.pop().toreadonly())
-            elif code == 0x43:  # SHORT_BINBYTES
-                end = at + 1 + data[at]
-                stack.append(data[at + 1 : end])
-                at = end
-            elif code == 0x96:  # BYTEARRAY8
-                end = at + 8 + _SIZE8(data, at)[0]
-                stack.append(bytearray(data[at + 8 : end]))
-                at = end
-            elif code == 0x42:  # BINBYTES
-                end = at + 4 + _SIZE4(data, at)[0]
-                stack.append(data[at + 4 : end])
-                at = end
-            elif code == 0x8E:  # BINBYTES8
-                end = at + 8 + _SIZE8(data, at)[0]
-                stack.append(data[at + 8 : end])
-                at = end
-            elif code == 0x58:  # BINUNICODE
-                end = at + 4 + _SIZE4(data, at)[0]
-                stack.append(data[at + 4 : end].decode("utf-8", "surrogatepass"))
-                at = end
-            elif code == 0x8D:  # BINUNICODE8
-                end = at + 8 + _SIZE8(data, at)[0]
-                stack.append(data[at + 8 : end].decode("utf-8", "surrogatepass"))
-                at = end
-            elif code == 0x8A:  # LONG1
-                end = at + 1 + data[at]
-                stack.append(int.from_bytes(data[at + 1 : end], "little", signed=True))
-                at = end
-            elif code == 0x8B:  # LONG4
-                length = _INT4(data, at)[0]
-                if not 0 <= length <= _LONGEST_INT:
-                    raise refused(f"it holds an integer of more than {_LONGEST_INT} bytes")
-                end = at + 4 + length
-                stack.append(int.from_bytes(data[at + 4 : end], "little", signed=True))
-                at = end
-            elif code == 0x8F:  # EMPTY_SET
-                stack.append(set())
-            elif code == 0x90:  # ADDITEMS
-                added = stack
-                stack = stacks.pop()
-                self._add_items(self._open(stack[-1], set), added)
-            elif code == 0x91:  # FROZENSET
-                added = stack
-                stack = stacks.pop()
-                stack.append(self._frozen(added))
-            elif code == 0x95:  # FRAME
-                # A hint of how much to read at once; everything is here already.
-                at += 8
-            elif code == 0x2E:  # STOP
-                if stacks or len(stack) != 1 or at != size or self._taken != len(self._buffers):
-                    raise refused("its pickle stops with something left over")
-                return stack[0]
-            else:
-                raise refused(f"its pickle uses the opcode {code:#04x}, which the gate has not")
-        raise refused(f"its pickle takes more than {OPERATIONS} steps", "bring back less of it")
+                elif code == 0x68:  # BINGET
+                    value = memo[data[at]]
+                    if type(value) in _WATCHED:
+                        self._watch(value)
+                    stack.append(value)
+                    at += 1
+                elif code == 0x47:  # BINFLOAT
+                    stack.append(_DOUBLE(data, at)[0])
+                    made += _FLOAT
+                    at += 8
+                elif code == 0x4D:  # BININT2
+                    stack.append(data[at] | data[at + 1] << 8)
+                    made += _INT
+                    at += 2
+                elif code == 0x4A:  # BININT
+                    stack.append(_INT4(data, at)[0])
+                    made += _INT
+                    at += 4
+                elif code == 0x6A:  # LONG_BINGET
+                    value = memo[_SIZE4(data, at)[0]]
+                    if type(value) in _WATCHED:
+                        self._watch(value)
+                    stack.append(value)
+                    at += 4
+                elif code == 0x4E:  # NONE
+                    stack.append(None)
+                elif code == 0x88:  # NEWTRUE
+                    stack.append(True)
+                elif code == 0x89:  # NEWFALSE
+                    stack.append(False)
+                elif code == 0x28:  # MARK
+                    stacks.append(stack)
+                    stack = []
+                elif code == 0x29:  # EMPTY_TUPLE
+                    stack.append(())
+                elif code == 0x85:  # TUPLE1
+                    stack.append((stack.pop(),))
+                    made += _TUPLE + 8
+                elif code == 0x86:  # TUPLE2
+                    second = stack.pop()
+                    stack.append((stack.pop(), second))
+                    made += _TUPLE + 16
+                elif code == 0x87:  # TUPLE3
+                    third = stack.pop()
+                    second = stack.pop()
+                    stack.append((stack.pop(), second, third))
+                    made += _TUPLE + 24
+                elif code == 0x74:  # TUPLE
+                    items = tuple(stack)
+                    made += _TUPLE + 8 * len(items)
+                    stack = stacks.pop()
+                    stack.append(items)
+                elif code == 0x5D:  # EMPTY_LIST
+                    stack.append([])
+                    made += _LIST
+                elif code == 0x7D:  # EMPTY_DICT
+                    stack.append({})
+                    made += _DICT
+                elif code == 0x65:  # APPENDS
+                    added = stack
+                    stack = stacks.pop()
+                    self._open(stack[-1], list).extend(added)
+                    made += 8 * len(added)
+                elif code == 0x75:  # SETITEMS
+                    added = stack
+                    stack = stacks.pop()
+                    self._set_items(stack[-1], added)
+                    made += _ENTRY * len(added) // 2
+                elif code == 0x61:  # APPEND
+                    item = stack.pop()
+                    self._open(stack[-1], list).append(item)
+                elif code == 0x73:  # SETITEM
+                    item = stack.pop()
+                    key = stack.pop()
+                    self._set_items(stack[-1], [key, item])
+                    made += _ENTRY
+                elif code == 0x52:  # REDUCE
+                    arguments = stack.pop()
+                    rule = stack.pop()
+                    if type(rule) is not Rule or type(arguments) is not tuple:
+                        raise refused("its pickle calls what is no tag")
+                    stack.append(rule.apply(self._budget, arguments))
+                elif code == 0x93:  # STACK_GLOBAL
+                    name = stack.pop()
+                    module = stack.pop()
+                    stack.append(_rule(module, name, self._budget.allowance))
+                elif code == 0x97:  # NEXT_BUFFER
+                    stack.append(self._next_buffer())
+                elif code == 0x98:  # READONLY_BUFFER
+                    stack.append(stack.pop().toreadonly())
+                elif code == 0x43:  # SHORT_BINBYTES
+                    end = at + 1 + data[at]
+                    stack.append(data[at + 1 : end])
+                    made += _BYTES + data[at]
+                    at = end
+                elif code == 0x96:  # BYTEARRAY8
+                    end = at + 8 + _SIZE8(data, at)[0]
+                    stack.append(bytearray(self._long(at + 8, end)))
+                    at = end
+                elif code == 0x42:  # BINBYTES
+                    end = at + 4 + _SIZE4(data, at)[0]
+                    stack.append(self._long(at + 4, end))
+                    at = end
+                elif code == 0x8E:  # BINBYTES8
+                    end = at + 8 + _SIZE8(data, at)[0]
+                    stack.append(self._long(at + 8, end))
+                    at = end
+                elif code == 0x58:  # BINUNICODE
+                    end = at + 4 + _SIZE4(data, at)[0]
+                    stack.append(self._long_text(at + 4, end))
+                    at = end
+                elif code == 0x8D:  # BINUNICODE8
+                    end = at + 8 + _SIZE8(data, at)[0]
+                    stack.append(self._long_text(at + 8, end))
+                    at = end
+                elif code == 0x8A:  # LONG1
+                    end = at + 1 + data[at]
+                    stack.append(int.from_bytes(data[at + 1 : end], "little", signed=True))
+                    made += _INT + data[at]
+                    at = end
+                elif code == 0x8B:  # LONG4
+                    length = _INT4(data, at)[0]
+                    if not 0 <= length <= _LONGEST_INT:
+                        raise refused(f"it holds an integer of more than {_LONGEST_INT} bytes")
+                    end = at + 4 + length
+                    stack.append(int.from_bytes(data[at + 4 : end], "little", signed=True))
+                    made += _INT + length
+                    at = end
+                elif code == 0x8F:  # EMPTY_SET
+                    stack.append(set())
+                    made += _SET
+                elif code == 0x90:  # ADDITEMS
+                    added = stack
+                    stack = stacks.pop()
+                    self._add_items(self._open(stack[-1], set), added)
+                    made += _ENTRY * len(added)
+                elif code == 0x91:  # FROZENSET
+                    added = stack
+                    stack = stacks.pop()
+                    stack.append(self._frozen(added))
+                    made += _SET + _ENTRY * len(added)
+                elif code == 0x95:  # FRAME
+                    # A hint of how much to read at once; everything is here already.
+                    at += 8
+                elif code == 0x2E:  # STOP
+                    if stacks or len(stack) != 1 or at != size or self._taken != len(self._buffers):
+                        raise refused("its pickle stops with something left over")
+                    self._check(made, at, 0)
+                    return stack[0]
+                else:
+                    raise refused(f"its pickle uses the opcode {code:#04x}, which the gate has not")
+
+    def _check(self, made: int, at: int, marks: int) -> None:
+        """Take what the last turns made, look at the clock, and at how far the machine is."""
+        self._budget.tick(made + _SLOTS)
+        if marks > _MARKS:
+            raise refused(f"its pickle opens more than {_MARKS} containers inside each other")
+        if at - self._apart > IN_BAND:
+            raise refused(
+                f"its pickle has more than {IN_BAND} bytes apart from long texts and buffers",
+                "bring back less of it, or as arrays",
+            )
+
+    def _long(self, start: int, end: int) -> bytes:
+        """Return bytes whose length may be of any size."""
+        raw = self._data[start:end]
+        self._apart += len(raw)
+        self._budget.spend_memory(_TEXT + len(raw))
+        return raw
+
+    def _long_text(self, start: int, end: int) -> str:
+        """Return a text whose length may be of any size."""
+        raw = self._long(start, end)
+        self._budget.spend_text(raw)
+        return raw.decode("utf-8", "surrogatepass")
 
     def _watch(self, value: Any) -> None:
         """Note what a memo hands out a second time: it may be part of something by now."""
@@ -280,7 +369,18 @@ class _Machine:
         return memoryview(buffer).cast("B")
 
 
-def _rule(module: object, name: object) -> Rule:
+def _rule(module: object, name: object, allowance: Allowance) -> Rule:
     if type(module) is not str or type(name) is not str or (module, name) not in RULES:
         raise refused("its pickle names something that is no tag of the wire")
+    library = _LIBRARIES.get(module)
+    if library is not None and library not in sys.modules:
+        with allowance.resting():
+            _load(library)
     return RULES[module, name]
+
+
+def _load(library: str) -> None:
+    try:
+        import_module(library)
+    except ImportError as error:
+        raise refused(f"it needs {library}, which the kernel cannot import") from error

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from kavach_ipy.gate.budget import Budget, refused
+from kavach_ipy.gate.allowance import refused
+from kavach_ipy.gate.budget import Budget
 
 __all__ = ["Arguments", "Build", "Rule", "exactly", "label", "rules"]
 
 Arguments: TypeAlias = tuple[object, ...]
 Build: TypeAlias = Callable[[Budget, Arguments], object]
+
+# Bytes of a small object, and of one with a table of its own and the note of its weight; a builder
+# that makes more takes it from the budget itself.
+_MADE: Final = 100
+_HELD: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Rule:
             Exception: whatever a public constructor raises for values that make no sense.
         """
         budget.spend_work(self.cost)
+        budget.spend_memory(_HELD if self.holds else _MADE)
         if not self.holds:
             return self.build(budget, arguments)
         # Objects that CPython frees without a limit on the C stack (defaultdict, ndarray) may hold

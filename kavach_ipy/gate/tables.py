@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from kavach_ipy.gate.budget import EQUAL_HASHES, Budget, refused
+from kavach_ipy.gate.allowance import refused
+from kavach_ipy.gate.budget import EQUAL_HASHES, Budget
 from kavach_ipy.gate.builders import ZONES, is_zone_key
 from kavach_ipy.gate.rules import Arguments, exactly, label, rules
 from kavach_ipy.wire import tables
@@ -59,7 +60,9 @@ def _texts(budget: Budget, arguments: Arguments) -> object:
         raise refused("a string dtype is not a listed one")
     if not set(map(type, items)) <= {str, _NONE}:
         raise refused("an array of texts holds something else")
-    _spend(budget, 64 * len(items))
+    # An array of references, or Arrow's copy, whose texts are smaller than Python's.
+    budget.spend_memory(1000 + 24 * len(items))
+    budget.spend_work(len(items) // 10)
     return tables.texts(storage, na, items)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 
 from kavach_ipy.errors import OutputWithheld, ProtocolError
+from kavach_ipy.gate.allowance import Allowance
 from kavach_ipy.gate.reader import read_pickle
 from kavach_ipy.gate.withheld import withheld
 from kavach_ipy.wire.arena import SealedArena
@@ -20,7 +21,10 @@ __all__ = ["read_value"]
 
 
 def read_value(
-    frame: Frame, arena: SealedArena | None, asked: frozenset[str]
+    frame: Frame,
+    arena: SealedArena | None,
+    asked: frozenset[str],
+    allowance: Allowance | None = None,
 ) -> tuple[str, object]:
     """Return a name and its value, or its `Withheld`.
 
@@ -28,6 +32,7 @@ def read_value(
         frame: VALUE or UNSENT.
         arena: where big buffers lie; None where the child had no arena.
         asked: the names that the user wrote, and `RESULT` where the result is wanted.
+        allowance: what is left for all values of the run; a fresh one where it is None.
 
     Raises:
         ProtocolError: the frame is broken, its spans are, or nobody asked for its name.
@@ -42,18 +47,18 @@ def read_value(
         case Kind.VALUE:
             carried = read_carried(frame)
             _check_name(carried.name, asked)
-            return carried.name, _rebuild(carried, arena)
+            return carried.name, _rebuild(carried, arena, allowance)
         case _:
             raise ProtocolError(0, frame.kind.name, "VALUE or UNSENT was due.")
 
 
-def _rebuild(carried: Carried, arena: SealedArena | None) -> object:
+def _rebuild(carried: Carried, arena: SealedArena | None, allowance: Allowance | None) -> object:
     parts = [_part(part, arena) for part in carried.parts]
     try:
         # A library's warning about what the cell made would look like the notebook's own.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return read_pickle(bytes(parts[0]), parts[1:])
+            return read_pickle(parts[0], parts[1:], allowance)
     except OutputWithheld as error:
         return withheld(carried.name, carried.kind, error.reason, error.remedy)
 
