@@ -1,22 +1,25 @@
 """The recipe of the child, top to bottom: design.md, section 5.
 
-Two processes. A is the fork of the kernel: it enters the namespaces, starts init, forks C, builds
-the root, and leaves; the kernel process, a child subreaper meanwhile, adopts init and C. C, the
-*cell*, is A's fork and the second member of the PID namespace: it undoes what the fork inherited
-while A builds the root, mounts its /proc, drops everything, says "ready", and runs the body.
-(`docs/decisions/0007`: why A does not stay.)
+Two processes. A is a child of the kernel process, and shares its memory where Python lets it
+(`docs/decisions/0008`): it enters the namespaces, starts init, forks C, builds the root, and
+leaves; the kernel process, a child subreaper meanwhile, adopts init and C (`docs/decisions/0007`).
+C, the *cell*, is the fork and the second member of the PID namespace: it undoes what the fork
+inherited while A builds the root, mounts its /proc, drops everything, says "ready", and runs the
+body.
 
-Guarantees: every step succeeds or ends the child with a report of the step, the call and the
-errno; no line of the cell runs before the parent's "go"; the only way out is os._exit.
-Assumes: forked with signals blocked, single-threaded, from a process that imported this module.
+Guarantees: every step succeeds or ends its process with a report of the step, the call and the
+errno; no line of the cell runs before the parent's "go"; C's only way out is os._exit.
+Assumes: signals are blocked and the garbage collector is off when A starts.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -61,17 +64,15 @@ class ChildEnds:
     """The reading end of a pipe whose one writer is the kernel process."""
 
     handled_signals: tuple[int, ...]
-    """Signals that had a Python handler when the kernel was forked."""
+    """Signals that had a Python handler when A was started."""
 
 
 class _Step:
-    """One named step: an error inside it is reported, and ends the process."""
+    """One named step: an error inside it becomes a report, for `fail` to act on."""
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    def __init__(self, fail: Callable[[Report], None]) -> None:
+        self._fail = fail
         self._name = ""
-        self.init = 0
-        """The pid of init, once there is one: it may not outlive a failure."""
 
     def __call__(self, name: str) -> _Step:
         self._name = name
@@ -86,32 +87,70 @@ class _Step:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None:
+        if error is None or isinstance(error, KeyboardInterrupt):
+            # An interrupt is for the kernel process, which raises it where its user can see it.
             return
         call, number, detail = type(error).__name__, 0, str(error)
         if isinstance(error, _libc.SyscallError):
             call, number, detail = error.call, error.errno or 0, error.arguments
         elif isinstance(error, OSError):
             call, number, detail = "open", error.errno or 0, str(error.filename or "")
+        self._fail(Report("failed", self._name, call, number, detail))
+
+
+def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> None:
+    """Be A: enter the namespaces, start init, fork the cell, build the root, and return.
+
+    A may share the kernel process's memory (`linux._libc.run_sharing_memory`), so it changes what
+    belongs to a process and nothing else, and always returns. What fails is reported; it leaves
+    no child behind. Nothing of C returns here.
+    """
+    family = _Family()
+    try:
+        _set_up(plan, ends, body, names, family)
+    except _StepFailed as failure:
         with suppress(OSError):
-            send_report(self._control, Report("failed", self._name, call, number, detail))
+            send_report(ends.control, failure.report)
+        family.end()
+    except BaseException:
+        family.end()
+        raise
+
+
+class _StepFailed(BaseException):
+    """Unwinds A to `set_up`; nobody else ever sees it."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report.step)
+        self.report = report
+
+
+def _unwind(report: Report) -> None:
+    raise _StepFailed(report)
+
+
+@dataclass(slots=True)
+class _Family:
+    """A's children, who may not outlive its failure."""
+
+    init: int = 0
+
+    def end(self) -> None:
+        """Kill init, which kills every member of its namespace, and wait until all are gone.
+
+        SIGCHLD is ignored here, so the kernel reaps them, and waitpid(2) answers ECHILD then.
+        """
         if self.init:
-            # Its end kills every member of the namespace. SIGCHLD is ignored here, so the kernel
-            # reaps them, and waitpid(2) answers ECHILD when all are gone.
             with suppress(OSError):
                 os.kill(self.init, signal.SIGKILL)
                 os.waitpid(-1, 0)
-        os._exit(1)
 
 
-def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:
-    """Be A: enter the namespaces, start init, fork the cell, build the root, and leave.
-
-    Never returns: a child that came back into the kernel's code would run its loop.
-    """
-    step = _Step(ends.control)
+def _set_up(
+    plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str], family: _Family
+) -> None:
+    step = _Step(_unwind)
     with step("parent-death signal"):
-        gc.disable()
         privileges.make_dumpable()
         privileges.die_with_parent(plan.kernel_pid)
         os.setsid()
@@ -124,7 +163,8 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
 
     with step("namespaces"):
         namespaces.unshare_all()
-    send_report(ends.control, Report("unshared"))
+    with step("report"):
+        send_report(ends.control, Report("unshared", pids=(os.getpid(),)))
     # The parent writes the id maps while sources are opened, which needs capabilities alone.
     with step("mount propagation"):
         mounts.make_private()
@@ -141,15 +181,14 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
         namespaces.become_mapped_root()
         privileges.make_dumpable()
         privileges.die_with_parent(plan.kernel_pid)
-        privileges.prove_unprivileged(plan.kernel_pid)
     with step("exec gains nothing"):
         privileges.close_the_way_back(plan.last_capability)
 
     with step("init"):
-        step.init = _spawn_init(plan.init, ends.lifeline)
+        family.init = _spawn_init(plan.init, ends.lifeline)
     with step("fork"):
         root_is_ready, say_root_is_ready = os.pipe2(os.O_CLOEXEC)
-        cell = _libc.fork_alone()
+        cell = os.fork()
     if cell == 0:
         os.close(say_root_is_ready)
         become_the_cell(plan, ends, body, names, mappings, mapped_files, root_is_ready)
@@ -169,8 +208,7 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
     with step("report"):
         # The parent is left asleep until here: with two processors, it would take C's.
         os.write(say_root_is_ready, b"r")
-        send_report(ends.control, Report("forked", pids=(cell, step.init)))
-    os._exit(0)
+        send_report(ends.control, Report("forked", pids=(cell, family.init)))
 
 
 def become_the_cell(
@@ -184,12 +222,15 @@ def become_the_cell(
 ) -> NoReturn:
     """Be C: undo what the fork inherited, take the new root, drop the rest, wait, run."""
     inside.enter()
-    step = _Step(ends.control)
+    step = _Step(functools.partial(_report_and_leave, ends.control))
     with step("signals"):
         os.setsid()
         _forget_signal_handlers(ends.handled_signals)
         # Without this the first collection would write to, and so copy, every page of the heap.
         gc.freeze()
+    with step("identity"):
+        # Proven here, not in A: whoever shares the kernel's memory may open it.
+        privileges.prove_unprivileged(plan.kernel_pid)
     with step("shared mappings"):
         inherited.privatise_mappings(mappings, mapped_files)
     with step("descriptors"):
@@ -248,6 +289,12 @@ def become_the_cell(
         os._exit(0)
 
 
+def _report_and_leave(control: socket.socket, report: Report) -> NoReturn:
+    with suppress(OSError):
+        send_report(control, report)
+    os._exit(1)
+
+
 def _forget_signal_handlers(handled: tuple[int, ...]) -> None:
     """Give the signals that have a Python handler their default back, and SIGINT none yet."""
     signal.set_wakeup_fd(-1)
@@ -298,7 +345,7 @@ def _spawn_init(program: bytes, lifeline: int) -> int:
     copies a pipe that nobody writes to, so it ends when the pipe's one writer is gone.
     It ignores SIGCHLD, and ignored signals stay so across exec: the kernel reaps its orphans.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    _libc.ignore_child_signals()
     # What is open here is the kernel's: a program that is exec'd gets three descriptors.
     _libc.close_range_cloexec(3)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ __all__ = [
     "await_mapped",
     "await_mappings",
     "parse_report",
+    "refuse_mapped",
     "send_mapped",
     "send_mappings",
     "send_report",
@@ -57,13 +59,19 @@ def send_mapped(control: socket.socket) -> None:
     control.send(_MAPPED)
 
 
+def refuse_mapped(control: socket.socket) -> None:
+    """Let a child that waits for its maps go on without them: it fails, and ends."""
+    with suppress(OSError):
+        control.send(b"refused")
+
+
 def await_mapped(control: socket.socket) -> None:
     """Wait for the id maps.
 
     Raises:
         OSError: the parent has gone.
     """
-    if control.recv(len(_MAPPED)) != _MAPPED:
+    if control.recv(len(_MAPPED) + 1) != _MAPPED:
         raise BrokenPipeError
 
 

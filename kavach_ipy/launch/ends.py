@@ -24,7 +24,7 @@ class Ends:
         self.stdout, self.child_stdout = self._pipe()
         self.stderr, self.child_stderr = self._pipe()
         self.child_lifeline, self._lifeline = self._pipe()
-        _lifelines.add(self._lifeline)
+        _lifelines[self._lifeline] = os.getpid()
         self._channel_link = os.readlink(f"/proc/self/fd/{self.child_channel.fileno()}")
 
     def links(self, arena: int) -> frozenset[str]:
@@ -37,7 +37,8 @@ class Ends:
         self.child_control.close()
         self.child_channel.close()
         for fd in (self.child_stdout, self.child_stderr, self.child_lifeline):
-            self._close(fd)
+            if fd in self._fds:
+                self._close(fd)
 
     def unblock(self) -> None:
         """Make reading from the cell never wait."""
@@ -68,19 +69,25 @@ class Ends:
 
     def _close(self, fd: int) -> None:
         self._fds.discard(fd)
-        _lifelines.discard(fd)
+        _lifelines.pop(fd, None)
         os.close(fd)
 
 
 # A fork of the notebook's own (multiprocessing) would hold the lifelines of running cells, and
-# keep them alive when the kernel is killed. Registered once, at import; forks of ours run it too.
-_lifelines: set[int] = set()
+# keep them alive when the kernel is killed. Registered once, at import; by descriptor, with the
+# process that it belongs to.
+_lifelines: dict[int, int] = {}
 
 
 def _drop_lifelines() -> None:
+    parent = os.getppid()
     while _lifelines:
-        with suppress(OSError):
-            os.close(_lifelines.pop())
+        fd, owner = _lifelines.popitem()
+        # A cell's parent is another process, whose descriptors may have other numbers: it shares
+        # the kernel's memory, and not its table. The cell gives up what it inherited by itself.
+        if owner == parent:
+            with suppress(OSError):
+                os.close(fd)
 
 
 os.register_at_fork(after_in_child=_drop_lifelines)

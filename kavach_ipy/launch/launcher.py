@@ -13,16 +13,25 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import NoReturn, Self
+from typing import Self
+
+import prctl
 
 from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.child import ChildEnds, set_up
-from kavach_ipy.launch.control import Report, parse_report, send_mapped, send_mappings
+from kavach_ipy.launch.control import (
+    Report,
+    parse_report,
+    refuse_mapped,
+    send_mapped,
+    send_mappings,
+)
 from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
@@ -40,6 +49,9 @@ __all__ = ["Ending", "launch"]
 _SETUP_SECONDS = 30.0
 _ABANDON_SECONDS = 2.0
 _PACKET = 1 << 16
+SHARES_MEMORY = sys.version_info < (3, 14)
+"""Python 3.14 checks the stack pointer against the thread's own stack, and A runs on another."""
+
 _SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
@@ -76,13 +88,33 @@ def launch(
     """
     with _Parent(plan, arena.fd) as parent:
         with privileges.adopting_orphans(), _no_collection():
-            parent.fork(body, names)
+            parent.start(body, names)
             report = parent.set_up()
         start = time.monotonic()
         stopped = parent.watch(listener, names)
         parent.end()
         seconds = time.monotonic() - start
         return Ending(report, stopped, seconds)
+
+
+class _Turns:
+    """A lock that a fork of the notebook's own does not inherit locked."""
+
+    def __init__(self) -> None:
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Wait for the others."""
+        with self._lock:
+            yield
+
+
+_turns = _Turns()
 
 
 class _Parent:
@@ -105,8 +137,11 @@ class _Parent:
         finally:
             self._ends.close()
 
-    def fork(self, body: Body, names: frozenset[str]) -> None:
-        """Fork A. Signals are blocked across the fork, and stay so in the child."""
+    def start(self, body: Body, names: frozenset[str]) -> None:
+        """Run A to its end, or beside us, until the cell is forked and the root is built.
+
+        Signals are blocked meanwhile, and stay so in the cell until it runs.
+        """
         for stream in (sys.stdout, sys.stderr):
             # Text that waits in a buffer would be written twice.
             with suppress(AttributeError, ValueError, OSError):
@@ -128,32 +163,82 @@ class _Parent:
                 # Python 3.12 warns of every fork with threads. Ours never runs the parent's code
                 # again, and a library whose locks cannot survive is refused before the fork.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                pid = os.fork()
-            if pid == 0:
-                _enter_child(self.plan, ends, body, names)
-            self._setter = self._process(pid)
+                start = self._start_sharing if SHARES_MEMORY else self._start_apart
+                start(lambda: set_up(self.plan, ends, body, names))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._ends.forget_child_ends()
 
-    def set_up(self) -> ConfinementReport:
-        """Map the ids, wait for "ready", verify from outside, and say "go"."""
-        deadline = time.monotonic() + _SETUP_SECONDS
-        self._expect("unshared", deadline)
+    def _start_sharing(self, action: Callable[[], None]) -> None:
+        """Run A in our own memory; another thread answers it, because this one sleeps."""
+        wrong: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                action()
+            except BaseException as error:  # noqa: BLE001 - a callback of C's may not raise
+                wrong.append(error)
+
+        def answer() -> None:
+            try:
+                self._map_ids()
+            except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
+                wrong.append(error)
+                refuse_mapped(self._ends.control)
+
+        # A changes its credentials, which clears the dumpable flag of the memory, and so ours; two
+        # at once would clear it under each other's forks.
+        with _turns.take():
+            dumpable = prctl.get_dumpable()
+            thread = threading.Thread(target=answer, name="kavach-set-up", daemon=True)
+            thread.start()
+            try:
+                self._setter = self._process(_libc.run_sharing_memory(run))
+            finally:
+                prctl.set_dumpable(bool(dumpable))
+                self._ends.child_control.close()
+                thread.join()
+        if wrong:
+            raise wrong[0]
+
+    def _start_apart(self, action: Callable[[], None]) -> None:
+        """Run A in a copy of our memory, beside us."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                action()
+            finally:
+                os._exit(0)
+        self._setter = self._process(pid)
+        self._ends.forget_child_ends()
+        self._map_ids()
+
+    def _map_ids(self) -> None:
+        """Answer A: write its id maps, and tell it which pages of its memory are shared."""
+        (setter,) = self._expect("unshared", time.monotonic() + _SETUP_SECONDS).pids
         identity = self.plan.identity
         try:
-            namespaces.write_id_maps(self._setter.pid, identity.uid, identity.gid)
+            namespaces.write_id_maps(setter, identity.uid, identity.gid)
         except _libc.SyscallError as error:
             raise _failure("id maps", error.call, error.errno or 0, error.arguments) from error
         send_mapped(self._ends.control)
-        # The child's memory is the kernel's, as it was at the fork; read while it is at work.
-        send_mappings(self._ends.control, inherited.find_shared_mappings(self._setter.pid))
+        # Its memory is ours, as it is or as it was at the fork; read while it is at work.
+        send_mappings(self._ends.control, inherited.find_shared_mappings(setter))
+
+    def set_up(self) -> ConfinementReport:
+        """Wait for "ready", verify from outside, and say "go"."""
+        deadline = time.monotonic() + _SETUP_SECONDS
         own_namespaces = verify.read_namespaces("self")
         links = self._ends.links(self._arena)
         forked = self._expect("forked", deadline)
         if len(forked.pids) != 2:
             raise SetupFailed("fork", "report", 0, f"two pids expected, not {forked.pids}.")
-        self._cell, self._init = (self._process(pid) for pid in forked.pids)
+        try:
+            self._init = self._process(forked.pids[1])
+            self._cell = self._process(forked.pids[0])
+        except ProcessLookupError:
+            # It has ended already, and has said why.
+            self._expect("ready", deadline)
         settled = verify_identity(self.plan, self._cell.pid, own_namespaces)
         self._await_ready(deadline)
         layers = (*settled, *verify_view(self.plan, self._cell.pid, links))
@@ -263,13 +348,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _enter_child(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> NoReturn:
-    try:
-        set_up(plan, ends, body, names)
-    finally:
-        os._exit(1)
 
 
 def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:

@@ -75,11 +75,7 @@ def become_mapped_root() -> None:
     Writing a map changes no credential: a kernel of host root would stay kuid 0, and own the
     host, until it really becomes the mapped id.
     """
-    for call, change in (("setresgid", os.setresgid), ("setresuid", os.setresuid)):
-        try:
-            change(0, 0, 0)
-        except OSError as error:
-            raise _libc.SyscallError(call, error.errno or 0, "0, 0, 0") from error
+    _libc.become_zero()
 
 
 def set_host_name(name: str) -> None:

@@ -89,10 +89,7 @@ _adopters_lock = threading.Lock()
 
 def forget_groups() -> None:
     """Drop supplementary groups; only host root may, and setgroups is denied afterwards."""
-    try:
-        os.setgroups([])
-    except OSError as error:
-        raise _libc.SyscallError("setgroups", error.errno or 0, "[]") from error
+    _libc.drop_groups()
 
 
 def last_capability() -> int:
