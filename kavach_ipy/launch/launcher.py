@@ -236,10 +236,14 @@ class _Parent:
         try:
             self._init = self._process(forked.pids[1])
             self._cell = self._process(forked.pids[0])
-        except ProcessLookupError:
-            # It has ended already, and has said why.
-            self._expect("ready", deadline)
-        settled = verify_identity(self.plan, self._cell.pid, own_namespaces)
+            settled = verify_identity(self.plan, self._cell.pid, own_namespaces)
+        except (ProcessLookupError, SetupFailed) as error:
+            # A cell that has ended already cannot be looked at, and has said why it ended.
+            if is_readable(self._ends.control.fileno(), 0):
+                self._expect("ready", deadline)
+            if isinstance(error, SetupFailed):
+                raise
+            raise SetupFailed("fork", "pidfd_open", 3, "the cell ended without a word.") from error
         self._await_ready(deadline)
         layers = (*settled, *verify_view(self.plan, self._cell.pid, links))
         # A has built the root and ends meanwhile; then init and the cell are children of ours.

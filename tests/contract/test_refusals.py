@@ -85,11 +85,6 @@ def test_machine_that_masks_proc_runs_nothing() -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.xfail(
-    strict=False,  # A race: about one run in three as root.
-    reason="launcher.set_up verifies the cell's identity while the cell sets up; where the cell "
-    "fails first, ENOENT of the verification hides the step that the cell had reported",
-)
 def test_machine_that_masks_proc_is_told_the_step_and_the_remedy() -> None:
     """What failed is the fresh /proc, and what helps is an option of the container."""
     stderr = _run_where_proc_is_masked().stderr
