@@ -5,7 +5,8 @@ that sets colours (ECMA-48, 8.3.117). Marked: the controls that reorder text (Un
 Removed: every other control, escape sequence and lone surrogate.
 
 Guarantees: the output has that grammar, wherever the input is cut into chunks, and is the same as
-for the whole; at most `_LONGEST` characters are held back.
+for the whole; at most `_LONGEST` characters are held back; a character takes a tenth of a
+microsecond at most.
 Assumes: nothing.
 """
 
@@ -13,25 +14,27 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from unicodedata import combining
 
-__all__ = ["TextFilter", "clean_line", "clean_text"]
+__all__ = ["TextFilter", "clean_line", "clean_prompt", "clean_text", "without_colours"]
 
 # An unended command string (OSC, DCS, …) must not swallow the rest of the output.
 _LONGEST: Final = 4096
-_BIDI: Final = "\u202a-\u202e\u2066-\u2069"
+_PROMPT: Final = 200
+_BIDI: Final = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f"
 _ODD: Final = re.compile(rf"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}]")
 
 # ECMA-48: CSI has parameters, intermediates and one final; a command string runs to ST (or BEL).
 _CSI: Final = r"(?:\x1b\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+"
 _STRING: Final = rf"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^{_CONTROLS}]{{0,{_LONGEST}}}+"
-_TOKEN: Final = re.compile(
-    rf"(?!\x1b\[[0-9;:]{{0,64}}m)(?:{_CSI}[@-~]?+"
+# Several in a row are one match: what a match costs in Python is many times what it costs in C.
+_SEQUENCES: Final = re.compile(
+    rf"(?:(?!\x1b\[[0-9;:]{{0,64}}m)(?:{_CSI}[@-~]?+"
     rf"|{_STRING}(?:\x1b\\|\x9c|\x07)?+"
-    r"|\x1b[ -/]{0,4}+[0-~]?+"
-    rf"|(?P<bidi>[{_BIDI}])"
-    r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff])"
+    r"|\x1b[ -/]{0,4}+[0-~]?+))++"
 )
+_REMOVED: Final = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\ud800-\udfff]++")
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _PARTIAL: Final = re.compile(rf"(?:{_CSI}|{_STRING}\x1b?+|\x1b[ -/]{{0,4}}+)\Z")
 
@@ -53,26 +56,54 @@ class TextFilter:
         partial = _PARTIAL.search(text, max(0, len(text) - _LONGEST - 8))
         end = len(text) if partial is None else partial.start()
         self._held = text[end:]
-        return _TOKEN.sub(_replace, text[:end])
+        return _filtered(text[:end])
 
     def finish(self) -> str:
         """End the stream: return what is left, without the sequence that was cut off."""
         text, self._held = self._held, ""
-        return _TOKEN.sub(_replace, text)
+        return _filtered(text)
 
 
 def clean_text(text: str, limit: int) -> str:
-    """Filter a whole text, of which `limit` characters are looked at; an ellipsis says so."""
+    """Filter a whole text; where more than `limit` characters go in or come out, it is cut.
+
+    An ellipsis after them says so.
+    """
     whole = text if len(text) <= limit else text[:limit]
-    cleaned = whole if _ODD.search(whole) is None else _TOKEN.sub(_replace, whole)
+    if _ODD.search(whole) is None:
+        cleaned = whole
+    else:
+        cleaned = _filtered(whole)
+        if len(cleaned) > limit:
+            # A marked control is eight times as long. The cut may leave half a colour.
+            return f"{_filtered(cleaned[:limit])}…"
     return cleaned if len(text) <= limit else f"{cleaned}…"
 
 
 def clean_line(text: str, limit: int) -> str:
     """Filter a text that must stay on its line; colours have no place there either."""
-    kept = _COLOUR.sub("", clean_text(text, limit))
+    kept = without_colours(clean_text(text, limit))
     return "".join(mark if mark.isprintable() else " " for mark in kept)
 
 
-def _replace(match: re.Match[str]) -> str:
-    return f"[U+{ord(match['bidi']):04X}]" if match["bidi"] else ""
+def clean_prompt(text: str) -> str:
+    """Filter what `input()` asks: one line of 200 characters, that overwrites nothing before it.
+
+    The kernel puts a mark of its own in front, which says that a sandboxed cell asks.
+    """
+    line = clean_line(text, _PROMPT - 1)
+    # A combining character would be drawn over the last one of the mark.
+    return f" {line}"[:_PROMPT] if line and combining(line[0]) else line
+
+
+def without_colours(text: str) -> str:
+    """Return a filtered text without its colours, the only sequences in it."""
+    return _COLOUR.sub("", text)
+
+
+def _filtered(text: str) -> str:
+    text = _REMOVED.sub("", _SEQUENCES.sub("", text))
+    for mark in _BIDI:
+        # A call for each that is there; a pattern would make one for each place.
+        text = text.replace(mark, f"[U+{ord(mark):04X}]")
+    return text

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from unicodedata import combining
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kavach_ipy.gate.text import TextFilter, clean_text
+from kavach_ipy.gate.text import TextFilter, clean_prompt, clean_text
 
 _ALLOWED = re.compile(
     r"(?:\x1b\[[0-9;:]*m|[\t\n\r\x08\x20-\x7e\xa0-\u2029\u202f-\u2065\u206a-\ud7ff"
@@ -108,8 +109,71 @@ def test_text_streams_fast() -> None:
     assert time.process_time() - start < 2.0
 
 
+_SLOW = [
+    "\x7f",
+    "a\x7f",
+    "\x1b",
+    "a\x1b",
+    "\x1b[m",
+    "a\x1b[J",
+    "a\x1b]",
+    "\x9b",
+    "a\x85",
+    "\u202e",
+    "a\u2066",
+]
+
+
+@pytest.mark.parametrize("piece", _SLOW)
+def test_eight_megabytes_of_controls_take_a_second(piece: str) -> None:
+    """The longest message of what must be removed or marked is filtered within a second or so."""
+    size = 8 << 20
+    text = piece * (size // len(piece.encode()))
+    start = time.process_time()
+    _whole(text)
+    assert time.process_time() - start < 1.5
+
+
 def test_clean_text_cuts_and_says_so() -> None:
     """A long text is cut at its limit; a short one is not."""
     assert clean_text("abc", 3) == "abc"
     assert clean_text("abcd", 3) == "abc…"
     assert clean_text("ab\x1b[31m", 4) == "ab…"
+
+
+@given(_texts, st.integers(0, 40))
+def test_what_is_marked_counts_towards_the_limit(text: str, limit: int) -> None:
+    """However the text is cut, it keeps the grammar and the size, and an ellipsis says so."""
+    out = clean_text(text, limit)
+    assert _ALLOWED.fullmatch(out)
+    assert len(out) <= limit + 1
+    if len(out) > limit or len(text) > limit:
+        assert out.endswith("…")
+    assert len(clean_text("\u202e" * 1000, 1000)) == 1001
+    assert clean_text("\u202e\x1b[31m", 10) == "[U+202E]…"
+
+
+@given(_texts | st.text(max_size=400))
+def test_a_prompt_cannot_leave_its_place(text: str) -> None:
+    """A prompt is one line of bounded length that neither moves back nor acts on a terminal."""
+    out = clean_prompt(text)
+    assert len(out) <= 200
+    assert out.isprintable()
+    assert not out or not combining(out[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Name: ", "Name: "),
+        ("\r\x08\x08Notebook password: \n", "   Notebook password:  "),
+        ("\x1b[1mbold\x1b[0m\x1b[2K\x1b[1G", "bold"),
+        ("a\u2028b\u200bc", "a b c"),
+        ("\u0338x", " \u0338x"),
+        ("x" * 300, "x" * 199 + "…"),
+        ("", ""),
+    ],
+)
+def test_known_prompts(text: str, shown: str) -> None:
+    """Prompts are shown as they are, less what would move them over the kernel's own mark."""
+    assert clean_prompt(text) == shown
