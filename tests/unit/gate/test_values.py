@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import threading
+import time
 from collections.abc import Iterator
 from enum import Enum, IntEnum
 from typing import Any
@@ -238,6 +239,30 @@ def test_failures_are_text_with_an_identifier_for_a_name() -> None:
         assert odd is not None
         assert odd.name == "Exception"
         assert len(odd.lines) == 1001
+
+
+def test_notes_are_added_where_no_line_is_theirs() -> None:
+    """A note that stands in the traceback, coloured or indented, is not said twice."""
+    lines = ("Traceback", "  \x1b[31mE: text\x1b[0m", "first\nsecond")
+    notes = ("second", "E: text", "first\nsecond", "E", "third", "sec")
+    made = failure_from(Done(Failure("E", "text", lines, notes)))
+    assert made is not None
+    assert made.lines == (*lines, "E", "third", "sec")
+
+
+def test_failures_of_any_size_are_read_soon_and_stay_small() -> None:
+    """Thousands of lines and notes that nearly match take neither seconds nor megabytes."""
+    lines = ("a" * 6900,) * 1000
+    notes = ("a" * 400 + "b" + "a" * 100,) * 1000
+    start = time.process_time()
+    made = failure_from(Done(Failure("E", "x", lines, notes)))
+    assert time.process_time() - start < 1.0
+    assert made is not None
+    assert sum(map(len, made.lines)) < 1_100_000
+    assert f"… {1000 - made.lines.count(lines[0])} more lines" in made.lines
+    many = failure_from(Done(Failure("E", "x", ("l",), tuple(map(str, range(1000))))))
+    assert many is not None
+    assert len(many.lines) == 51
 
 
 def test_outcome_says_how_it_ended() -> None:
