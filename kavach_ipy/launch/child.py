@@ -19,10 +19,8 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import NoReturn
 
 from kavach_ipy.launch import inside
@@ -30,6 +28,7 @@ from kavach_ipy.launch.control import Report, await_mapped, await_mappings, send
 from kavach_ipy.launch.link import Body, ChildLink
 from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch, View
 from kavach_ipy.launch.plan import Plan
+from kavach_ipy.launch.steps import Family, Step, StepFailed, report_and_leave, unwind
 from kavach_ipy.linux import (
     _libc,
     descriptors,
@@ -67,37 +66,6 @@ class ChildEnds:
     """Signals that had a Python handler when A was started."""
 
 
-class _Step:
-    """One named step: an error inside it becomes a report, for `fail` to act on."""
-
-    def __init__(self, fail: Callable[[Report], None]) -> None:
-        self._fail = fail
-        self._name = ""
-
-    def __call__(self, name: str) -> _Step:
-        self._name = name
-        return self
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is None or isinstance(error, KeyboardInterrupt):
-            # An interrupt is for the kernel process, which raises it where its user can see it.
-            return
-        call, number, detail = type(error).__name__, 0, str(error)
-        if isinstance(error, _libc.SyscallError):
-            call, number, detail = error.call, error.errno or 0, error.arguments
-        elif isinstance(error, OSError):
-            call, number, detail = "open", error.errno or 0, str(error.filename or "")
-        self._fail(Report("failed", self._name, call, number, detail))
-
-
 def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> None:
     """Be A: enter the namespaces, start init, fork the cell, build the root, and return.
 
@@ -105,10 +73,10 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
     belongs to a process and nothing else, and always returns. What fails is reported; it leaves
     no child behind. Nothing of C returns here.
     """
-    family = _Family()
+    family = Family()
     try:
         _set_up(plan, ends, body, names, family)
-    except _StepFailed as failure:
+    except StepFailed as failure:
         with suppress(OSError):
             send_report(ends.control, failure.report)
         family.end()
@@ -117,39 +85,8 @@ def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> No
         raise
 
 
-class _StepFailed(BaseException):
-    """Unwinds A to `set_up`; nobody else ever sees it."""
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(report.step)
-        self.report = report
-
-
-def _unwind(report: Report) -> None:
-    raise _StepFailed(report)
-
-
-@dataclass(slots=True)
-class _Family:
-    """A's children, who may not outlive its failure."""
-
-    init: int = 0
-
-    def end(self) -> None:
-        """Kill init, which kills every member of its namespace, and wait until all are gone.
-
-        SIGCHLD is ignored here, so the kernel reaps them, and waitpid(2) answers ECHILD then.
-        """
-        if self.init:
-            with suppress(OSError):
-                os.kill(self.init, signal.SIGKILL)
-                os.waitpid(-1, 0)
-
-
-def _set_up(
-    plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str], family: _Family
-) -> None:
-    step = _Step(_unwind)
+def _set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str], family: Family) -> None:
+    step = Step(unwind)
     with step("parent-death signal"):
         privileges.make_dumpable()
         privileges.die_with_parent(plan.kernel_pid)
@@ -222,7 +159,7 @@ def become_the_cell(
 ) -> NoReturn:
     """Be C: undo what the fork inherited, take the new root, drop the rest, wait, run."""
     inside.enter()
-    step = _Step(functools.partial(_report_and_leave, ends.control))
+    step = Step(functools.partial(report_and_leave, ends.control))
     with step("signals"):
         os.setsid()
         _forget_signal_handlers(ends.handled_signals)
@@ -287,12 +224,6 @@ def become_the_cell(
     finally:
         # No atexit, no finaliser: they belong to the notebook's objects.
         os._exit(0)
-
-
-def _report_and_leave(control: socket.socket, report: Report) -> NoReturn:
-    with suppress(OSError):
-        send_report(control, report)
-    os._exit(1)
 
 
 def _forget_signal_handlers(handled: tuple[int, ...]) -> None:

@@ -8,7 +8,6 @@ Assumes: called in the thread that stays alive meanwhile (the parent-death signa
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -16,8 +15,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,6 +35,7 @@ from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, is_readable
+from kavach_ipy.launch.quiet import no_collection, turns
 from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
@@ -87,7 +87,7 @@ def launch(
         SetupFailed: a step failed or did not verify; nothing of the cell ran.
     """
     with _Parent(plan, arena.fd) as parent:
-        with privileges.adopting_orphans(), _no_collection():
+        with privileges.adopting_orphans(), no_collection():
             parent.start(body, names)
             report = parent.set_up()
         start = time.monotonic()
@@ -95,26 +95,6 @@ def launch(
         parent.end()
         seconds = time.monotonic() - start
         return Ending(report, stopped, seconds)
-
-
-class _Turns:
-    """A lock that a fork of the notebook's own does not inherit locked."""
-
-    def __init__(self) -> None:
-        self._renew()
-        os.register_at_fork(after_in_child=self._renew)
-
-    def _renew(self) -> None:
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """Wait for the others."""
-        with self._lock:
-            yield
-
-
-_turns = _Turns()
 
 
 class _Parent:
@@ -188,7 +168,7 @@ class _Parent:
 
         # A changes its credentials, which clears the dumpable flag of the memory, and so ours; two
         # at once would clear it under each other's forks.
-        with _turns.take():
+        with turns.take():
             dumpable = prctl.get_dumpable()
             thread = threading.Thread(target=answer, name="kavach-set-up", daemon=True)
             thread.start()
@@ -340,18 +320,6 @@ class _Parent:
 
     def _process(self, pid: int) -> Process:
         return Process(pid, self._ends.keep(os.pidfd_open(pid)))
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector from writing to, and so copying, the pages just shared."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:
