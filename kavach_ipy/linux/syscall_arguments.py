@@ -210,14 +210,46 @@ def _sched_setscheduler() -> Iterator[Rule]:
         yield Rule("sched_setscheduler", errno.EPERM, (Match(1, refused, policy),))
 
 
+# inode(7). A setuid or setgid file that the cell makes in a writable place belongs to the user of
+# the notebook, and gives that user's rights to whoever runs it later, outside, where our mounts'
+# nosuid does not reach. Directories pay too, since a filter cannot tell them apart: shutil.copytree
+# of a setgid one ends with EPERM. mkdir(2) needs no rule, the kernel drops both bits there.
+_SETUID, _SETGID = 0o4000, 0o2000
+
+
+def _set_id_modes(call: str, argument: int, *context: Match) -> Iterator[Rule]:
+    either = _SETUID | _SETGID
+    yield Rule(call, None, (*context, Match(argument, 0, either)))
+    yield Rule(call, errno.EPERM, (*context, Match(argument, _SETUID, _SETUID)))
+    yield Rule(call, errno.EPERM, (*context, Match(argument, _SETGID, either)))
+
+
+def _chmod() -> Iterator[Rule]:
+    for call, argument in (("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2)):
+        yield from _set_id_modes(call, argument)
+
+
+def _open() -> Iterator[Rule]:
+    # open(2): without one of these the kernel reads no mode, and the register may hold anything.
+    # Their bits are asm-generic's, on both architectures; __O_TMPFILE is O_TMPFILE's own bit.
+    create, temporary = 0o100, 0o20000000
+    yield from _set_id_modes("creat", 1)
+    for call, flags in (("open", 1), ("openat", 2)):
+        yield Rule(call, None, (Match(flags, 0, create | temporary),))
+        yield from _set_id_modes(call, flags + 1, Match(flags, create, create))
+        yield from _set_id_modes(call, flags + 1, Match(flags, temporary, create | temporary))
+
+
 def _mknod() -> Iterator[Rule]:
-    # inode(7): only the type bits count. A character device 0:0 needs no capability since Linux
-    # 5.8, and is a whiteout to whatever overlay is later mounted over the directory.
+    # inode(7). A character device 0:0 needs no capability since Linux 5.8, and is a whiteout to
+    # whatever overlay is later mounted over the directory.
     for call, argument in (("mknod", 1), ("mknodat", 2)):
         for kind in (0, 0o100000, 0o010000, 0o140000):  # none, S_IFREG, S_IFIFO, S_IFSOCK
-            yield Rule(call, None, (Match(argument, kind, 0o170000),))
+            yield Rule(call, None, (Match(argument, kind, 0o170000 | _SETUID | _SETGID),))
         for kind in (0o020000, 0o060000):  # S_IFCHR, S_IFBLK
             yield Rule(call, errno.EPERM, (Match(argument, kind, 0o170000),))
+        for bit in (_SETUID, _SETGID):
+            yield Rule(call, errno.EPERM, (Match(argument, bit, bit),))
 
 
 def _send() -> Iterator[Rule]:
@@ -272,6 +304,8 @@ def argument_rules(network: Network) -> tuple[Rule, ...]:
         *_prctl(),
         *_personality(),
         *_sched_setscheduler(),
+        *_chmod(),
+        *_open(),
         *_mknod(),
         *_send(),
         *_socket(network),

@@ -27,8 +27,9 @@ PAIRS = [(machine, network) for machine in MACHINES for network in NETWORKS]
 
 # Looked at by argument, and so proven one by one below.
 CONDITIONAL = frozenset({
-    "clone", "fcntl", "ioctl", "prctl", "personality", "sched_setscheduler", "mknod", "mknodat",
-    "sendto", "sendmsg", "sendmmsg", "setsockopt", "socket", "socketpair",
+    "chmod", "clone", "creat", "fchmod", "fchmodat", "fchmodat2", "fcntl", "ioctl", "mknod",
+    "mknodat", "open", "openat", "personality", "prctl", "sched_setscheduler", "sendmmsg",
+    "sendmsg", "sendto", "setsockopt", "socket", "socketpair",
 })  # fmt: skip
 
 # Written down by hand from unistd.h: the table must not agree with a wrong libseccomp.
@@ -58,7 +59,7 @@ NEVER = (
 ALWAYS = (
     "read", "write", "readv", "writev", "close", "fstat", "lseek", "mmap", "mprotect", "munmap",
     "mremap", "madvise", "brk", "pread64", "pwrite64", "ftruncate", "fcntl", "dup2", "dup3",
-    "openat", "recvfrom", "recvmsg", "ppoll", "poll", "select", "pselect6", "epoll_create1",
+    "recvfrom", "recvmsg", "ppoll", "poll", "select", "pselect6", "epoll_create1",
     "epoll_ctl", "epoll_pwait", "memfd_create", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
     "sigaltstack", "tgkill", "kill", "fork", "vfork", "execve", "wait4", "waitid", "exit",
     "exit_group", "futex", "set_robust_list", "rseq", "getrandom", "clock_nanosleep", "nanosleep",
@@ -249,6 +250,75 @@ def test_ioctl_types_into_no_terminal(machine: Machine, command: int, garbage: i
     register = low(command) | garbage << 32
     error = errno.EPERM if low(command) in TERMINAL_ATTACKS else 0
     assert verdict(machine, "none", "ioctl", 2**64 - 1, register, 7) == expected_of(error)
+
+
+# Where the mode is, and what flags, at which place, make a call read it.
+CHMODS = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "creat": 1}
+MKNODS = {"mknod": 1, "mknodat": 2}
+OPENS = {"open": 1, "openat": 2}
+CREATES = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE
+modes = st.builds(int.__or__, st.sampled_from((0, 0o2000, 0o4000, 0o6000)), registers)
+
+
+def calls_of(machine: Machine, places: dict[str, int]) -> list[tuple[str, int]]:
+    """The calls that the machine has and libseccomp knows: aarch64 has no chmod, open or mknod."""
+    return [pair for pair in places.items() if number_of(machine, pair[0]) >= 0]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@given(mode=st.integers(0, 0o7777) | modes)
+def test_no_mode_is_set_that_lends_an_identity(machine: Machine, mode: int) -> None:
+    """All forms of chmod, and creat, refuse setuid and setgid and pass all other modes."""
+    error = errno.EPERM if mode & 0o6000 else 0
+    for call, place in calls_of(machine, CHMODS):
+        arguments = [2**64 - 1] * 6
+        arguments[place] = mode
+        assert verdict(machine, "none", call, *arguments) == expected_of(error)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@given(
+    flags=st.sampled_from((0, 0o100, 0o20000000, 0o20000100, 0o20200002, 0o2000000)) | registers,
+    mode=st.integers(0, 0o7777) | modes,
+)
+def test_no_file_is_made_that_lends_an_identity(machine: Machine, flags: int, mode: int) -> None:
+    """Opening refuses setuid and setgid where it creates; elsewhere the mode may be anything."""
+    error = errno.EPERM if flags & CREATES and mode & 0o6000 else 0
+    for call, place in calls_of(machine, OPENS):
+        arguments = [2**64 - 1] * 6
+        arguments[place : place + 2] = [flags, mode]
+        assert verdict(machine, "none", call, *arguments) == expected_of(error)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("garbage", [0, 1 << 16, 0xABCDEF << 32])
+def test_no_node_is_made_that_lends_an_identity(machine: Machine, garbage: int) -> None:
+    """Plain files, pipes and sockets are made without these bits, and devices not at all."""
+    for call, place in calls_of(machine, MKNODS):
+        for kind in range(16):
+            for bits in range(8):
+                arguments = [0] * 6
+                arguments[place] = kind << 12 | bits << 9 | 0o644 | garbage
+                error = errno.EPERM if bits & 0o6 or kind in (2, 6) else errno.ENOSYS
+                if kind in (0, 1, 8, 12) and not bits & 0o6:
+                    error = 0
+                assert verdict(machine, "none", call, *arguments) == expected_of(error)
+
+
+def test_machines_differ_in_their_file_calls() -> None:
+    """Each test above has calls to ask about: five or three of chmod, two or one of the others."""
+    counts = [
+        [len(calls_of(machine, places)) for places in (OPENS, MKNODS)] for machine in MACHINES
+    ]
+    assert counts == [[2, 2], [1, 1]]
+    assert {"fchmod", "fchmodat"} <= {call for call, _ in calls_of("aarch64", CHMODS)}
+    assert {"chmod", "creat"} <= {call for call, _ in calls_of("x86_64", CHMODS)}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_open_by_structure_is_not_there(machine: Machine) -> None:
+    """openat2 answers as before Linux 5.6, because its mode is where a filter cannot look."""
+    assert verdict(machine, "none", "openat2", 3, 4, 5, 24) == bpf.refusal(errno.ENOSYS)
 
 
 FILE_HOLDS = (1024, 1026, 1040)  # F_SETLEASE, F_NOTIFY, F_SETDELEG

@@ -11,11 +11,13 @@ import platform
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pyseccomp
@@ -213,6 +215,56 @@ def test_lease_is_refused(tmp_path: Path) -> None:
 
     assert confined(attack).value == [errno.EPERM] * 3 + [0, 0, 0]
     assert forked(without_filter).value == errno.EAGAIN
+
+
+def test_no_file_lends_its_identity(tmp_path: Path) -> None:
+    """No way leaves a setuid or setgid file behind; sticky and plain modes are set as asked."""
+    file, temporary = tmp_path / "file", os.O_TMPFILE | os.O_WRONLY
+    file.write_text("x")
+    create = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+
+    def attack() -> object:
+        fd = os.open(file, os.O_RDONLY)
+        name = ctypes.create_string_buffer(bytes(tmp_path / "by-number"))
+        at = ctypes.addressof(name)
+        refused = []
+        for bits in (0o4755, 0o2755, 0o6000):
+            refused += [
+                errno_of(os.chmod, file, bits),
+                errno_of(os.chmod, fd, bits),
+                errno_of(partial(os.chmod, "file", bits, dir_fd=folder)),
+                errno_of(os.open, tmp_path / "opened", create, bits),
+                errno_of(os.open, tmp_path, temporary, bits),
+                errno_of(os.mknod, tmp_path / "node", stat.S_IFREG | bits),
+                raw(number_of("fchmod"), fd, bits | 1 << 16),
+                raw(number_of("openat"), folder, at, create | 1 << 32, bits),
+            ]
+            if number_of("creat") >= 0:
+                refused.append(raw(number_of("creat"), at, bits))
+        return sorted(set(refused))
+
+    def work() -> object:
+        os.chmod(file, 0o1751)
+        os.close(os.open(tmp_path / "made", create, 0o640))
+        os.close(os.open(tmp_path, temporary, 0o600))
+        os.mknod(tmp_path / "plain", stat.S_IFREG | 0o600)
+        # Without O_CREAT nobody reads the mode, so garbage in its register harms no program.
+        name = ctypes.create_string_buffer(bytes(file))
+        opened = raw(number_of("openat"), folder, ctypes.addressof(name), os.O_RDONLY, 0o6755)
+        # mkdir is let through: the kernel itself drops both bits.
+        os.mkdir(tmp_path / "below", 0o6755)
+        shutil.copytree(tmp_path, tmp_path.with_name("copy"))
+        return [opened, raw(number_of("openat2"), folder, 0, 0, 24)]
+
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    assert confined(attack).value == [errno.EPERM]
+    assert confined(work).value == [0, errno.ENOSYS]
+    os.close(folder)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes.keys() == {"file", "made", "plain", "below"}
+    assert modes["file"] == 0o1751
+    assert {name for name, mode in modes.items() if mode & 0o6000} == set()
+    assert errno_of(os.chmod, file, 0o4755) == 0  # what the filter is for
 
 
 def test_attributes_take_no_memory(tmp_path: Path) -> None:
