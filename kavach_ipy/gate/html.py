@@ -20,102 +20,32 @@ from typing import Final
 
 import nh3
 
+from kavach_ipy.gate.elements import (
+    ATTRIBUTES,
+    CLASSES,
+    ENDS,
+    HOLDERS,
+    INLINE,
+    PARTS,
+    TABLE,
+    TAGS,
+    VOID,
+    WORDS,
+)
 from kavach_ipy.gate.images import check_image
 from kavach_ipy.gate.styles import clean_style
+from kavach_ipy.gate.text import mark_bidi
 
 __all__ = ["clean_html", "svg_image"]
 
-_SIZE: Final = 4 << 20
+_SIZE: Final = 2 << 20
+_WRITTEN: Final = 4 << 20
+_MARKS: Final = 250_000
+"""Signs that may begin a tag: both passes together take up to four microseconds for each."""
 _DEPTH: Final = 100
 # nh3 0.3.8 takes time quadratic in the "&" and "\xa0" of one text: 34 s for two million of them.
 _AMPERSANDS: Final = 10_000
 _CELLS: Final = 1000
-_VOID: Final = frozenset({"br", "col", "hr", "img"})
-_INLINE: Final = frozenset(
-    [
-        "abbr",
-        "b",
-        "br",
-        "cite",
-        "code",
-        "del",
-        "em",
-        "i",
-        "img",
-        "ins",
-        "kbd",
-        "mark",
-        "q",
-        "s",
-        "samp",
-        "small",
-        "span",
-        "strong",
-        "sub",
-        "sup",
-        "u",
-        "var",
-    ]
-)
-_BLOCK: Final = frozenset(
-    [
-        "blockquote",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "figcaption",
-        "figure",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "li",
-        "ol",
-        "p",
-        "pre",
-        "summary",
-        "table",
-        "ul",
-    ]
-)
-# What stands directly in a table and its parts; anything else there would be moved about.
-_TABLE: Final = {
-    "table": frozenset({"caption", "colgroup", "thead", "tbody", "tfoot", "tr"}),
-    "thead": frozenset({"tr"}),
-    "tbody": frozenset({"tr"}),
-    "tfoot": frozenset({"tr"}),
-    "tr": frozenset({"td", "th"}),
-    "colgroup": frozenset({"col"}),
-}
-_PARTS: Final = frozenset().union(*_TABLE.values())
-_TAGS: Final = _INLINE | _BLOCK | _PARTS
-# A new one ends the one before it, as authors leave out the end tag.
-_ENDS: Final = {
-    "li": {"li"},
-    "dt": {"dt", "dd"},
-    "dd": {"dt", "dd"},
-    "tr": {"td", "th", "tr"},
-    "td": {"td", "th"},
-    "th": {"td", "th"},
-    "tbody": {"td", "th", "tr", "thead", "tbody", "tfoot"},
-    "thead": {"td", "th", "tr", "thead", "tbody", "tfoot", "colgroup"},
-    "tfoot": {"td", "th", "tr", "thead", "tbody", "tfoot"},
-}
-_ATTRIBUTES: Final = {
-    "col": {"span"},
-    "img": {"alt", "height", "src", "width"},
-    "ol": {"start"},
-    "table": {"border"},
-    "td": {"colspan", "rowspan"},
-    "th": {"colspan", "rowspan", "scope"},
-}
-_CLASSES: Final = frozenset({"dataframe"})
-_WORDS: Final = frozenset({"col", "row", "colgroup", "rowgroup"})
 # Atomic groups, not possessive ones: Python before 3.11.5 leaves the position advanced where the
 # body of a repeated possessive group fails half-way (gh-106052).
 _TOKEN: Final = re.compile(
@@ -135,9 +65,8 @@ _ATTRIBUTE: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _CONTROLS: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]++"
 )
-_BIDI: Final = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 _DATA_IMAGE: Final = re.compile(
     r"data:(image/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=\s]+)", re.ASCII
 )
@@ -145,16 +74,16 @@ _DATA_IMAGE: Final = re.compile(
 
 def clean_html(text: str) -> str | None:
     """Return HTML that a page may show, or None when it is larger or deeper than allowed."""
-    if len(text) > _SIZE:
+    if len(text) > _SIZE or text.count("<") > _MARKS:
         return None
     tidied = _Writer().write(text)
     if tidied is None:
         return None
     return nh3.clean(
         tidied,
-        tags=set(_TAGS),
+        tags=set(TAGS),
         clean_content_tags=set(),
-        attributes={tag: {"class", "style", *_ATTRIBUTES.get(tag, ())} for tag in _TAGS},
+        attributes={tag: {"class", "style", *ATTRIBUTES.get(tag, ())} for tag in TAGS},
         url_schemes={"data"},
         link_rel=None,
     )
@@ -165,7 +94,7 @@ def svg_image(text: str) -> str | None:
 
     HTML, 4.8.3: an image's document runs no script and fetches no other resource.
     """
-    if len(text) > _SIZE:
+    if len(text) > _WRITTEN:
         return None
     data = escape(_encode(text))
     return f'<img alt="SVG image" src="data:image/svg+xml;base64,{data}">'
@@ -180,11 +109,13 @@ def _encode(text: str) -> str:
 class _Writer:
     """Reads tags loosely, writes them balanced."""
 
-    __slots__ = ("_ampersands", "_open", "_out")
+    __slots__ = ("_ampersands", "_holders", "_open", "_out")
 
     def __init__(self) -> None:
         self._ampersands = 0
         self._open: list[str] = []
+        # Where the open cells and captions stand in it.
+        self._holders: list[int] = []
         self._out: list[str] = []
 
     def write(self, text: str) -> str | None:
@@ -195,7 +126,7 @@ class _Writer:
                     self._text(match["text"])
                 continue
             name = name.lower()
-            if name not in _TAGS:
+            if name not in TAGS:
                 continue
             if match["end"]:
                 self._end(name)
@@ -205,11 +136,11 @@ class _Writer:
                 return None
         self._close_to(0)
         written = "".join(self._out)
-        return written if len(written) <= _SIZE and self._ampersands <= _AMPERSANDS else None
+        return written if len(written) <= _WRITTEN and self._ampersands <= _AMPERSANDS else None
 
     def _text(self, text: str) -> None:
         text = _plain(unescape(text) if "&" in text else text)
-        if self._open and self._open[-1] in _TABLE:
+        if self._open and self._open[-1] in TABLE:
             return
         if self._out and self._out[-1].startswith("<pre"):
             # HTML, 13.1.2.5: the first newline of a pre is not part of it.
@@ -218,42 +149,45 @@ class _Writer:
         self._out.append(escape(text, quote=False))
 
     def _start(self, name: str, rest: str) -> None:
-        if name not in _INLINE:
+        if name not in INLINE:
             self._make_room(name)
         top = self._open[-1] if self._open else ""
-        allowed = _TABLE.get(top)
-        if (name in _PARTS) != (allowed is not None) or (allowed and name not in allowed):
+        allowed = TABLE.get(top)
+        if (name in PARTS) != (allowed is not None) or (allowed and name not in allowed):
             return
         attributes = self._attributes(name, rest)
         if attributes is None:
             return
         self._ampersands = 0
         self._out.append(f"<{name}{attributes}>")
-        if name not in _VOID:
+        if name not in VOID:
+            if name in HOLDERS:
+                self._holders.append(len(self._open))
             self._open.append(name)
 
     def _make_room(self, name: str) -> None:
         """End what may not hold this element: inline elements, a paragraph, a former item."""
-        while self._open and (self._open[-1] in _INLINE or self._open[-1] == "p"):
+        while self._open and (self._open[-1] in INLINE or self._open[-1] == "p"):
             self._close_to(len(self._open) - 1)
-        ends = _ENDS.get(name, set())
+        ends = ENDS.get(name, set())
         while self._open and self._open[-1] in ends:
             self._close_to(len(self._open) - 1)
 
     def _end(self, name: str) -> None:
-        if name in _VOID:
+        if name in VOID:
             return
-        for at in range(len(self._open) - 1, -1, -1):
-            if self._open[at] == name:
-                self._close_to(at)
-                return
-            # The end of something outside a cell does not end the cell's table.
-            if self._open[at] in {"td", "th", "caption"} and name not in _PARTS | {"table"}:
-                return
+        # The end of something outside a cell does not end the cell's table.
+        is_bound = self._holders and name not in PARTS and name != "table"
+        within = self._open[self._holders[-1] :] if is_bound else self._open
+        if name in within:
+            # What is passed over is closed with it, so no element is passed twice.
+            self._close_to(len(self._open) - 1 - within[::-1].index(name))
 
     def _close_to(self, depth: int) -> None:
         while len(self._open) > depth:
             self._out.append(f"</{self._open.pop()}>")
+        while self._holders and self._holders[-1] >= depth:
+            self._holders.pop()
 
     def _attributes(self, name: str, rest: str) -> str | None:
         """Return the attributes to write, or None when the element is worth nothing without one."""
@@ -263,7 +197,7 @@ class _Writer:
         for match in _ATTRIBUTE.finditer(rest):
             key = match["name"].lower()
             if key in kept or (
-                key not in {"class", "style"} and key not in _ATTRIBUTES.get(name, ())
+                key not in {"class", "style"} and key not in ATTRIBUTES.get(name, ())
             ):
                 continue
             raw = match["double"] or match["single"] or match["bare"] or ""
@@ -278,13 +212,13 @@ class _Writer:
 def _attribute(key: str, value: str) -> str:
     match key:
         case "class":
-            return " ".join(word for word in value.split() if word in _CLASSES)
+            return " ".join(word for word in value.split() if word in CLASSES)
         case "style":
             return clean_style(value)
         case "src":
             return _source(value)
         case "scope":
-            return value.lower() if value.lower() in _WORDS else ""
+            return value.lower() if value.lower() in WORDS else ""
         case "alt":
             return value[:1000]
         case _:
@@ -303,4 +237,4 @@ def _source(value: str) -> str:
 def _plain(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
-    return _BIDI.sub(lambda match: f"[U+{ord(match[0]):04X}]", _CONTROLS.sub("", text))
+    return mark_bidi(_CONTROLS.sub("", text))

@@ -16,7 +16,7 @@ import re
 from typing import Final
 from unicodedata import combining
 
-__all__ = ["TextFilter", "clean_line", "clean_prompt", "clean_text", "without_colours"]
+__all__ = ["TextFilter", "clean_line", "clean_prompt", "clean_text", "mark_bidi", "without_colours"]
 
 # An unended command string (OSC, DCS, …) must not swallow the rest of the output.
 _LONGEST: Final = 4096
@@ -102,7 +102,13 @@ def without_colours(text: str) -> str:
 
 
 def _filtered(text: str) -> str:
-    text = _REMOVED.sub("", _SEQUENCES.sub("", text))
+    return mark_bidi(_REMOVED.sub("", _SEQUENCES.sub("", text)))
+
+
+def mark_bidi(text: str) -> str:
+    """Replace each control that reorders text by its number, which shows that it is there."""
+    if text.isascii():
+        return text
     for mark in _BIDI:
         # A call for each that is there; a pattern would make one for each place.
         text = text.replace(mark, f"[U+{ord(mark):04X}]")
