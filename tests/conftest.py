@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 
 __all__ = ["needs"]
@@ -21,6 +22,11 @@ __all__ = ["needs"]
 # Layers that a test may ask for alone; "userns" means every other layer that the probe tries.
 _OWN = frozenset({"overlay", "landlock", "seccomp"})
 CAPABILITIES = ("landlock", "overlay", "seccomp", "userns")
+
+# Speed is measured in benchmarks/, as a ratio: an example that a busy machine made slow is no
+# failure.
+hypothesis.settings.register_profile("kavach", deadline=None)
+hypothesis.settings.load_profile("kavach")
 
 _skipped: Counter[str] = Counter()
 
