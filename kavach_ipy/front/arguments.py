@@ -123,8 +123,10 @@ def policy_of(request: Request, settings: Kavach) -> Policy:
     """
     for token in request.options:
         flag = token.partition("=")[0]
+        if flag in _FLAGS or flag in FRONT_FLAGS:
+            continue
         near = get_close_matches(flag, (*_FLAGS, *FRONT_FLAGS), n=1)
-        if flag not in (*_FLAGS, *FRONT_FLAGS) and near and near[0] in FRONT_FLAGS:
+        if near and near[0] in FRONT_FLAGS:
             raise UsageError(f"{flag}: there is no such option; did you mean {near[0]!r}?")
     try:
         policy = from_flags(

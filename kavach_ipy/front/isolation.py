@@ -18,7 +18,7 @@ import atexit
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from IPython.core import async_helpers
 from IPython.core.displaypub import CapturingDisplayPublisher
@@ -57,7 +57,7 @@ def isolate(shell: Shell, sender: Sender, ask: Ask) -> Callable[[], None]:
     originals = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, *streams)
 
     def flush() -> None:
-        for stream in (sys.stdout, sys.stderr, *originals):
+        for stream in dict.fromkeys((sys.stdout, sys.stderr, *originals)):
             try:
                 stream.flush()  # type: ignore[union-attr]
             except (AttributeError, OSError, ValueError):
@@ -73,9 +73,27 @@ def renew_event_loop() -> None:
     # with the kernel. asyncio forgets a running loop only where the process id differs, and inside
     # a PID namespace it may be equal.
     asyncio._set_running_loop(None)  # noqa: SLF001 - made for event loops, which forks need too
-    asyncio.set_event_loop(asyncio.new_event_loop())
+    # Its own comes with the first use: most cells have none, and it takes three descriptors.
+    policy = _event_loop_policy()
+    policy.set_event_loop(None)
+    look_up: Callable[[], asyncio.AbstractEventLoop] = policy.get_event_loop
+
+    def get_event_loop() -> asyncio.AbstractEventLoop:
+        try:
+            return look_up()
+        except RuntimeError:
+            policy.set_event_loop(policy.new_event_loop())
+            return look_up()
+
+    policy.get_event_loop = get_event_loop
     # IPython keeps a loop of its own for top-level await.
     async_helpers._asyncio_event_loop = None  # noqa: SLF001
+
+
+def _event_loop_policy() -> Any:
+    # Python 3.14 deprecates the public name, and asyncio itself goes on by the private one.
+    private: Callable[[], object] | None = getattr(asyncio.events, "_get_event_loop_policy", None)
+    return asyncio.get_event_loop_policy() if private is None else private()
 
 
 def _stop_history(shell: Shell) -> None:
@@ -94,9 +112,9 @@ def _stop_history(shell: Shell) -> None:
 
 
 def _tie_kernel(shell: Shell, kernel: Kernel, sender: Sender, ask: Ask) -> Sequence[object]:
-    # No kernel, no ipykernel. Loaded long before the fork: nothing is read from disk here.
-    from ipykernel import iostream  # noqa: PLC0415
-
+    # No kernel, no ipykernel. Loaded long before the fork, and looked up without the import system,
+    # whose pages would be copied for it.
+    iostream = sys.modules["ipykernel.iostream"]
     make = cast("Callable[..., OutStream]", iostream.OutStream)
     session = kernel.session
     # Emptying the key also drops the HMAC object that was made from it (Session._key_changed).

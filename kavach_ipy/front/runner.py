@@ -21,7 +21,7 @@ from kavach_ipy.launch.link import Body, ChildLink
 from kavach_ipy.wire.messages import RESULT, Failure
 
 if TYPE_CHECKING:
-    from kavach_ipy.front.shells import ExecutionResult, Shell
+    from kavach_ipy.front.shells import Shell
 
 __all__ = ["UNDEFINED", "Task", "cell_body"]
 
@@ -54,6 +54,9 @@ def cell_body(shell: Shell, task: Task) -> Body:
     """Return what runs ``task`` in a forked child of the process that ``shell`` lives in."""
     # In IPython 8 the counter is raised after a cell, in 9 before it; the display hook knows.
     number = shell.displayhook.prompt_count
+    # Before the fork: in the child, each object that is touched costs the copy of its page.
+    names = {name: id(value) for name, value in shell.user_ns.items()} if task.outputs else {}
+    cell = _Cell(_as_numbered(task), task.inputs, task.outputs, names)
 
     def body(link: ChildLink) -> Callable[[], None]:
         sender = Sender(link)
@@ -67,7 +70,7 @@ def cell_body(shell: Shell, task: Task) -> Body:
         def run() -> None:
             try:
                 renew_event_loop()
-                failure = _run(shell, task, link, sender)
+                failure = _run(shell, cell, link, sender)
             except BaseException as error:  # noqa: BLE001 - also SystemExit, and an interrupt
                 failure = _failure(error, traceback.format_exception(error))
             flush()
@@ -78,32 +81,42 @@ def cell_body(shell: Shell, task: Task) -> Body:
     return body
 
 
-def _run(shell: Shell, task: Task, link: ChildLink, sender: Sender) -> Failure | None:
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A task, as it is handed to the child."""
+
+    code: str
+    """As the shell runs it."""
+
+    inputs: tuple[str, ...] | None
+    outputs: tuple[str, ...]
+    names: dict[str, int]
+    """``id`` of what stands behind each name before the cell, for those who ask for one."""
+
+
+def _run(shell: Shell, cell: _Cell, link: ChildLink, sender: Sender) -> Failure | None:
     recorder = _Recorder(sender)
     shell._showtraceback = recorder.show_traceback  # noqa: SLF001 - the hook subclasses override
     shell.show_usage_error = recorder.show_usage_error
-    if task.inputs is not None:
-        forget_all_but(shell, task.inputs)
-    before = {name: id(value) for name, value in shell.user_ns.items()}
-    result = shell.run_cell(_as_numbered(task), store_history=True)
+    before = cell.names
+    if cell.inputs is not None:
+        forget_all_but(shell, cell.inputs)
+        before = {name: before[name] for name in shell.user_ns if name in before}
+    result = shell.run_cell(cell.code, store_history=True)
     error = result.error_before_exec or result.error_in_exec
     if error is not None:
         return recorder.failure_of(error)
     recorder.say_all()
-    _send_values(shell, task, link, before, result)
+    if result.result is not None:
+        link.value(RESULT, result.result)
+    _send_values(shell, cell.outputs, link, before)
     return None
 
 
 def _send_values(
-    shell: Shell,
-    task: Task,
-    link: ChildLink,
-    before: dict[str, int],
-    result: ExecutionResult,
+    shell: Shell, names: tuple[str, ...], link: ChildLink, before: dict[str, int]
 ) -> None:
-    if result.result is not None:
-        link.value(RESULT, result.result)
-    for name in task.outputs:
+    for name in names:
         if name in shell.user_ns:
             link.value(name, shell.user_ns[name])
         else:

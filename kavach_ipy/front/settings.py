@@ -227,6 +227,8 @@ class Kavach(Configurable):
 
     def own_profiles(self) -> dict[str, Policy]:
         """Return the user's own profiles as complete policies, for ``--profile``."""
+        if not self.profiles:
+            return {}
         plain = self._plain()
         return {
             name: plain.replace(**_as_fields(changes)) for name, changes in self.profiles.items()

@@ -8,11 +8,11 @@ Assumes: called in the thread that stays alive meanwhile (the parent-death signa
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -20,9 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-import prctl
-
 from kavach_ipy.errors import CellStopped, SetupFailed
+from kavach_ipy.launch.beginnings import SHARES_MEMORY, start_apart, start_sharing
 from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import (
     Report,
@@ -35,7 +34,7 @@ from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, is_readable
-from kavach_ipy.launch.quiet import no_collection, turns
+from kavach_ipy.launch.quiet import no_collection
 from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
@@ -49,9 +48,6 @@ __all__ = ["Ending", "launch"]
 _SETUP_SECONDS = 30.0
 _ABANDON_SECONDS = 2.0
 _PACKET = 1 << 16
-SHARES_MEMORY = sys.version_info < (3, 14)
-"""Python 3.14 checks the stack pointer against the thread's own stack, and A runs on another."""
-
 _SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
@@ -122,10 +118,12 @@ class _Parent:
 
         Signals are blocked meanwhile, and stay so in the cell until it runs.
         """
-        for stream in (sys.stdout, sys.stderr):
-            # Text that waits in a buffer would be written twice.
-            with suppress(AttributeError, ValueError, OSError):
-                stream.flush()
+        for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
+            # Text that waits in a file's buffer would be written twice. A kernel's streams are no
+            # files: the child empties its copies, and a flush would wait for the IOPub thread.
+            if isinstance(stream, io.TextIOWrapper):
+                with suppress(ValueError, OSError):
+                    stream.flush()
         ends = ChildEnds(
             control=self._ends.child_control,
             channel=self._ends.child_channel.fileno(),
@@ -143,55 +141,27 @@ class _Parent:
                 # Python 3.12 warns of every fork with threads. Ours never runs the parent's code
                 # again, and a library whose locks cannot survive is refused before the fork.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                start = self._start_sharing if SHARES_MEMORY else self._start_apart
-                start(lambda: set_up(self.plan, ends, body, names))
+                self._start(lambda: set_up(self.plan, ends, body, names))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._ends.forget_child_ends()
 
-    def _start_sharing(self, action: Callable[[], None]) -> None:
-        """Run A in our own memory; another thread answers it, because this one sleeps."""
-        wrong: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                action()
-            except BaseException as error:  # noqa: BLE001 - a callback of C's may not raise
-                wrong.append(error)
-
-        def answer() -> None:
-            try:
-                self._map_ids()
-            except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
-                wrong.append(error)
-                refuse_mapped(self._ends.control)
-
-        # A changes its credentials, which clears the dumpable flag of the memory, and so ours; two
-        # at once would clear it under each other's forks.
-        with turns.take():
-            dumpable = prctl.get_dumpable()
-            thread = threading.Thread(target=answer, name="kavach-set-up", daemon=True)
-            thread.start()
-            try:
-                self._setter = self._process(_libc.run_sharing_memory(run))
-            finally:
-                prctl.set_dumpable(bool(dumpable))
-                self._ends.child_control.close()
-                thread.join()
-        if wrong:
-            raise wrong[0]
-
-    def _start_apart(self, action: Callable[[], None]) -> None:
-        """Run A in a copy of our memory, beside us."""
-        pid = os.fork()
-        if pid == 0:
-            try:
-                action()
-            finally:
-                os._exit(0)
-        self._setter = self._process(pid)
+    def _start(self, action: Callable[[], None]) -> None:
+        if SHARES_MEMORY:
+            start_sharing(
+                action,
+                answer=self._map_ids,
+                refuse=lambda: refuse_mapped(self._ends.control),
+                hang_up=self._ends.child_control.close,
+                take=self._take_setter,
+            )
+            return
+        self._take_setter(start_apart(action))
         self._ends.forget_child_ends()
         self._map_ids()
+
+    def _take_setter(self, pid: int) -> None:
+        self._setter = self._process(pid)
 
     def _map_ids(self) -> None:
         """Answer A: write its id maps, and tell it which pages of its memory are shared."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc
 
-__all__ = ["Usage", "apply", "inherited_data_bytes", "inherited_resident_bytes", "measure"]
+__all__ = ["Usage", "apply", "inherited_resident_bytes", "measure"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ADDRESSES = 64 << 30
@@ -23,19 +23,14 @@ _ADDRESSES = 64 << 30
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def inherited_data_bytes() -> int:
-    """Bytes of private writable memory this process has now: VmData of proc(5) statm.
-
-    getrlimit(2): since Linux 4.7 RLIMIT_DATA counts private anonymous mappings too, so current
-    data plus an allowance bounds *new* memory, whatever the notebook holds.
-    """
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[5]) * _PAGE
-
-
-def _mapped_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[0]) * _PAGE
+def _statm() -> list[int]:
+    """The fields of proc(5) /proc/self/statm, in pages."""
+    # Not open(): in a fresh fork each Python object that it makes and touches costs a page's copy.
+    fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return [int(field) for field in os.read(fd, 256).split()]
+    finally:
+        os.close(fd)
 
 
 def apply(
@@ -55,10 +50,13 @@ def apply(
     Raises:
         SyscallError: naming the limit that the kernel refused.
     """
+    mapped, *_, data, _ = _statm()
     amounts = {
-        "RLIMIT_DATA": inherited_data_bytes() + memory,
+        # getrlimit(2): since Linux 4.7 it counts private anonymous mappings too, so current data
+        # plus an allowance bounds *new* memory, whatever the notebook holds.
+        "RLIMIT_DATA": data * _PAGE + memory,
         # Libraries reserve addresses generously; page tables for these take 1/512 of them.
-        "RLIMIT_AS": _mapped_bytes() + memory + _ADDRESSES,
+        "RLIMIT_AS": mapped * _PAGE + memory + _ADDRESSES,
         "RLIMIT_NPROC": processes,
         "RLIMIT_CPU": cpu_seconds,
         "RLIMIT_NOFILE": descriptors,
@@ -98,9 +96,8 @@ class Usage:
 
 def inherited_resident_bytes() -> int:
     """Bytes of anonymous memory of this process that are in RAM: RssAnon, from proc(5) statm."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        fields = file.read().split()
-    return (int(fields[1]) - int(fields[2])) * _PAGE
+    _, resident, shared, *_ = _statm()
+    return (resident - shared) * _PAGE
 
 
 def measure(proc_root: int, inherited: int) -> Usage:

@@ -6,6 +6,7 @@ Assumes: the process is dumpable and the reader is its user or owns its user nam
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 
@@ -90,8 +91,14 @@ class Mount:
 
 def read_mounts(pid: int) -> tuple[Mount, ...]:
     """Read /proc/<pid>/mountinfo, which shows what is below the process's own root."""
+    return _parse_mounts(_read(pid, "mountinfo"))
+
+
+@functools.lru_cache(maxsize=4)
+def _parse_mounts(text: bytes) -> tuple[Mount, ...]:
+    # Cached by what was read: from cell to cell a machine's own mounts seldom change.
     mounts = []
-    for line in _read(pid, "mountinfo").splitlines():
+    for line in text.splitlines():
         fields = line.split(b" ")
         dash = fields.index(b"-", 6)
         mounts.append(
