@@ -10,9 +10,10 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+from kavach_ipy.launch.strength import WEIGHTS
 from kavach_ipy.policy import OPTIONS, PROFILES, Option, Policy, explain
 
-__all__ = ["PAGES", "options_page", "profiles_page"]
+__all__ = ["PAGES", "options_page", "profiles_page", "strength_page"]
 
 _HERE = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/reference/generate.py; change the code and run `make docs`. -->"
@@ -83,7 +84,26 @@ def _text(option: Option) -> list[str]:
     return option.help.replace(". ", ".\n").split("\n")
 
 
-PAGES = {"options.md": options_page, "profiles.md": profiles_page}
+def strength_page() -> str:
+    """The weights of the strength score."""
+    lines = [
+        "# The strength score",
+        "",
+        _NOTE,
+        "",
+        "`--report`, `%kavach status` and `outcome.report.strength` give a number from 0 to 100.",
+        "It counts only what the kernel process read back from outside before the cell ran.",
+        "What was asked for, or applied without a trace to read, adds nothing and is named.",
+        "The number is for telling people: whether a cell runs is decided layer by layer.",
+        "",
+        "| layer | points | why |",
+        "|---|---|---|",
+        *(f"| {name} | {weight.points} | {weight.reason} |" for name, weight in WEIGHTS.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"options.md": options_page, "profiles.md": profiles_page, "strength.md": strength_page}
 
 
 def main() -> int:

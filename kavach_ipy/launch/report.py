@@ -16,7 +16,9 @@ from typing import Literal
 from kavach_ipy.errors import SetupFailed
 from kavach_ipy.launch.places import Bind, Device, Hide, Scratch, View
 from kavach_ipy.launch.plan import Plan
+from kavach_ipy.launch.strength import Strength, strength_of
 from kavach_ipy.linux import verify
+from kavach_ipy.linux.inherited import SharedMapping, find_shared_mappings
 from kavach_ipy.policy import Network, format_duration, format_size
 
 __all__ = ["ConfinementReport", "Layer", "verify_identity", "verify_rights", "verify_view"]
@@ -40,13 +42,22 @@ class ConfinementReport:
 
     layers: tuple[Layer, ...]
 
+    @property
+    def strength(self) -> Strength:
+        """The score of what was verified."""
+        return strength_of({layer.name for layer in self.layers if layer.state == "verified"})
+
     def text(self) -> str:
-        """Lay the report out as plain text, one line a layer."""
+        """Lay the report out as plain text: one line a layer, and the score."""
         width = max((len(layer.name) for layer in self.layers), default=0)
         rows = (
             f"  {layer.state:<8}  {layer.name:<{width}}  {layer.detail}" for layer in self.layers
         )
-        return "\n".join(("confinement of this cell:", *rows))
+        strength = self.strength
+        total = f"strength {strength.score} of 100, counting what was verified"
+        if strength.missing:
+            total += f"; not verified: {', '.join(strength.missing)}"
+        return "\n".join(("confinement of this cell:", *rows, total))
 
 
 def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tuple[Layer, ...]:
@@ -64,7 +75,7 @@ def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tu
         return (
             _id_maps(plan, cell),
             _namespaces(verify.read_namespaces(cell), own_namespaces),
-            Layer("network", "verified", _network(plan)),
+            _network(plan, verify.read_network(cell)),
         )
 
 
@@ -84,6 +95,8 @@ def verify_view(plan: Plan, cell: int, allowed: frozenset[str]) -> tuple[Layer, 
             *_files(plan, verify.read_mounts(cell)),
             _descriptors(verify.read_descriptors(cell), allowed),
             _limits(plan, verify.read_limits(cell)),
+            _environment(plan, verify.read_environment(cell)),
+            _shared_memory(find_shared_mappings(cell)),
         )
 
 
@@ -148,10 +161,17 @@ def _namespaces(theirs: dict[str, str], own: dict[str, str]) -> Layer:
     return Layer("namespaces", "verified", f"its own: {', '.join(sorted(theirs))}")
 
 
-def _network(plan: Plan) -> str:
-    if plan.policy.network is Network.LOOPBACK:
-        return "a 127.0.0.1 of its own and no other interface"
-    return "no interface is up; no network sockets"
+def _network(plan: Plan, found: verify.NetworkView) -> Layer:
+    is_loopback = plan.policy.network is Network.LOOPBACK
+    if found.interfaces - {"lo"} or found.has_addresses != is_loopback:
+        raise _mismatch(
+            "network",
+            f"interfaces {sorted(found.interfaces)}, with addresses: {found.has_addresses}",
+        )
+    words = "no interface is up; no network sockets"
+    if is_loopback:
+        words = "a 127.0.0.1 of its own and no other interface"
+    return Layer("network", "verified", words)
 
 
 def _files(plan: Plan, mounts: tuple[verify.Mount, ...]) -> Iterator[Layer]:
@@ -197,6 +217,20 @@ def _descriptors(found: dict[int, str], allowed: frozenset[str]) -> Layer:
         raise _mismatch("descriptors", f"{strange}")
     live = sum(link in allowed for link in found.values())
     return Layer("descriptors", "verified", f"{live} live, {len(found) - live} are /dev/null")
+
+
+def _environment(plan: Plan, block: bytes) -> Layer:
+    if block.strip(b"\0"):
+        # Not its text: this message is shown, and what is left may be a token.
+        raise _mismatch("environment", "the block that the fork inherited is not blank")
+    return Layer("environment", "verified", f"blank; {len(plan.environment)} names are set anew")
+
+
+def _shared_memory(found: tuple[SharedMapping, ...]) -> Layer:
+    if found:
+        shown = ", ".join(f"{mapping.size} bytes of {mapping.path!r:.80}" for mapping in found)
+        raise _mismatch("shared memory", shown)
+    return Layer("shared memory", "verified", "no page is shared with another process")
 
 
 def _limits(plan: Plan, found: dict[str, int | None]) -> Layer:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 __all__ = [
     "NAMESPACES",
     "Mount",
+    "NetworkView",
     "Status",
     "read_descriptors",
+    "read_environment",
     "read_limits",
     "read_mounts",
     "read_namespaces",
+    "read_network",
     "read_status",
     "read_uid_map",
 ]
@@ -110,6 +113,29 @@ def _parse_mounts(text: bytes) -> tuple[Mount, ...]:
             )
         )
     return tuple(mounts)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkView:
+    """The network namespace of a process, as proc(5) /proc/<pid>/net shows it."""
+
+    interfaces: frozenset[str]
+    has_addresses: bool
+    """Some interface is up and has an address, which the routing table then names."""
+
+
+def read_network(pid: int) -> NetworkView:
+    """Read /proc/<pid>/net/dev and fib_trie, the kernel's own table of local addresses."""
+    rows = _read(pid, "net/dev").splitlines()[2:]
+    return NetworkView(
+        interfaces=frozenset(row.partition(b":")[0].strip().decode("ascii") for row in rows),
+        has_addresses=bool(_read(pid, "net/fib_trie").strip()),
+    )
+
+
+def read_environment(pid: int) -> bytes:
+    """Read the block that /proc/<pid>/environ shows: what the process was started with."""
+    return _read(pid, "environ")
 
 
 def read_limits(pid: int) -> dict[str, int | None]:
