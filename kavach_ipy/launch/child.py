@@ -109,7 +109,7 @@ def _set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str], fami
         trees = _open_sources(plan)
         host_proc = mounts.clone_tree(b"/proc", writable=True)
     with step("id maps"):
-        await_mapped(ends.control)
+        idmapped = dict(zip(plan.idmapped, await_mapped(ends.control), strict=True))
     with step("shared mappings"):
         # The parent reads them from outside, at the same time: it has nothing else to do.
         mappings = await_mappings(ends.control)
@@ -137,6 +137,7 @@ def _set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str], fami
     with step("root"):
         root = mounts.Root(plan.mount_base)
         root.open_scratch(plan.policy.disk, plan.scratch_inodes)
+        trees |= {path: root.attach(tree) for path, tree in idmapped.items() if tree >= 0}
         _place_all(plan, root, trees)
         root.place_pts()
         root.place(host_proc, b"/proc", directory=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from typing import Literal
@@ -16,6 +17,7 @@ from kavach_ipy.errors import ProtocolError
 from kavach_ipy.linux.inherited import SharedMapping
 
 __all__ = [
+    "MOST_IDMAPPED",
     "Report",
     "await_mapped",
     "await_mappings",
@@ -27,6 +29,8 @@ __all__ = [
 ]
 
 _MAPPED = b"mapped"
+MOST_IDMAPPED = 200
+"""unix(7): one message carries at most 253 descriptors (SCM_MAX_FD)."""
 
 _WORDS = ("unshared", "failed", "forked")
 _LIMIT = 1 << 16
@@ -54,9 +58,10 @@ def send_report(control: socket.socket, report: Report) -> None:
     control.send(json.dumps(fields).encode("utf-8", "replace"))
 
 
-def send_mapped(control: socket.socket) -> None:
-    """Say that the id maps are written."""
-    control.send(_MAPPED)
+def send_mapped(control: socket.socket, trees: Sequence[int]) -> None:
+    """Say that the id maps are written, and hand over idmapped mounts; -1 where there is none."""
+    there = bytes(tree >= 0 for tree in trees)
+    socket.send_fds(control, [_MAPPED + there], [tree for tree in trees if tree >= 0])
 
 
 def refuse_mapped(control: socket.socket) -> None:
@@ -65,14 +70,19 @@ def refuse_mapped(control: socket.socket) -> None:
         control.send(b"refused")
 
 
-def await_mapped(control: socket.socket) -> None:
-    """Wait for the id maps.
+def await_mapped(control: socket.socket) -> tuple[int, ...]:
+    """Wait for the id maps; a detached mount for each of the plan's `idmapped`, or -1.
 
     Raises:
         OSError: the parent has gone.
     """
-    if control.recv(len(_MAPPED) + 1) != _MAPPED:
+    packet, fds, _, _ = socket.recv_fds(
+        control, len(_MAPPED) + MOST_IDMAPPED, MOST_IDMAPPED, socket.MSG_CMSG_CLOEXEC
+    )
+    if not packet.startswith(_MAPPED):
         raise BrokenPipeError
+    received = iter(fds)
+    return tuple(next(received) if is_there else -1 for is_there in packet[len(_MAPPED) :])
 
 
 def send_mappings(control: socket.socket, mappings: tuple[SharedMapping, ...]) -> None:

@@ -37,7 +37,7 @@ from kavach_ipy.launch.processes import NOBODY, Process, is_readable
 from kavach_ipy.launch.quiet import no_collection
 from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
-from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
+from kavach_ipy.linux import _libc, inherited, limits, mounts, namespaces, privileges, verify
 from kavach_ipy.linux.remedies import remedy_for
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.frames import Decoder
@@ -102,6 +102,7 @@ class _Parent:
         self._arena = arena
         self._setter = self._cell = self._init = NOBODY
         self._proc_root = -1
+        self._foreign: frozenset[bytes] = frozenset()
         self._ends = Ends()
 
     def __enter__(self) -> Self:
@@ -169,9 +170,16 @@ class _Parent:
         identity = self.plan.identity
         try:
             namespaces.write_id_maps(setter, identity.uid, identity.gid)
+            trees = mounts.clone_idmapped(self.plan.idmapped, setter)
         except _libc.SyscallError as error:
             raise _failure("id maps", error.call, error.errno or 0, error.arguments) from error
-        send_mapped(self._ends.control)
+        try:
+            send_mapped(self._ends.control, tuple(trees.values()))
+        finally:
+            for tree in trees.values():
+                if tree >= 0:
+                    os.close(tree)
+        self._foreign = frozenset(path for path, tree in trees.items() if tree < 0)
         # Its memory is ours, as it is or as it was at the fork; read while it is at work.
         send_mappings(self._ends.control, inherited.find_shared_mappings(setter))
 
@@ -195,7 +203,7 @@ class _Parent:
                 raise
             raise SetupFailed("fork", "pidfd_open", 3, "the cell ended without a word.") from error
         self._await_ready(deadline)
-        layers = (*settled, *verify_view(self.plan, self._cell.pid, links))
+        layers = (*settled, *verify_view(self.plan, self._cell.pid, links, self._foreign))
         # A has built the root and ends meanwhile; then init and the cell are children of ours.
         self._setter.reap()
         self._setter = NOBODY

@@ -13,8 +13,9 @@ import os
 from dataclasses import dataclass
 
 from kavach_ipy.errors import CannotEnforce
+from kavach_ipy.launch.control import MOST_IDMAPPED
 from kavach_ipy.launch.host import Host
-from kavach_ipy.launch.places import Places, lay_out
+from kavach_ipy.launch.places import Overlay, Places, View, lay_out
 from kavach_ipy.linux import landlock, seccomp
 from kavach_ipy.linux.identity import Identity, choose_identity
 from kavach_ipy.policy import Network, Policy, survives
@@ -40,6 +41,9 @@ class Plan:
     identity: Identity
     forget_groups: bool
     places: Places
+    idmapped: tuple[bytes, ...]
+    """Directories whose root-owned files are to be the cell's, where the file system can."""
+
     mount_base: bytes
     proc_covered: tuple[bytes, ...]
     loopback: bool
@@ -76,6 +80,7 @@ def make_plan(policy: Policy, host: Host) -> Plan:
         identity=identity,
         forget_groups=identity.is_other and bool(host.groups),
         places=places,
+        idmapped=_idmapped(places) if identity.is_other else (),
         mount_base=host.mount_base,
         proc_covered=(*_PROC_COVERED, *host.proc_covered),
         loopback=is_loopback,
@@ -146,6 +151,15 @@ def _identity(host: Host) -> Identity:
             "Run it as an ordinary user, or in a container with more than one id mapped.",
         )
     return identity
+
+
+def _idmapped(places: Places) -> tuple[bytes, ...]:
+    """The layers of overlays: a kernel of host root made their files, and its cell is another id.
+
+    A plain bind stays as it is: its files are the system's, which any id may read.
+    """
+    layered = (place.path for place in places.order if isinstance(place, Overlay | View))
+    return tuple(layered)[:MOST_IDMAPPED]
 
 
 def _environment(policy: Policy, host: Host, places: Places) -> tuple[tuple[str, str], ...]:

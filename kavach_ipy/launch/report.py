@@ -79,20 +79,23 @@ def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tu
         )
 
 
-def verify_view(plan: Plan, cell: int, allowed: frozenset[str]) -> tuple[Layer, ...]:
+def verify_view(
+    plan: Plan, cell: int, allowed: frozenset[str], foreign: frozenset[bytes]
+) -> tuple[Layer, ...]:
     """Check what the cell can reach, once it is ready: mounts, descriptors, limits.
 
     Args:
         plan: what was promised.
         cell: its pid, as this process numbers it.
         allowed: what its descriptors may link to, apart from /dev/null.
+        foreign: directories whose files stayed host root's.
 
     Raises:
         SetupFailed: naming the layer, what was read and what was promised.
     """
     with _readable():
         return (
-            *_files(plan, verify.read_mounts(cell)),
+            *_files(plan, verify.read_mounts(cell), foreign),
             _descriptors(verify.read_descriptors(cell), allowed),
             _limits(plan, verify.read_limits(cell)),
             _environment(plan, verify.read_environment(cell)),
@@ -174,7 +177,9 @@ def _network(plan: Plan, found: verify.NetworkView) -> Layer:
     return Layer("network", "verified", words)
 
 
-def _files(plan: Plan, mounts: tuple[verify.Mount, ...]) -> Iterator[Layer]:
+def _files(
+    plan: Plan, mounts: tuple[verify.Mount, ...], foreign: frozenset[bytes]
+) -> Iterator[Layer]:
     places = plan.places
     shown = {place.path for place in places.order if isinstance(place, Bind | Device | View)}
     expected = shown | set(places.writable) | {b"/", b"/proc", b"/dev/pts"}
@@ -198,7 +203,10 @@ def _files(plan: Plan, mounts: tuple[verify.Mount, ...]) -> Iterator[Layer]:
         f"{len(points)} mounts, the host's root gone; writable, and thrown away: "
         + _names(sorted(places.writable)),
     )
-    yield Layer("working directory", "verified", places.cwd_note)
+    note = places.cwd_note
+    if places.cwd in foreign:
+        note += "; files of host root stay as they are: its file system has no idmapped mounts"
+    yield Layer("working directory", "verified", note)
 
 
 def _may_write(point: bytes, writable: tuple[bytes, ...]) -> bool:

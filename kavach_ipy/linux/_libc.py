@@ -99,6 +99,7 @@ class MountAttr(enum.IntFlag):
     NOSUID = 0x2
     NODEV = 0x4
     NOEXEC = 0x8
+    IDMAP = 0x100000
 
 
 class UmountFlag(enum.IntFlag):
@@ -262,9 +263,19 @@ class _MountAttrArgument(ctypes.Structure):
     )
 
 
-def mount_setattr(dirfd: int, path: bytes, attributes: MountAttr, *, recursive: bool) -> None:
-    """Set mount attributes, on the whole tree when `recursive`: mount_setattr(2), Linux 5.12."""
-    argument = _MountAttrArgument(attr_set=attributes)
+def mount_setattr(
+    dirfd: int, path: bytes, attributes: MountAttr, *, recursive: bool, user_namespace: int = 0
+) -> None:
+    """Set mount attributes, on the whole tree when `recursive`: mount_setattr(2), Linux 5.12.
+
+    Args:
+        dirfd: a descriptor of the mount, or the directory that `path` is relative to.
+        path: empty for the mount itself.
+        attributes: what is set; nothing is cleared.
+        recursive: all mounts below, too.
+        user_namespace: a descriptor of the namespace whose map IDMAP uses; without it not read.
+    """
+    argument = _MountAttrArgument(attr_set=attributes, userns_fd=user_namespace)
     flags = (_AT_RECURSIVE if recursive else 0) | (0 if path else _AT_EMPTY_PATH)
     _call(
         "mount_setattr",

@@ -12,6 +12,7 @@ id (`docs/decisions/0002`).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -22,6 +23,7 @@ from kavach_ipy.linux._libc import MountAttr, MountFlag, UmountFlag
 __all__ = [
     "Root",
     "clone_device",
+    "clone_idmapped",
     "clone_tree",
     "cover",
     "make_private",
@@ -56,6 +58,42 @@ def clone_tree(path: bytes, *, writable: bool) -> int:
     """
     tree = _libc.open_tree(_AT_FDCWD, recursive=True, path=path)
     _libc.mount_setattr(tree, b"", _QUIET if writable else _QUIET_READ_ONLY, recursive=True)
+    return tree
+
+
+def clone_idmapped(paths: tuple[bytes, ...], pid: int) -> dict[bytes, int]:
+    """Clone directories detached, read-only, with ids shown as the user namespace of `pid` maps.
+
+    mount_setattr(2), "ID-mapped mounts": what host root owns on disk then belongs to the id that
+    uid 0 of that namespace is mapped to, and overlayfs can copy it up. Without this the owner is
+    no id of the namespace at all (overlayfs answers EOVERFLOW).
+
+    Args:
+        paths: directories, as this process sees them.
+        pid: a process in a user namespace whose maps are written.
+
+    Returns:
+        A descriptor for each path; -1 where its file system has no such mounts (EINVAL), or was
+        mounted by somebody with more rights than ours (EPERM: a container).
+    """
+    if not paths:
+        return {}
+    namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return {path: _clone_idmapped(path, namespace) for path in paths}
+    finally:
+        os.close(namespace)
+
+
+def _clone_idmapped(path: bytes, namespace: int) -> int:
+    tree = clone_tree(path, writable=False)
+    try:
+        _libc.mount_setattr(tree, b"", MountAttr.IDMAP, recursive=True, user_namespace=namespace)
+    except _libc.SyscallError as error:
+        os.close(tree)
+        if error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
+        return -1
     return tree
 
 
@@ -96,6 +134,18 @@ class Root:
         self._fd = new_filesystem(b"tmpfs", options, _QUIET)
         _libc.move_mount(self._fd, _AT_FDCWD, base)
         self._scratch = -1
+        self._lowers: list[bytes] = []
+
+    def attach(self, tree: int) -> int:
+        """Attach a detached mount out of sight, until `enter`; an O_PATH descriptor of it.
+
+        overlayfs wants layers that are part of a mount namespace.
+        """
+        name = b".lower%d" % len(self._lowers)
+        _libc.move_mount(tree, self._fd, self.make_directory(name))
+        os.close(tree)
+        self._lowers.append(name)
+        return os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
 
     def place(self, tree: int, target: bytes, *, directory: bool) -> None:
         """Attach a detached mount at `target`, making the mount point where it is missing."""
@@ -237,6 +287,9 @@ class Root:
         from under it, so no directory is needed for it.
         """
         os.fchdir(self._fd)
+        for name in self._lowers:
+            _libc.umount(name, UmountFlag.DETACH)
+            os.rmdir(name)
         if self._scratch >= 0:
             _libc.umount(b".scratch", UmountFlag.DETACH)
             os.rmdir(b".scratch")
