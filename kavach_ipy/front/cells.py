@@ -9,7 +9,7 @@ Assumes: called by the shell in the thread that runs cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kavach_ipy.errors import KavachError
@@ -26,8 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["run_empty_cell", "run_task"]
 
 
-def run_task(shell: Shell, task: Task, policy: Policy, *, with_report: bool) -> None:
+def run_task(
+    shell: Shell, task: Task, policy: Policy, secrets: Sequence[str], *, with_report: bool
+) -> None:
     """Run ``task`` and show, assign and raise what comes of it.
+
+    Args:
+        shell: the notebook's.
+        task: the cell.
+        policy: what it is allowed.
+        secrets: values that it may not find in its memory.
+        with_report: show what confined it.
 
     Raises:
         KavachError: what `front.failures.as_shown` makes of the cell's error, or of the reason why
@@ -36,7 +45,7 @@ def run_task(shell: Shell, task: Task, policy: Policy, *, with_report: bool) -> 
     sink = ShellSink(shell)
     body = cell_body(shell, task)
     try:
-        with Sandbox(policy) as box:
+        with Sandbox(policy, known_secrets=secrets) as box:
             outcome = box.execute(body, out=task.outputs, sink=sink)
     except KavachError as error:
         raise as_shown(error) from None

@@ -86,7 +86,8 @@ class KavachMagics(Magics):
 
         magic_line = None if cell is None else f"%%sandbox {line}".strip()
         task = Task(code, magic_line, policy.inputs, policy.outputs or ())
-        run_task(self.shell, task, policy, with_report=request.wants_report)
+        secrets = self._settings.known_secrets
+        run_task(self.shell, task, policy, secrets, with_report=request.wants_report)
 
     @no_var_expand
     @line_magic

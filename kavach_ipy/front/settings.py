@@ -22,6 +22,7 @@ from kavach_ipy.policy import (
     DEFAULT_ENVIRONMENT,
     PROFILES,
     Policy,
+    check_secrets,
     format_duration,
     format_size,
     profile,
@@ -56,7 +57,6 @@ _FIELDS: Final = {
 _LATER: Final[dict[str, object]] = {
     "default_on": False,
     "policy_file": "",
-    "known_secrets": [],
     "trusted_types": [],
     "allow_trust": False,
 }
@@ -188,8 +188,9 @@ class Kavach(Configurable):
     ).tag(config=True)
     known_secrets = _list(
         (),
-        "Values to overwrite in the memory of a cell. By default none, and this version overwrites"
-        " none: any value is refused, so that nobody relies on it.",
+        "Values to overwrite in the memory of a cell before its first line, as texts of eight"
+        " characters or more. By default none. A cell can read all other memory of the notebook;"
+        " searching takes about 0.1 s for each GiB that the notebook holds.",
     )
     trusted_types = _list(
         (),
@@ -245,6 +246,14 @@ class Kavach(Configurable):
         except PolicyError as error:
             raise TraitError(_refusal(name, value, error)) from error
         return value
+
+    @validate("known_secrets")
+    def _check_secrets(self, proposal: _Proposal) -> object:
+        try:
+            check_secrets(proposal["value"])
+        except PolicyError as error:
+            raise TraitError(f"c.Kavach.{error}") from None
+        return proposal["value"]
 
     @validate("profiles")
     def _check_profiles(self, proposal: _Proposal) -> object:

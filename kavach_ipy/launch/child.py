@@ -40,6 +40,7 @@ from kavach_ipy.linux import (
     privileges,
     procfs,
     seccomp,
+    secrets,
 )
 from kavach_ipy.wire.arena import ArenaWriter
 
@@ -171,6 +172,9 @@ def become_the_cell(
         privileges.prove_unprivileged(plan.kernel_pid)
     with step("shared mappings"):
         inherited.privatise_mappings(mappings, mapped_files)
+    if plan.secrets:
+        with step("known secrets"):
+            secrets.overwrite(plan.secrets)
     with step("descriptors"):
         control = ends.control.fileno()
         keep = frozenset(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.launch.control import MOST_IDMAPPED
@@ -56,6 +56,8 @@ class Plan:
     processes: int
     cpu_seconds: int
     file_bytes: int
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    """What is overwritten in the cell's memory (`linux.secrets`); `make_plan` knows none."""
 
 
 @functools.lru_cache(maxsize=32)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import mmap
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ __all__ = [
     "MountFlag",
     "SyscallError",
     "UmountFlag",
+    "address_of",
     "become_zero",
     "capget",
     "capset_none",
@@ -27,6 +29,7 @@ __all__ = [
     "clearenv",
     "close_range_cloexec",
     "drop_groups",
+    "erase_copies",
     "fsconfig_create",
     "fsconfig_flag",
     "fsconfig_string",
@@ -604,6 +607,35 @@ def clearenv() -> None:
     """Forget the C environment: clearenv(3)."""
     if _libc.clearenv() != 0:
         raise SyscallError("clearenv", 12)
+
+
+def address_of(pages: mmap.mmap) -> int:
+    """Where a writable mapping stands."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(pages))
+
+
+_libc.memmem.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t]
+_libc.memmem.restype = ctypes.c_void_p
+_MADV_NORMAL = 0
+
+
+def erase_copies(needle: int, size: int, start: int, end: int) -> int:
+    """Write zeros over each copy of the `size` bytes at `needle` between two addresses: memmem(3).
+
+    Returns:
+        How many there were.
+    """
+    if end <= start:
+        return 0
+    # madvise(2): ENOMEM where a part is not mapped, which memmem would end by SIGSEGV.
+    if _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_NORMAL) != 0:
+        raise SyscallError("madvise", ctypes.get_errno(), f"{start:#x}, {end - start}")
+    count = 0
+    while found := _libc.memmem(start, end - start, needle, size):
+        ctypes.memset(found, 0, size)
+        start = found + size
+        count += 1
+    return count
 
 
 def memset(address: int, size: int) -> None:

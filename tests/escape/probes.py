@@ -12,7 +12,7 @@ import os
 import signal
 import stat
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,9 @@ def found(code: str, **policy: Any) -> Any:
     return attack(code, **policy).check().result
 
 
-def looked_at(code: str, look: Callable[[int], object], **policy: Any) -> Outcome:
+def looked_at(
+    code: str, look: Callable[[int], object], secrets: Sequence[str] = (), **policy: Any
+) -> Outcome:
     """Run hostile code and, when all of it has been tried, call `look` with the cell's pid."""
     looked: list[int] = []
 
@@ -103,7 +105,7 @@ def looked_at(code: str, look: Callable[[int], object], **policy: Any) -> Outcom
     allowed = Policy.from_mapping({"timeout": DEADLINE, **policy})
     # The result is what the code left in `answers`.
     body = script_body(f"{CALLS}answers = None\n{textwrap.dedent(code)}\n{_WAIT}\nanswers", {})
-    outcome = Sandbox(allowed).execute(body, sink=Eye())
+    outcome = Sandbox(allowed, known_secrets=secrets).execute(body, sink=Eye())
     outcome.check()
     assert looked, "the cell was never looked at"
     return outcome

@@ -101,7 +101,6 @@ def test_a_misspelt_setting_is_refused() -> None:
     [
         ("default_on", True),
         ("policy_file", "/etc/kavach/policy.toml"),
-        ("known_secrets", ["hunter2"]),
         ("trusted_types", ["decimal.Decimal"]),
         ("allow_trust", True),
     ],
