@@ -15,8 +15,8 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -168,20 +168,21 @@ class _Parent:
         """Answer A: write its id maps, and tell it which pages of its memory are shared."""
         (setter,) = self._expect("unshared", time.monotonic() + _SETUP_SECONDS).pids
         identity = self.plan.identity
-        try:
+        with _step("id maps"):
             namespaces.write_id_maps(setter, identity.uid, identity.gid)
+        with _step("bind sources"):
             trees = mounts.clone_idmapped(self.plan.idmapped, setter)
-        except _libc.SyscallError as error:
-            raise _failure("id maps", error.call, error.errno or 0, error.arguments) from error
-        try:
-            send_mapped(self._ends.control, tuple(trees.values()))
-        finally:
-            for tree in trees.values():
-                if tree >= 0:
-                    os.close(tree)
         self._foreign = frozenset(path for path, tree in trees.items() if tree < 0)
-        # Its memory is ours, as it is or as it was at the fork; read while it is at work.
-        send_mappings(self._ends.control, inherited.find_shared_mappings(setter))
+        # An A that has failed meanwhile does not listen; what it reported is read by `set_up`.
+        with suppress(ConnectionError):
+            try:
+                send_mapped(self._ends.control, tuple(trees.values()))
+            finally:
+                for tree in trees.values():
+                    if tree >= 0:
+                        os.close(tree)
+            # Its memory is ours, as it is or as it was at the fork; read while it is at work.
+            send_mappings(self._ends.control, inherited.find_shared_mappings(setter))
 
     def set_up(self) -> ConfinementReport:
         """Wait for "ready", verify from outside, and say "go"."""
@@ -303,6 +304,15 @@ class _Parent:
 def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:
     with_values = f"{call}({detail})" if detail else call
     return SetupFailed(step, with_values, number, remedy_for(step, call, number))
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    """Name the step that the parent takes."""
+    try:
+        yield
+    except _libc.SyscallError as error:
+        raise _failure(name, error.call, error.errno or 0, error.arguments) from error
 
 
 def _report(packet: bytes) -> Report:

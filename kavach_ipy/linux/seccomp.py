@@ -95,7 +95,8 @@ def _build(network: Network, machine: Machine) -> bytes:
                 program.add_rule_exactly(_action(library, rule.error), rule.call, *comparisons)
         return _export(program)
     except OSError as error:
-        cause = f"libseccomp cannot build the filter for {machine}: {error}"
+        name = errno.errorcode.get(error.errno or 0, "an error without a number")
+        cause = f"libseccomp cannot build the filter for {machine}: {name} ({error.strerror})"
         raise CannotEnforce(_LAYER, cause, "It needs libseccomp 2.5 and Linux 4.14.") from error
 
 
