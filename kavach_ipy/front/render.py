@@ -22,7 +22,7 @@ from IPython.core.error import StdinNotImplementedError
 from kavach_ipy.front.runner import UNDEFINED
 from kavach_ipy.front.words import say
 from kavach_ipy.gate.withheld import Withheld
-from kavach_ipy.launch.report import ConfinementReport
+from kavach_ipy.launch.layers import ConfinementReport
 
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 
 from kavach_ipy.launch import inside
-from kavach_ipy.linux import _libc, landlock, privileges, seccomp, verify
+from kavach_ipy.linux import _libc, cgroups, landlock, privileges, seccomp, verify
 from kavach_ipy.linux.identity import IdRange
 from kavach_ipy.policy import Policy
 
@@ -89,6 +89,9 @@ class Host:
 
     proc_covered: tuple[bytes, ...]
     mount_base: bytes
+    cgroup: str | None
+    """A delegated control group that cells can have groups of their own in."""
+
     named: tuple[tuple[str, Entry | None], ...]
     """The paths that the policy shows, and what is there."""
 
@@ -190,6 +193,7 @@ def _machine() -> dict[str, object]:
         "landlock_abi": abi,
         "seccomp_missing": seccomp.missing(),
         "max_user_namespaces": _sysctl("user/max_user_namespaces", default=1),
+        "cgroup": cgroups.find_delegated(),
         "userns_clone_allowed": os.geteuid() == 0
         or bool(_sysctl("kernel/unprivileged_userns_clone", default=1)),
         "proc_covered": tuple(

@@ -31,11 +31,13 @@ from kavach_ipy.launch.control import (
     send_mappings,
 )
 from kavach_ipy.launch.ends import Ends
+from kavach_ipy.launch.groups import explain_kill, group_for
+from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, is_readable
 from kavach_ipy.launch.quiet import no_collection
-from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
+from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, mounts, namespaces, privileges, verify
 from kavach_ipy.linux.remedies import remedy_for
@@ -103,6 +105,7 @@ class _Parent:
         self._setter = self._cell = self._init = NOBODY
         self._proc_root = -1
         self._foreign: frozenset[bytes] = frozenset()
+        self._group = group_for(plan)
         self._ends = Ends()
 
     def __enter__(self) -> Self:
@@ -113,6 +116,8 @@ class _Parent:
             self.end()
         finally:
             self._ends.close()
+            if self._group is not None:
+                self._group.remove()
 
     def start(self, body: Body, names: frozenset[str]) -> None:
         """Run A to its end, or beside us, until the cell is forked and the root is built.
@@ -170,6 +175,10 @@ class _Parent:
         identity = self.plan.identity
         with _step("id maps"):
             namespaces.write_id_maps(setter, identity.uid, identity.gid)
+        if self._group is not None:
+            with _step("cgroup"):
+                # Before it forks, so that the cell is born there and its pages are counted there.
+                self._group.add(setter)
         with _step("bind sources"):
             trees = mounts.clone_idmapped(self.plan.idmapped, setter)
         self._foreign = frozenset(path for path, tree in trees.items() if tree < 0)
@@ -204,7 +213,8 @@ class _Parent:
                 raise
             raise SetupFailed("fork", "pidfd_open", 3, "the cell ended without a word.") from error
         self._await_ready(deadline)
-        layers = (*settled, *verify_view(self.plan, self._cell.pid, links, self._foreign))
+        cell = self._cell.pid
+        layers = (*settled, *verify_view(self.plan, cell, links, self._foreign, self._group))
         # A has built the root and ends meanwhile; then init and the cell are children of ours.
         self._setter.reap()
         self._setter = NOBODY
@@ -228,7 +238,7 @@ class _Parent:
             proc_root=self._proc_root,
         )
         resident = limits.inherited_resident_bytes()
-        return Watch(
+        stopped = Watch(
             policy=self.plan.policy,
             ends=ends,
             listener=listener,
@@ -238,6 +248,7 @@ class _Parent:
             kill=self._init.kill,
             names=names | {RESULT},
         ).run()
+        return explain_kill(self.plan.policy, stopped, self._group)
 
     def status(self) -> int | None:
         """Reap the cell, which has ended; its wait status, None where somebody else took it."""

@@ -54,6 +54,9 @@ class Plan:
     seccomp_program: bytes
     scratch_inodes: int
     processes: int
+    cgroup: str | None
+    """Where the cell gets a control group of its own; None where none is delegated to us."""
+
     cpu_seconds: int
     file_bytes: int
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
@@ -93,6 +96,7 @@ def make_plan(policy: Policy, host: Host) -> Plan:
         seccomp_program=seccomp.build("loopback" if is_loopback else "none"),
         scratch_inodes=max(256, policy.disk // _INODES_EACH),
         processes=policy.pids + _OWN_PROCESSES,
+        cgroup=host.cgroup,
         cpu_seconds=max(1, math.ceil(policy.cpu)),
         file_bytes=max(policy.disk, policy.memory),
     )

@@ -10,54 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
 
 from kavach_ipy.errors import SetupFailed
+from kavach_ipy.launch.bounds import verify_limits
+from kavach_ipy.launch.layers import ConfinementReport, Layer, mismatch
 from kavach_ipy.launch.places import Bind, Device, Hide, Scratch, View
 from kavach_ipy.launch.plan import Plan
-from kavach_ipy.launch.strength import Strength, strength_of
 from kavach_ipy.linux import verify
+from kavach_ipy.linux.cgroups import Group
 from kavach_ipy.linux.inherited import SharedMapping, find_shared_mappings
-from kavach_ipy.policy import Network, format_duration, format_size
+from kavach_ipy.policy import Network
 
 __all__ = ["ConfinementReport", "Layer", "verify_identity", "verify_rights", "verify_view"]
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer of the confinement of one cell."""
-
-    name: str
-    state: Literal["verified", "applied"]
-    """"verified": read back from outside. "applied": the call succeeded in the child, and the
-    kernel shows no trace of it that another process could read."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConfinementReport:
-    """What held while the cell ran."""
-
-    layers: tuple[Layer, ...]
-
-    @property
-    def strength(self) -> Strength:
-        """The score of what was verified."""
-        return strength_of({layer.name for layer in self.layers if layer.state == "verified"})
-
-    def text(self) -> str:
-        """Lay the report out as plain text: one line a layer, and the score."""
-        width = max((len(layer.name) for layer in self.layers), default=0)
-        rows = (
-            f"  {layer.state:<8}  {layer.name:<{width}}  {layer.detail}" for layer in self.layers
-        )
-        strength = self.strength
-        total = f"strength {strength.score} of 100, counting what was verified"
-        if strength.missing:
-            total += f"; not verified: {', '.join(strength.missing)}"
-        return "\n".join(("confinement of this cell:", *rows, total))
 
 
 def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tuple[Layer, ...]:
@@ -80,7 +44,11 @@ def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tu
 
 
 def verify_view(
-    plan: Plan, cell: int, allowed: frozenset[str], foreign: frozenset[bytes]
+    plan: Plan,
+    cell: int,
+    allowed: frozenset[str],
+    foreign: frozenset[bytes],
+    group: Group | None,
 ) -> tuple[Layer, ...]:
     """Check what the cell can reach, once it is ready: mounts, descriptors, limits.
 
@@ -89,6 +57,7 @@ def verify_view(
         cell: its pid, as this process numbers it.
         allowed: what its descriptors may link to, apart from /dev/null.
         foreign: directories whose files stayed host root's.
+        group: the control group that it must be in.
 
     Raises:
         SetupFailed: naming the layer, what was read and what was promised.
@@ -97,7 +66,7 @@ def verify_view(
         return (
             *_files(plan, verify.read_mounts(cell), foreign),
             _descriptors(verify.read_descriptors(cell), allowed),
-            _limits(plan, verify.read_limits(cell)),
+            verify_limits(plan, cell, group),
             _environment(plan, verify.read_environment(cell)),
             _shared_memory(find_shared_mappings(cell)),
         )
@@ -117,7 +86,7 @@ def verify_rights(plan: Plan, cell: int, parent: int) -> tuple[Layer, ...]:
     with _readable():
         status = verify.read_status(cell)
         if status.parent != parent or status.threads != 1:
-            raise _mismatch("process", f"parent {status.parent}, {status.threads} threads")
+            raise mismatch("process", f"parent {status.parent}, {status.threads} threads")
         return tuple(_rights(plan, status))
 
 
@@ -136,14 +105,12 @@ def _readable() -> Iterator[None]:
 def _rights(plan: Plan, status: verify.Status) -> Iterator[Layer]:
     wanted = plan.identity
     if set(status.uids) != {wanted.uid} or set(status.gids) != {wanted.gid}:
-        raise _mismatch("identity", f"uids {status.uids}, gids {status.gids}")
+        raise mismatch("identity", f"uids {status.uids}, gids {status.gids}")
     if any(status.capabilities) or not status.no_new_privs:
-        raise _mismatch(
-            "capabilities", f"{status.capabilities}, no_new_privs {status.no_new_privs}"
-        )
+        raise mismatch("capabilities", f"{status.capabilities}, no_new_privs {status.no_new_privs}")
     yield Layer("capabilities", "verified", "all five sets empty, no_new_privs set")
     if status.seccomp != 2:
-        raise _mismatch("seccomp", f"mode {status.seccomp}, promised 2 (filter)")
+        raise mismatch("seccomp", f"mode {status.seccomp}, promised 2 (filter)")
     size = len(plan.seccomp_program) // 8
     yield Layer("system calls", "verified", f"seccomp filter of {size} instructions")
     yield Layer("Landlock", "applied", f"ABI {plan.landlock_abi}, a second wall around files")
@@ -153,21 +120,21 @@ def _id_maps(plan: Plan, cell: int) -> Layer:
     wanted = plan.identity
     uid_map, gid_map = verify.read_uid_map(cell), verify.read_uid_map(cell, "gid_map")
     if uid_map != ((0, wanted.uid, 1),) or gid_map != ((0, wanted.gid, 1),):
-        raise _mismatch("uid_map", f"{uid_map} and {gid_map}")
+        raise mismatch("uid_map", f"{uid_map} and {gid_map}")
     return Layer("identity", "verified", f"root inside is uid {wanted.uid} outside, and no other")
 
 
 def _namespaces(theirs: dict[str, str], own: dict[str, str]) -> Layer:
     shared = sorted(name for name in own if theirs[name] == own[name])
     if shared:
-        raise _mismatch("namespaces", f"shared with the kernel: {', '.join(shared)}")
+        raise mismatch("namespaces", f"shared with the kernel: {', '.join(shared)}")
     return Layer("namespaces", "verified", f"its own: {', '.join(sorted(theirs))}")
 
 
 def _network(plan: Plan, found: verify.NetworkView) -> Layer:
     is_loopback = plan.policy.network is Network.LOOPBACK
     if found.interfaces - {"lo"} or found.has_addresses != is_loopback:
-        raise _mismatch(
+        raise mismatch(
             "network",
             f"interfaces {sorted(found.interfaces)}, with addresses: {found.has_addresses}",
         )
@@ -186,17 +153,17 @@ def _files(
     expected |= {place.path for place in places.order if isinstance(place, Scratch | Hide)}
     points = {mount.point for mount in mounts}
     if missing := sorted(expected - points):
-        raise _mismatch("mounts", f"missing: {_names(missing)}")
+        raise mismatch("mounts", f"missing: {_names(missing)}")
     roots = tuple(path + b"/" for path in (*shown, b"/proc")) + tuple(
         path + b"/" for path in places.writable
     )
     for mount in mounts:
         if mount.point not in expected and not mount.point.startswith(roots):
-            raise _mismatch("mounts", f"unexpected: {os.fsdecode(mount.point)}")
+            raise mismatch("mounts", f"unexpected: {os.fsdecode(mount.point)}")
         if not mount.read_only and not _may_write(mount.point, places.writable):
-            raise _mismatch("mounts", f"writable: {os.fsdecode(mount.point)}")
+            raise mismatch("mounts", f"writable: {os.fsdecode(mount.point)}")
         if mount.fstype == b"proc" and mount.root == b"/" and mount.point != b"/proc":
-            raise _mismatch("/proc", f"another one at {os.fsdecode(mount.point)}")
+            raise mismatch("/proc", f"another one at {os.fsdecode(mount.point)}")
     yield Layer(
         "files",
         "verified",
@@ -222,7 +189,7 @@ def _descriptors(found: dict[int, str], allowed: frozenset[str]) -> Layer:
         if link not in ("/dev/null", "/null") and link not in allowed
     }
     if strange:
-        raise _mismatch("descriptors", f"{strange}")
+        raise mismatch("descriptors", f"{strange}")
     live = sum(link in allowed for link in found.values())
     return Layer("descriptors", "verified", f"{live} live, {len(found) - live} are /dev/null")
 
@@ -230,48 +197,16 @@ def _descriptors(found: dict[int, str], allowed: frozenset[str]) -> Layer:
 def _environment(plan: Plan, block: bytes) -> Layer:
     if block.strip(b"\0"):
         # Not its text: this message is shown, and what is left may be a token.
-        raise _mismatch("environment", "the block that the fork inherited is not blank")
+        raise mismatch("environment", "the block that the fork inherited is not blank")
     return Layer("environment", "verified", f"blank; {len(plan.environment)} names are set anew")
 
 
 def _shared_memory(found: tuple[SharedMapping, ...]) -> Layer:
     if found:
         shown = ", ".join(f"{mapping.size} bytes of {mapping.path!r:.80}" for mapping in found)
-        raise _mismatch("shared memory", shown)
+        raise mismatch("shared memory", shown)
     return Layer("shared memory", "verified", "no page is shared with another process")
-
-
-def _limits(plan: Plan, found: dict[str, int | None]) -> Layer:
-    promised = {
-        "Max processes": plan.processes,
-        "Max cpu time": plan.cpu_seconds,
-        "Max file size": plan.file_bytes,
-        "Max core file size": 1,
-    }
-    for name, bound in promised.items():
-        value = found[name]
-        if value is None or value > bound:
-            raise _mismatch("limits", f"{name} is {value}, promised {bound}")
-    for name in ("Max data size", "Max open files"):
-        # They count from what the fork inherited, which only the child knows.
-        if found[name] is None:
-            raise _mismatch("limits", f"{name} is unlimited")
-    return Layer("limits", "verified", _limits_in_words(plan))
-
-
-def _limits_in_words(plan: Plan) -> str:
-    policy = plan.policy
-    wall = "none" if policy.timeout is None else format_duration(policy.timeout)
-    return (
-        f"memory +{format_size(policy.memory)}, disk {format_size(policy.disk)}, "
-        f"{policy.pids} processes, {policy.files} files, cpu {format_duration(policy.cpu)}, "
-        f"time {wall}, output {format_size(policy.output)}"
-    )
 
 
 def _names(paths: list[bytes]) -> str:
     return ", ".join(os.fsdecode(path) for path in paths)
-
-
-def _mismatch(layer: str, found: str) -> SetupFailed:
-    return SetupFailed(f"verify {layer}", "verify", 0, f"read back from outside: {found}.")

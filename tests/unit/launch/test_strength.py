@@ -7,8 +7,8 @@ import pytest
 from kavach_ipy.errors import SetupFailed
 from kavach_ipy.launch import report
 from kavach_ipy.launch.host import survey
+from kavach_ipy.launch.layers import ConfinementReport, Layer
 from kavach_ipy.launch.plan import make_plan
-from kavach_ipy.launch.report import ConfinementReport, Layer
 from kavach_ipy.launch.strength import WEIGHTS, strength_of
 from kavach_ipy.linux.inherited import SharedMapping
 from kavach_ipy.linux.verify import NetworkView
