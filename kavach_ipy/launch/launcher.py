@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,32 +23,28 @@ from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.beginnings import SHARES_MEMORY, start_apart, start_sharing
 from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import (
-    Report,
-    parse_report,
     refuse_mapped,
     send_mapped,
     send_mappings,
 )
 from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.groups import explain_kill, group_for
+from kavach_ipy.launch.hearing import await_ready, deadline_of_set_up, expect, parent_step
 from kavach_ipy.launch.layers import ConfinementReport
-from kavach_ipy.launch.link import GO, READY, Body
+from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, is_readable
 from kavach_ipy.launch.quiet import no_collection
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
-from kavach_ipy.linux import _libc, inherited, limits, mounts, namespaces, privileges, verify
-from kavach_ipy.linux.remedies import remedy_for
+from kavach_ipy.linux import inherited, limits, mounts, namespaces, privileges, verify
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.frames import Decoder
 from kavach_ipy.wire.messages import RESULT
 
 __all__ = ["Ending", "launch"]
 
-_SETUP_SECONDS = 30.0
 _ABANDON_SECONDS = 2.0
-_PACKET = 1 << 16
 _SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
@@ -171,15 +166,15 @@ class _Parent:
 
     def _map_ids(self) -> None:
         """Answer A: write its id maps, and tell it which pages of its memory are shared."""
-        (setter,) = self._expect("unshared", time.monotonic() + _SETUP_SECONDS).pids
+        (setter,) = expect(self._ends.control, "unshared", deadline_of_set_up()).pids
         identity = self.plan.identity
-        with _step("id maps"):
+        with parent_step("id maps"):
             namespaces.write_id_maps(setter, identity.uid, identity.gid)
         if self._group is not None:
-            with _step("cgroup"):
+            with parent_step("cgroup"):
                 # Before it forks, so that the cell is born there and its pages are counted there.
                 self._group.add(setter)
-        with _step("bind sources"):
+        with parent_step("bind sources"):
             trees = mounts.clone_idmapped(self.plan.idmapped, setter)
         self._foreign = frozenset(path for path, tree in trees.items() if tree < 0)
         # An A that has failed meanwhile does not listen; what it reported is read by `set_up`.
@@ -195,10 +190,10 @@ class _Parent:
 
     def set_up(self) -> ConfinementReport:
         """Wait for "ready", verify from outside, and say "go"."""
-        deadline = time.monotonic() + _SETUP_SECONDS
+        deadline = deadline_of_set_up()
         own_namespaces = verify.read_namespaces("self")
         links = self._ends.links(self._arena)
-        forked = self._expect("forked", deadline)
+        forked = expect(self._ends.control, "forked", deadline)
         if len(forked.pids) != 2:
             raise SetupFailed("fork", "report", 0, f"two pids expected, not {forked.pids}.")
         try:
@@ -208,11 +203,11 @@ class _Parent:
         except (ProcessLookupError, SetupFailed) as error:
             # A cell that has ended already cannot be looked at, and has said why it ended.
             if is_readable(self._ends.control.fileno(), 0):
-                self._expect("ready", deadline)
+                expect(self._ends.control, "ready", deadline)
             if isinstance(error, SetupFailed):
                 raise
             raise SetupFailed("fork", "pidfd_open", 3, "the cell ended without a word.") from error
-        self._await_ready(deadline)
+        await_ready(self._ends.control, self._ends.channel, deadline)
         cell = self._cell.pid
         layers = (*settled, *verify_view(self.plan, cell, links, self._foreign, self._group))
         # A has built the root and ends meanwhile; then init and the cell are children of ours.
@@ -276,59 +271,5 @@ class _Parent:
         self._setter.wait_for_children_to_end(_ABANDON_SECONDS)
         self._setter.kill()
 
-    def _expect(self, word: str, deadline: float) -> Report:
-        if not is_readable(self._ends.control.fileno(), deadline - time.monotonic()):
-            raise SetupFailed(word, "wait", 0, f"no answer within {_SETUP_SECONDS:.0f} s.")
-        packet = self._ends.control.recv(_PACKET)
-        if not packet:
-            raise SetupFailed(word, "wait", 0, "the child ended without a word.")
-        report = _report(packet)
-        if report.word != word:
-            raise SetupFailed(word, "wait", 0, f"the child said {report.word!r} instead.")
-        return report
-
-    def _await_ready(self, deadline: float) -> None:
-        control, channel = self._ends.control.fileno(), self._ends.channel.fileno()
-        poll = select.poll()
-        poll.register(control, select.POLLIN)
-        poll.register(channel, select.POLLIN)
-        while True:
-            ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-            if not ready:
-                raise SetupFailed("ready", "wait", 0, f"not within {_SETUP_SECONDS:.0f} s.")
-            if control in ready:
-                packet = self._ends.control.recv(_PACKET)
-                if packet:
-                    _report(packet)
-                # Its end is no news: A leaves, and C gives it up just before it is ready.
-                poll.unregister(control)
-            elif channel in ready:
-                said = self._ends.channel.recv(len(READY))
-                if said == READY:
-                    return
-                raise SetupFailed("ready", "wait", 0, f"the child said {said!r} instead.")
-
     def _process(self, pid: int) -> Process:
         return Process(pid, self._ends.keep(os.pidfd_open(pid)))
-
-
-def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:
-    with_values = f"{call}({detail})" if detail else call
-    return SetupFailed(step, with_values, number, remedy_for(step, call, number))
-
-
-@contextmanager
-def _step(name: str) -> Iterator[None]:
-    """Name the step that the parent takes."""
-    try:
-        yield
-    except _libc.SyscallError as error:
-        raise _failure(name, error.call, error.errno or 0, error.arguments) from error
-
-
-def _report(packet: bytes) -> Report:
-    """Parse one report; raise where it says that a step failed."""
-    report = parse_report(packet)
-    if report.word == "failed":
-        raise _failure(report.step, report.call, report.number, report.detail)
-    return report
