@@ -34,7 +34,7 @@ from kavach_ipy.launch.control import (
 from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
-from kavach_ipy.launch.processes import NOBODY, Process, is_readable
+from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
 from kavach_ipy.launch.quiet import no_collection, turns
 from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
@@ -106,6 +106,7 @@ class _Parent:
         self._arena = arena
         self._setter = self._cell = self._init = NOBODY
         self._proc_root = -1
+        self._user_namespace = ""
         self._ends = Ends()
 
     def __enter__(self) -> Self:
@@ -196,6 +197,9 @@ class _Parent:
     def _map_ids(self) -> None:
         """Answer A: write its id maps, and tell it which pages of its memory are shared."""
         (setter,) = self._expect("unshared", time.monotonic() + _SETUP_SECONDS).pids
+        with suppress(OSError):
+            # Where A has ended already there is nothing to read, and it had no children yet.
+            self._user_namespace = verify.read_user_namespace(setter)
         identity = self.plan.identity
         try:
             namespaces.write_id_maps(setter, identity.uid, identity.gid)
@@ -285,6 +289,10 @@ class _Parent:
         self._ends.cut_lifeline()
         self._setter.wait_for_children_to_end(_ABANDON_SECONDS)
         self._setter.kill()
+        self._setter.reap()
+        self._setter = NOBODY
+        # Where A was killed we were its children's next parent, and they are nobody else's to reap.
+        end_children_in(self._user_namespace)
 
     def _expect(self, word: str, deadline: float) -> Report:
         if not is_readable(self._ends.control.fileno(), deadline - time.monotonic()):

@@ -190,3 +190,37 @@ def test_refused_cell_leaves_nothing() -> None:
     assert "refused: pivot_root" in done.stdout, done.stderr
     assert "left: []" in done.stdout
     assert "ran" not in done.stdout
+
+
+@pytest.mark.parametrize("shares_memory", [True, False], ids=["sharing", "apart"])
+def test_killed_set_up_leaves_nobody(shares_memory: bool) -> None:
+    """Whoever kills A at work leaves init and the cell to the caller, which ends and reaps both.
+
+    Where A shares its memory the caller may not survive that (docs/decisions/0008), and takes
+    them along.
+    """
+    done = python(
+        f"""
+        import os, signal
+        from kavach_ipy import Sandbox, SetupFailed
+        from kavach_ipy.launch import launcher
+        from kavach_ipy.linux import mounts
+        Sandbox().run("1")
+        launcher.SHARES_MEMORY &= {shares_memory}
+        before = os.listdir("/proc/self/fd")
+        enter = mounts.Root.enter
+        mounts.Root.enter = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            Sandbox().run("print('ran')")
+        except SetupFailed as error:
+            print("refused:", error.step)
+        mounts.Root.enter = enter
+        assert os.listdir("/proc/self/fd") == before
+        print("left:", open(f"/proc/self/task/{{os.getpid()}}/children").read().split())
+        print("next:", Sandbox().run("1 + 1").result)
+        """
+    )
+    if done.returncode < 0:
+        assert shares_memory, done.stderr
+    else:
+        assert done.stdout == "refused: forked\nleft: []\nnext: 2\n", done.stderr
