@@ -187,6 +187,24 @@ def test_what_is_hidden_through_a_link_is_hidden_where_it_is(host: Host, tmp_pat
     assert plan.places.order[-1] == Hide(os.fsencode((tmp_path / "real" / "secret").resolve()))
 
 
+@pytest.mark.parametrize("hidden", [b"/home", b"/home/someone", b"/home/someone/project"])
+def test_what_lies_below_a_hidden_path_is_hidden(host: Host, hidden: bytes) -> None:
+    """A hidden path need not be shown itself: the working directory below it is gone as well."""
+    facts = dataclasses.replace(host, hidden=(_entry(hidden),))
+    places = make_plan(Policy(), facts).places
+    assert _place(make_plan(Policy(), host), b"/home/someone/project") is not None
+    assert [place for place in places.order if isinstance(place, Overlay)] == []
+    assert (places.cwd, "is hidden" in places.cwd_note) == (b"/tmp", True)
+
+
+def test_everything_at_once_is_refused(host: Host) -> None:
+    """--ro / would show every home and every socket; it is refused before anything is mounted."""
+    policy = Policy(read_only=["/"])
+    facts = dataclasses.replace(host, named=(("/", _entry(b"/")),))
+    with pytest.raises(CannotEnforce, match="every home"):
+        make_plan(policy, facts)
+
+
 def test_what_is_not_there_inside_needs_no_hiding(host: Host) -> None:
     """A path below a home that is not shown cannot be covered, and need not be."""
     hidden = (_entry(b"/home/someone/.ssh"),)
