@@ -1,7 +1,7 @@
 """``make soak``: hours of use in minutes, and one summary.
 
-Guarantees: exit code 0 only when every part held; a seed repeats cells, streams and policies, though
-not the machine's pace.
+Guarantees: exit code 0 only when every part held; a seed repeats cells, streams and policies, not
+the machine's pace.
 Assumes: Linux, and a machine that grants every layer; started from the root of the checkout.
 """
 
@@ -76,7 +76,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))  # noqa: S311
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--cells", type=int, default=2000, help="in one kernel")
     parser.add_argument("--ends", type=int, default=200, help="cells that are killed")
     parser.add_argument("--policies", type=int, default=3000, help="that are planned")

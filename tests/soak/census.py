@@ -34,8 +34,8 @@ __all__ = [
     "wait_for_no_leftovers",
 ]
 
-# What a leak of the host's would show in. Shared with every other process of the machine, so these
-# are judged by their slope alone; slabs are readable for root, and not where the kernel merged them.
+# What a leak of the host's would show in. Shared with every other process of the machine, so they
+# are judged by their slope alone; slabs are readable for root, where the kernel did not merge them.
 HOST_COUNTERS = ("ptys", "open files", "keys", "mounts", "network namespaces", "pid namespaces")
 _SLABS = {
     "mnt_cache": "mounts",
@@ -97,7 +97,9 @@ def take_census(pid: int, places: Sequence[Path] = (), token: str = "") -> Censu
         "files": sorted(str(path) for place in places for path in place.rglob("*")),
         "strangers": strangers(token) if token else [],
     }
-    sizes = {key: float(value) for key, value in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.M)}
+    sizes = {
+        key: float(value) for key, value in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)
+    }
     return Census(
         exact,
         {
@@ -184,7 +186,7 @@ def _pid_namespace(pid: int) -> str:
 
 
 def _descriptors(pid: int) -> dict[str, int]:
-    """How many descriptors link to each kind of thing; numbers of sockets and pipes do not count."""
+    """How many descriptors link to each kind of thing; a socket's own number does not count."""
     kinds: Counter[str] = Counter()
     for name in os.listdir(f"/proc/{pid}/fd"):
         with suppress(FileNotFoundError):

@@ -43,13 +43,16 @@ _ODD: tuple[Any, ...] = (
     "image/png", "application/javascript", [], {}, [0, 4096], [0, 1 << 40], [4095, 1], [-4096, 1],
     [None] * 70, [[]] * 3, {"": None}, {"name": 1}, "data:text/html,<b>", "javascript:alert(1)",
 )  # fmt: skip
-_PICKLED = b"()]}.NKMJUX\x8a\x8b\x8c\x8d\x8e\x93\x94\x95\x97\x98hjqrRbcdegioPQRsatuel012\x80\x81\x82\x88\x89"
+_PICKLED = (
+    b"()]}.NKMJUX\x8a\x8b\x8c\x8d\x8e\x93\x94\x95\x97\x98"
+    b"hjqrRbcdegioPQRsatuel012\x80\x81\x82\x88\x89"
+)
 
 _VALUES: tuple[object, ...] = (
     None,
     [1, -(1 << 70), 2.5, 1j, "text", b"bytes", {"k": (1, 2)}, {3, 4}, frozenset((5,))],
     {f"key{number}": number for number in range(50)},
-    [dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc), dt.timedelta(1), Fraction(1, 3)],
+    [dt.datetime(2026, 1, 2, tzinfo=dt.UTC), dt.timedelta(1), Fraction(1, 3)],
     "x" * 100_000,
     bytes(range(256)) * 300,
     np.arange(20_000.0),
@@ -62,14 +65,17 @@ _VALUES: tuple[object, ...] = (
     np.float32(1.5),
     pd.DataFrame({"a": range(200), "b": ["x", "y"] * 100, "c": pd.Categorical(["u", "v"] * 100)}),
     pd.DataFrame({"n": np.arange(30_000.0), "m": np.arange(30_000)}),
-    pd.Series([1, None, 3], dtype="Int64", index=pd.MultiIndex.from_product([[1], ["a", "b", "c"]])),
+    pd.Series(
+        [1, None, 3], dtype="Int64", index=pd.MultiIndex.from_product([[1], ["a", "b", "c"]])
+    ),
     pd.date_range("2026-01-01", periods=5, tz="UTC"),
     pd.Series(pd.period_range("2026-01", periods=3, freq="M")),
     pd.interval_range(0, 3),
     pd.Timestamp("2026-01-01"),
 )
 _PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 _BUNDLE: dict[str, Any] = {
     "text/plain": "plain \x1b[31mred\x1b[0m",

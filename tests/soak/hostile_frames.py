@@ -38,7 +38,7 @@ _CELL = f"%%sandbox -o {','.join(ASKED)} --timeout {_TIMEOUT:.0f}s --memory 256M
 
 def assault(shell: Any, seed: int, seconds: float) -> None:
     """Let cells send forged streams for a while, and print what did not hold as JSON."""
-    forger = Forger(random.Random(seed))  # noqa: S311 - to be repeated
+    forger = Forger(random.Random(seed))
     ends: Counter[str] = Counter()
     wrong: list[str] = []
     slowest, number = 0.0, 0

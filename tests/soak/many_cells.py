@@ -54,7 +54,7 @@ def many_cells(
         say: takes lines of progress.
         looks: how many times everything is measured.
     """
-    draw = random.Random(seed)  # noqa: S311 - an order, not a secret
+    draw = random.Random(seed)
     wrong: list[str] = []
     with soaked_kernel(folder) as (kernel, places):
         pid = int(kernel.value("__import__('os').getpid()"))

@@ -74,13 +74,16 @@ CELLS = (
     ),
     Cell(
         "memory",
-        "%%sandbox --memory 64M --timeout 20s\nkept = []\nwhile True: kept.append(bytearray(1 << 20))",
+        "%%sandbox --memory 64M --timeout 20s\nkept = []\n"
+        "while True: kept.append(bytearray(1 << 20))",
         "emory",
     ),
     Cell("terminal", "%%sandbox\nimport pty\npair = pty.openpty()\nos.write(pair[1], b'x')"),
     Cell("shared", "%%sandbox\nfd = os.memfd_create('left')\nos.ftruncate(fd, 1 << 20)"),
     Cell("zombies", "%%sandbox\nfor _ in range(5):\n    if os.fork() == 0: os._exit(0)"),
-    Cell("display", "%%sandbox\nfrom IPython.display import HTML, display\ndisplay(HTML('<b>b</b>'))"),
+    Cell(
+        "display", "%%sandbox\nfrom IPython.display import HTML, display\ndisplay(HTML('<b>b</b>'))"
+    ),
     Cell("refused", "%%sandbox --ro /nowhere\npass", "CannotEnforce"),
     Cell("misuse", "%%sandbox --memory lots\npass", "UsageError"),
     Cell("loopback", "%%sandbox --loopback\nimport socket\nsocket.create_server(('127.0.0.1', 0))"),

@@ -97,7 +97,7 @@ def random_ends(
         say: takes lines of progress.
         victims: who is hit, in turn.
     """
-    draw = random.Random(seed)  # noqa: S311 - moments, not secrets
+    draw = random.Random(seed)
     wrong: list[str] = []
     met: Counter[str] = Counter()
     current = _Round(folder)
@@ -153,7 +153,9 @@ def _lost(current: _Round, victim: str, why: str) -> list[str]:
     Who kills A stops an interpreter in the middle of a call, which may not survive that. Its user
     restarts it then.
     """
-    wrong = [] if victim == "A" else [f"{why}; the kernel {'lives' if _lives(current.pid) else 'died'}"]
+    wrong = (
+        [] if victim == "A" else [f"{why}; the kernel {'lives' if _lives(current.pid) else 'died'}"]
+    )
     current.lost += 1
     with suppress(ProcessLookupError):
         os.kill(current.pid, signal.SIGKILL)

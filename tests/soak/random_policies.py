@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from kavach_ipy.errors import CannotEnforce, CellStopped, PolicyError
+from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.launch.host import survey
 from kavach_ipy.launch.plan import make_plan
 from kavach_ipy.policy import Network, Policy
@@ -29,7 +30,17 @@ from tests.unit.policy.strategies import lies_in, policies
 
 __all__ = ["random_policies"]
 
-_FOLDERS = ("p", "p/q", "p/q/r", "pq", "two words", "line\nbreak", "\udcff", "project", "project/in")
+_FOLDERS = (
+    "p",
+    "p/q",
+    "p/q/r",
+    "pq",
+    "two words",
+    "line\nbreak",
+    "\udcff",
+    "project",
+    "project/in",
+)
 _CANARY = "canary"
 _WRITTEN = "written"
 _SYSTEM = ("/etc", "/usr", "/tmp", "/proc", "/dev", "/sys", "/var", "/run", "/", "/dev/shm")
@@ -86,7 +97,9 @@ def random_policies(
             wrong.append(f"all policies have one answer: {ends}")
         ends.clear()
         # Twice as many as are wanted are refused, because of what they name.
-        _for_each(policies(sessions=(None,), places=places).map(_usable), 6 * applied, number, apply)
+        _for_each(
+            policies(sessions=(None,), places=places).map(_usable), 6 * applied, number, apply
+        )
         say(f"  applied: {', '.join(f'{end} {count}' for end, count in ends.most_common())}")
         if ends["kept"] < applied // 2:
             wrong.append(f"too few were applied to their end: {ends}")
@@ -124,9 +137,7 @@ def _planned(policy: Policy, wrong: list[str]) -> str:
     return "planned"
 
 
-def _applied(
-    policy: Policy, folder: Path, files: dict[str, str], wrong: list[str]
-) -> str:
+def _applied(policy: Policy, folder: Path, files: dict[str, str], wrong: list[str]) -> str:
     try:
         outcome = Sandbox(policy).run(_ATTACK, inputs={"paths": tuple(files.values())})
     except (CannotEnforce, PolicyError):
@@ -140,29 +151,38 @@ def _applied(
         wrong.append(f"{policy}: {sorted(missing)} not verified")
     if left := leftovers():
         wrong.append(f"{policy} left {left}")
-    seen = outcome.result if isinstance(outcome.result, dict) else {}
     for real, path in files.items():
-        rule = _rule(real, policy, folder)
-        written = Path(real).read_text(encoding="ascii")
-        if written == _WRITTEN and rule != "rw":
-            wrong.append(f"{policy}: {path!r} was written, and is {rule}")
-        if written == _WRITTEN:
-            Path(real).write_text(_CANARY, encoding="ascii")
-        # A hidden file reads as an empty one: /dev/null covers it.
-        if outcome.ok and (seen.get(path) == _CANARY) != (rule != "gone"):
-            wrong.append(f"{policy}: {path!r} is {rule}, and seen: {seen.get(path)}")
-        if outcome.ok and rule == "rw" and written != _WRITTEN:
-            wrong.append(f"{policy}: {path!r} was not written")
+        wrong += [
+            f"{policy}: {path!r} {text}" for text in _judged(real, path, outcome, policy, folder)
+        ]
     if outcome.ok:
         return "kept"
-    if isinstance(outcome.failure, CellStopped) or policy.memory < 64 << 20:
+    if isinstance(outcome.failure, CellStopped):
         return "stopped"
     wrong.append(f"{policy}: {outcome.failure!r}")
     return "failed"
 
 
+def _judged(real: str, path: str, outcome: Outcome, policy: Policy, folder: Path) -> Iterator[str]:
+    """What is wrong with one file, on the host and in what the cell saw of it."""
+    rule = _rule(real, policy, folder)
+    written = Path(real).read_text(encoding="ascii") == _WRITTEN
+    if written:
+        Path(real).write_text(_CANARY, encoding="ascii")
+    if written and rule != "rw":
+        yield f"was written, and is {rule}"
+    if not outcome.ok:
+        return
+    assert isinstance(outcome.result, dict)
+    # A hidden file reads as an empty one: /dev/null covers it.
+    if (outcome.result.get(path) == _CANARY) != (rule != "gone"):
+        yield f"is {rule}, and seen: {outcome.result.get(path)}"
+    if rule == "rw" and not written:
+        yield "was not written"
+
+
 def _rule(path: str, policy: Policy, folder: Path) -> str:
-    """What must be true of a file: ``gone``, ``ro``, ``rw``, or ``cwd`` (read, and write in vain)."""
+    """What a file must be inside: ``gone``, ``ro``, ``rw``, or ``cwd``, written to in vain."""
     real = os.path.realpath
     if any(lies_in(path, real(top)) for top in policy.hidden):
         return "gone"
@@ -175,7 +195,7 @@ def _rule(path: str, policy: Policy, folder: Path) -> str:
 
 def _usable(policy: Policy) -> Policy:
     """The same policy without what no version applies yet, and with room for the cell's report."""
-    draw = random.Random(policy.memory)  # noqa: S311 - one more choice of the same draw
+    draw = random.Random(policy.memory)
     roomy = {
         "timeout": 20.0,
         "cpu": max(policy.cpu, 10.0),

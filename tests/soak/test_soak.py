@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that a cell of host root can walk to, and this process as everybody's last parent."""
+    """A folder that a cell of host root can walk to; this process adopts who is left."""
     was_subreaper = prctl.get_child_subreaper()
     adopt_orphans()
     try:
