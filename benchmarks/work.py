@@ -22,7 +22,7 @@ PACKAGES: str
 _FILES = 10_000
 
 
-def nbody(steps: int = 60_000) -> None:
+def nbody(steps: int = 240_000) -> None:
     """Arithmetic on floats: five bodies, as the benchmarks game has them."""
     bodies = [[float(n), n * 1.1, n * 0.7, 0.01 * n, 0.02, -0.01 * n, 1.0 + n] for n in range(5)]
     pairs = [(a, b) for index, a in enumerate(bodies) for b in bodies[index + 1 :]]
@@ -38,14 +38,14 @@ def nbody(steps: int = 60_000) -> None:
                 body[axis] += 0.001 * body[axis + 3]
 
 
-def documents(times: int = 40) -> None:
+def documents(times: int = 120) -> None:
     """Documents of JSON, written and read."""
     rows = [{"id": n, "name": f"row {n}", "values": [n * 0.5, None, True]} for n in range(1000)]
     for _ in range(times):
         assert json.loads(json.dumps(rows))[-1]["id"] == 999
 
 
-def expressions(times: int = 60) -> None:
+def expressions(times: int = 90) -> None:
     """Regular expressions over a text of 60 KiB."""
     text = "alpha beta-42 gamma@delta.example, 2026-11-26; " * 1300
     pattern = re.compile(r"(\w+)@(\w+\.\w+)|(\d{4})-(\d\d)-(\d\d)")
@@ -63,7 +63,7 @@ def dictionaries(times: int = 12) -> None:
         assert len(sorted(counts.items(), key=lambda item: -item[1])) == 10_007
 
 
-def matrices(times: int = 8) -> None:
+def matrices(times: int = 32) -> None:
     """Products of numpy, on as many threads as its library likes."""
     left = np.ones((900, 900))
     for _ in range(times):
@@ -101,10 +101,15 @@ work: dict[str, Callable[[], None]] = {
     "10,000 files of the working directory": lambda: read_all(project_files),
     "10,000 files of site-packages": lambda: read_all(package_files),
 }
+# What a cell reads first it looks up first, in an overlay that is as new as the cell is.
+REPEATED = "the same 10,000 files of the working directory again"
+work[REPEATED] = lambda: read_all(project_files)
 
 
 def seconds(name: str) -> float:
     """Time one piece of work by the clock, where it runs."""
+    if name == REPEATED:
+        work[name]()
     start = time.perf_counter()
     work[name]()
     return time.perf_counter() - start

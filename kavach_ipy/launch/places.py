@@ -283,13 +283,19 @@ def _check_writable(entry: Entry, exposing: frozenset[bytes], other_id: int | No
 
 
 def _pruned(places: Iterable[Place]) -> tuple[Place, ...]:
-    """Sort by depth and drop read-only binds that a read-only bind above already shows."""
+    """Sort by depth and drop read-only binds that a read-only place above already shows.
+
+    A directory of installed packages below a view stays: each open(2) through an overlay opens two
+    files, which made 10,000 small reads 1.4 times slower.
+    """
     by_path = {place.path: place for place in places}
     kept = []
     for path, place in by_path.items():
         if isinstance(place, Bind) and not place.writable:
             above = next((by_path[top] for top in _upwards(path) if top in by_path), None)
-            if isinstance(above, View) or (isinstance(above, Bind) and not above.writable):
+            if isinstance(above, View) and not place.directory:
+                continue
+            if isinstance(above, Bind) and not above.writable:
                 continue
         kept.append(place)
     return tuple(sorted(kept, key=lambda place: (place.path.count(b"/"), place.path)))

@@ -235,6 +235,19 @@ def test_an_environment_inside_the_working_directory_is_read_only(host: Host) ->
     assert _place(make_plan(Policy(), facts), venv) == View(venv)
 
 
+def test_installed_packages_below_a_view_are_read_without_an_overlay(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout on sys.path is seen through an overlay, the environment inside it directly."""
+    checkout, venv, file = b"/srv/code", b"/srv/code/.venv", b"/srv/code/.venv/lib/a.zip"
+    monkeypatch.setattr("sys.prefix", venv.decode())
+    entries = (_entry(checkout), _entry(venv), dataclasses.replace(_entry(file), directory=False))
+    plan = make_plan(Policy(), dataclasses.replace(host, python=entries))
+    assert _place(plan, checkout) == View(checkout)
+    assert _place(plan, venv) == Bind(venv, directory=True)
+    assert _place(plan, file) is None
+
+
 def test_a_writable_path_is_bound_writable_and_its_hooks_are_not(
     host: Host, tmp_path: Path
 ) -> None:
