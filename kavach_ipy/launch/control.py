@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from typing import Literal
 
-from kavach_ipy.errors import ProtocolError
+from kavach_ipy.errors import ProtocolError, SetupFailed
 from kavach_ipy.linux.inherited import SharedMapping
+from kavach_ipy.linux.remedies import remedy_for
 
 __all__ = [
     "Report",
@@ -24,6 +25,8 @@ __all__ = [
     "send_mapped",
     "send_mappings",
     "send_report",
+    "setup_failure",
+    "take_report",
 ]
 
 _MAPPED = b"mapped"
@@ -120,3 +123,22 @@ def parse_report(packet: bytes) -> Report:
         return Report(word, texts[0], texts[1], fields["number"], texts[2], pids)
     except (ValueError, KeyError, TypeError) as error:
         raise ProtocolError(0, "control", f"not a report of the set-up: {error}") from error
+
+
+def take_report(packet: bytes) -> Report:
+    """Read one report of a step that succeeded.
+
+    Raises:
+        SetupFailed: the report says that a step failed.
+        ProtocolError: as `parse_report`.
+    """
+    report = parse_report(packet)
+    if report.word == "failed":
+        raise setup_failure(report.step, report.call, report.number, report.detail)
+    return report
+
+
+def setup_failure(step: str, call: str, number: int, detail: str) -> SetupFailed:
+    """Name a step that failed, with the call's arguments and what to do about it."""
+    with_values = f"{call}({detail})" if detail else call
+    return SetupFailed(step, with_values, number, remedy_for(step, call, number))

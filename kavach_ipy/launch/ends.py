@@ -73,9 +73,9 @@ class Ends:
         os.close(fd)
 
 
-# A fork, of the notebook's own (multiprocessing) or into a cell, would hold the lifelines of running
-# cells, and keep them alive when the kernel is killed. Registered once, at import; by descriptor,
-# with the inode of the pipe.
+# A fork, of the notebook's own (multiprocessing) or into a cell, would hold the lifelines of all
+# running cells, and keep them alive when the kernel is killed. Registered once, at import; by
+# descriptor, with the inode of the pipe.
 _lifelines: dict[int, int] = {}
 
 

@@ -26,10 +26,11 @@ from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import (
     Report,
-    parse_report,
     refuse_mapped,
     send_mapped,
     send_mappings,
+    setup_failure,
+    take_report,
 )
 from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.link import GO, READY, Body
@@ -39,7 +40,6 @@ from kavach_ipy.launch.quiet import no_collection, turns
 from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
-from kavach_ipy.linux.remedies import remedy_for
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.frames import Decoder
 from kavach_ipy.wire.messages import RESULT
@@ -204,7 +204,7 @@ class _Parent:
         try:
             namespaces.write_id_maps(setter, identity.uid, identity.gid)
         except _libc.SyscallError as error:
-            raise _failure("id maps", error.call, error.errno or 0, error.arguments) from error
+            raise setup_failure("id maps", error.call, error.errno or 0, error.arguments) from error
         send_mapped(self._ends.control)
         # Its memory is ours, as it is or as it was at the fork; read while it is at work.
         send_mappings(self._ends.control, inherited.find_shared_mappings(setter))
@@ -300,7 +300,7 @@ class _Parent:
         packet = self._ends.control.recv(_PACKET)
         if not packet:
             raise SetupFailed(word, "wait", 0, "the child ended without a word.")
-        report = _report(packet)
+        report = take_report(packet)
         if report.word != word:
             raise SetupFailed(word, "wait", 0, f"the child said {report.word!r} instead.")
         return report
@@ -317,7 +317,7 @@ class _Parent:
             if control in ready:
                 packet = self._ends.control.recv(_PACKET)
                 if packet:
-                    _report(packet)
+                    take_report(packet)
                 # Its end is no news: A leaves, and C gives it up just before it is ready.
                 poll.unregister(control)
             elif channel in ready:
@@ -328,16 +328,3 @@ class _Parent:
 
     def _process(self, pid: int) -> Process:
         return Process(pid, self._ends.keep(os.pidfd_open(pid)))
-
-
-def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:
-    with_values = f"{call}({detail})" if detail else call
-    return SetupFailed(step, with_values, number, remedy_for(step, call, number))
-
-
-def _report(packet: bytes) -> Report:
-    """Parse one report; raise where it says that a step failed."""
-    report = parse_report(packet)
-    if report.word == "failed":
-        raise _failure(report.step, report.call, report.number, report.detail)
-    return report
