@@ -10,16 +10,18 @@ VENV ?= .venv
 IPYKERNEL ?=
 # More arguments for pytest: make test PYTEST='-x tests/unit'
 PYTEST ?=
+# More arguments for the soak: make soak SOAK='--seed 7 --cells 200 cells ends'
+SOAK ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs bench bench-confinement soak build clean venv-demo venv-test
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: venv-demo ## run notebooks/01_first_cell.ipynb for real and print every cell with what came out
 	@$(PY) notebooks/run.py notebooks/01_first_cell.ipynb
@@ -41,6 +43,12 @@ docs: venv-test ## write the generated pages of docs/reference again
 
 bench: venv-test ## one table of ratios against a bare fork and against peers
 	$(PY) benchmarks/run.py
+
+bench-confinement: venv-test ## work inside against the same work outside, and what the verification adds
+	$(PY) benchmarks/confinement.py
+
+soak: venv-test ## 2,000 cells in one kernel, 200 killed at random, random policies, forged frames; half an hour
+	$(PY) -m tests.soak $(SOAK)
 
 build: venv-test ## the wheel, and a check that it installs into a clean environment
 	@.ci/build $(PY)

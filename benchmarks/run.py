@@ -20,6 +20,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.manager import start_new_kernel
 
@@ -55,10 +56,23 @@ class Row:
 
 def in_a_kernel(rounds: int, size: int = 0, kind: str = "numpy") -> dict[str, float]:
     """Start a kernel with numpy and pandas, let it hold `size` bytes; medians in ms by name."""
-    manager, client = start_new_kernel(kernel_name="python3")
+    return kernel_prints("in_kernel.py", {"ROUNDS": rounds, "BALLAST": size, "KIND": kind})
+
+
+def kernel_prints(
+    script: str, constants: dict[str, int | str], directory: str | None = None
+) -> dict[str, Any]:
+    """Run a script of this folder in a kernel with numpy and pandas; the JSON that it prints last.
+
+    Args:
+        script: its name.
+        constants: what the script assumes to be set.
+        directory: where the kernel starts.
+    """
+    manager, client = start_new_kernel(kernel_name="python3", cwd=directory)
     try:
-        head = f"import numpy, pandas\n%load_ext kavach_ipy\nROUNDS={rounds}\n"
-        head += f"BALLAST={size}\nKIND={kind!r}\n"
+        head = "import numpy, pandas\n%load_ext kavach_ipy\n"
+        head += "".join(f"{name} = {value!r}\n" for name, value in constants.items())
         printed: list[str] = []
 
         def keep(message: dict[str, object]) -> None:
@@ -69,11 +83,11 @@ def in_a_kernel(rounds: int, size: int = 0, kind: str = "numpy") -> dict[str, fl
             if message["msg_type"] == "error":
                 raise SystemExit("\n".join(content["traceback"]))
 
-        source = (HERE / "in_kernel.py").read_text(encoding="utf-8")
+        source = (HERE / script).read_text(encoding="utf-8")
         source = source.replace("from __future__ import annotations\n", "")
         client.execute_interactive(head + source, output_hook=keep, timeout=900)
-        medians: dict[str, float] = json.loads("".join(printed).splitlines()[-1])
-        return medians
+        found: dict[str, Any] = json.loads("".join(printed).splitlines()[-1])
+        return found
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

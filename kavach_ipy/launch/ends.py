@@ -24,7 +24,7 @@ class Ends:
         self.stdout, self.child_stdout = self._pipe()
         self.stderr, self.child_stderr = self._pipe()
         self.child_lifeline, self._lifeline = self._pipe()
-        _lifelines[self._lifeline] = os.getpid()
+        _lifelines[self._lifeline] = os.fstat(self._lifeline).st_ino
         self._channel_link = os.readlink(f"/proc/self/fd/{self.child_channel.fileno()}")
 
     def links(self, arena: int) -> frozenset[str]:
@@ -73,20 +73,18 @@ class Ends:
         os.close(fd)
 
 
-# A fork of the notebook's own (multiprocessing) would hold the lifelines of running cells, and
-# keep them alive when the kernel is killed. Registered once, at import; by descriptor, with the
-# process that it belongs to.
+# A fork, of the notebook's own (multiprocessing) or into a cell, would hold the lifelines of all
+# running cells, and keep them alive when the kernel is killed. Registered once, at import; by
+# descriptor, with the inode of the pipe.
 _lifelines: dict[int, int] = {}
 
 
 def _drop_lifelines() -> None:
-    parent = os.getppid()
     while _lifelines:
-        fd, owner = _lifelines.popitem()
-        # A cell's parent is another process, whose descriptors may have other numbers: it shares
-        # the kernel's memory, and not its table. The cell gives up what it inherited by itself.
-        if owner == parent:
-            with suppress(OSError):
+        fd, inode = _lifelines.popitem()
+        # The parent may be a process that shares the kernel's memory, and not its descriptors.
+        with suppress(OSError):
+            if os.fstat(fd).st_ino == inode:
                 os.close(fd)
 
 

@@ -33,7 +33,7 @@ from kavach_ipy.launch.hearing import await_ready, deadline_of_set_up, expect, p
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
-from kavach_ipy.launch.processes import NOBODY, Process, is_readable
+from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
 from kavach_ipy.launch.quiet import no_collection
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
@@ -101,6 +101,7 @@ class _Parent:
         self._proc_root = -1
         self._foreign: frozenset[bytes] = frozenset()
         self._group = group_for(plan)
+        self._user_namespace = ""
         self._ends = Ends()
 
     def __enter__(self) -> Self:
@@ -167,6 +168,9 @@ class _Parent:
     def _map_ids(self) -> None:
         """Answer A: write its id maps, and tell it which pages of its memory are shared."""
         (setter,) = expect(self._ends.control, "unshared", deadline_of_set_up()).pids
+        with suppress(OSError):
+            # Where A has ended already there is nothing to read, and it had no children yet.
+            self._user_namespace = verify.read_user_namespace(setter)
         identity = self.plan.identity
         with parent_step("id maps"):
             namespaces.write_id_maps(setter, identity.uid, identity.gid)
@@ -270,6 +274,10 @@ class _Parent:
         self._ends.cut_lifeline()
         self._setter.wait_for_children_to_end(_ABANDON_SECONDS)
         self._setter.kill()
+        self._setter.reap()
+        self._setter = NOBODY
+        # Where A was killed we were its children's next parent, and they are nobody else's to reap.
+        end_children_in(self._user_namespace)
 
     def _process(self, pid: int) -> Process:
         return Process(pid, self._ends.keep(os.pidfd_open(pid)))

@@ -155,6 +155,12 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
             places.setdefault(entry.real, place)
             links.update(entry.links)
     for entry in _named("--ro", policy.read_only, host):
+        if entry.real == b"/":
+            raise CannotEnforce(
+                "--ro /",
+                "it is everything: every home, every socket, every credential",
+                "Name the directories that the cell needs.",
+            )
         places[entry.real] = _read_only(entry)
         links.update(entry.links)
     cwd, note = _working_directory(host, exposing - {home}, places)
@@ -164,7 +170,7 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
         links.update(entry.links)
     for entry in host.autostart:
         places[entry.real] = Bind(entry.real, entry.directory)
-    order = _pruned(places.values())
+    order = _pruned(_not_hidden(places.values(), host))
     by_path = {place.path: place for place in order}
     hidden = tuple(Hide(entry.real) for entry in host.hidden if _is_shown(entry.real, by_path))
     made = tuple(Link(path, to) for path, to in sorted(links.items()))
@@ -188,6 +194,8 @@ def _working_directory(
     if host.cwd is None:
         return b"/tmp", "deleted on the host; the cell starts in an empty /tmp"
     path = host.cwd.real
+    if any(_is_within(path, entry.real) for entry in host.hidden):
+        return b"/tmp", f"{os.fsdecode(path)} is hidden; the cell starts in an empty /tmp"
     below = any(_is_within(path, top) for top in _NEVER_BELOW)
     if path in exposing or below:
         if path not in places and path != b"/":
@@ -231,6 +239,20 @@ def _read_only(entry: Entry) -> Place:
     return Bind(entry.real, entry.directory)
 
 
+def _not_hidden(places: Iterable[Place], host: Host) -> Iterable[Place]:
+    """Leave out what would show something of the host's below a hidden path.
+
+    A path that is hidden itself is covered, last of all; one that nothing shows has no mount point
+    to cover, but the working directory, or a directory of Python's, may lie below it.
+    """
+    for place in places:
+        is_ours = not isinstance(place, Bind | View | Overlay)
+        if is_ours or not any(
+            place.path != entry.real and _is_within(place.path, entry.real) for entry in host.hidden
+        ):
+            yield place
+
+
 def _is_shown(path: bytes, by_path: dict[bytes, Place]) -> bool:
     """Tell whether something of the host's stands at a path inside."""
     for top in (path, *_upwards(path)):
@@ -261,13 +283,19 @@ def _check_writable(entry: Entry, exposing: frozenset[bytes], other_id: int | No
 
 
 def _pruned(places: Iterable[Place]) -> tuple[Place, ...]:
-    """Sort by depth and drop read-only binds that a read-only bind above already shows."""
+    """Sort by depth and drop read-only binds that a read-only place above already shows.
+
+    A directory of installed packages below a view stays: each open(2) through an overlay opens two
+    files, which made 10,000 small reads 1.4 times slower.
+    """
     by_path = {place.path: place for place in places}
     kept = []
     for path, place in by_path.items():
         if isinstance(place, Bind) and not place.writable:
             above = next((by_path[top] for top in _upwards(path) if top in by_path), None)
-            if isinstance(above, View) or (isinstance(above, Bind) and not above.writable):
+            if isinstance(above, View) and not place.directory:
+                continue
+            if isinstance(above, Bind) and not above.writable:
                 continue
         kept.append(place)
     return tuple(sorted(kept, key=lambda place: (place.path.count(b"/"), place.path)))

@@ -10,12 +10,13 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from kavach_ipy.linux import _libc
+from kavach_ipy.linux import _libc, verify
 
-__all__ = ["NOBODY", "Process", "is_readable"]
+__all__ = ["NOBODY", "Process", "end_children_in", "is_readable"]
 
 _REAP_SECONDS = 30.0
 
@@ -67,6 +68,37 @@ class Process:
                 with open(path, "rb") as file:
                     if not file.read() or is_readable(self.fd, _TICK_SECONDS):
                         return
+
+
+def end_children_in(user_namespace: str) -> None:
+    """Kill and reap every child of this process that is in a user namespace.
+
+    In the order in which they end: pid_namespaces(7), the init of a PID namespace stays until the
+    last member of it has been reaped.
+    """
+    left = {process.fd: process for process in _children_in(user_namespace)}
+    poll = select.poll()
+    for fd, process in left.items():
+        process.kill()
+        poll.register(fd, select.POLLIN)
+    while left:
+        for fd, _ in poll.poll():
+            poll.unregister(fd)
+            left.pop(fd).reap()
+            os.close(fd)
+
+
+def _children_in(user_namespace: str) -> Iterator[Process]:
+    pids: list[int] = []
+    for task in os.listdir("/proc/self/task"):
+        # A thread may end meanwhile, and its children are another's then.
+        with suppress(OSError), open(f"/proc/self/task/{task}/children", "rb") as file:
+            pids += [int(pid) for pid in file.read().split()]
+    for pid in pids:
+        # Children of other programs may be reaped meanwhile, or not be ours to look at.
+        with suppress(OSError):
+            if user_namespace and verify.read_user_namespace(pid) == user_namespace:
+                yield Process(pid, os.pidfd_open(pid))
 
 
 _TICK_SECONDS = 0.005

@@ -23,6 +23,7 @@ __all__ = [
     "read_network",
     "read_status",
     "read_uid_map",
+    "read_user_namespace",
 ]
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
@@ -69,6 +70,11 @@ def read_status(pid: int) -> Status:
 def read_namespaces(pid: int | str) -> dict[str, str]:
     """The seven namespaces of a process (``"self"`` for the reader's) by inode: namespaces(7)."""
     return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in NAMESPACES}
+
+
+def read_user_namespace(pid: int) -> str:
+    """The user namespace of a process by inode; of a zombie too, which has no other namespace."""
+    return os.readlink(f"/proc/{pid}/ns/user")
 
 
 def read_uid_map(pid: int, name: str = "uid_map") -> tuple[tuple[int, int, int], ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,84 @@ def test_no_process_outlives_a_killed_kernel(number: signal.Signals) -> None:
         wait_for_the_end_of(pidfds)
 
 
+def test_killed_kernel_leaves_no_file(project: Path) -> None:
+    """What its cell wrote, mapped and locked is on no file system of the host, nor is a core."""
+    name = f"kavach-killed-{os.getpid()}"
+    places = ["/tmp", "/dev/shm", os.path.expanduser("~"), str(project)]
+    paths = [os.path.join(place, name) for place in places]
+    write = f"for path in {paths!r}:\n    open(path, 'w').write('x' * 100_000)\n"
+    before = {place: set(os.listdir(place)) for place in places}
+    with Script(KERNEL, write + DETACHED) as kernel:
+        kernel.wait_for(b"started")
+        pidfds = [os.pidfd_open(pid) for pid in descendants(kernel.pid)]
+        kernel.signal(signal.SIGKILL)
+        wait_for_the_end_of(pidfds)
+    assert [path for path in paths if os.path.lexists(path)] == []
+    assert set(os.listdir(project)) == before[str(project)] == {"data.txt"}
+    cores = {name for place in places for name in set(os.listdir(place)) - before[place]}
+    assert [name for name in cores if name.startswith("core")] == []
+
+
+STEPS = {
+    "A": (
+        "namespaces.unshare_all", "mounts.make_private", "inherited.open_mapped_files",
+        "namespaces.become_mapped_root", "privileges.close_the_way_back", "mounts.Root",
+    ),
+    "cell": (
+        "inherited.privatise_mappings", "descriptors.occupy", "procfs.replace_proc",
+        "limits.apply", "privileges.drop_capabilities", "landlock.restrict", "seccomp.load",
+    ),
+}  # fmt: skip
+"""What A and the cell call while they set up, each once; in the recipe's order."""
+
+STOPS = """
+import importlib, os, signal, sys
+from kavach_ipy import Policy, Sandbox
+from kavach_ipy.launch import launcher
+module, name = sys.argv[1].split(".")
+launcher.SHARES_MEMORY &= sys.argv[2] == "sharing"
+Sandbox().run("1")
+module = importlib.import_module("kavach_ipy.linux." + module)
+step = getattr(module, name)
+def stop_and_go(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return step(*arguments, **options)
+setattr(module, name, stop_and_go)
+print("next", flush=True)
+Sandbox(Policy(timeout=60)).run("while True: pass")
+"""
+
+
+@pytest.mark.parametrize("memory", ["sharing", "apart"])
+@pytest.mark.parametrize("step", [step for steps in STEPS.values() for step in steps])
+def test_kernel_killed_at_any_step_leaves_no_process(step: str, memory: str) -> None:
+    """Neither A, nor init, nor a half-confined cell goes on without the process that checks it."""
+    with Script(STOPS, step, memory) as kernel:
+        kernel.wait_for(b"next")
+        family = _wait_for_a_stop(kernel)
+        pidfds = [os.pidfd_open(pid) for pid in family]
+        kernel.signal(signal.SIGKILL)
+        wait_for_the_end_of(pidfds)
+
+
+def _wait_for_a_stop(kernel: Script) -> list[int]:
+    """Wait until a descendant of the kernel has stopped itself; all descendants."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        family = descendants(kernel.pid)
+        if "T" in {_state(pid) for pid in family}:
+            return family
+        os.sched_yield()
+    raise AssertionError(f"no step stopped: {kernel.said.decode()}")
+
+
+def _state(pid: int) -> str:
+    """The state of a process: proc(5), /proc/<pid>/stat; nothing where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2][:1]
+    return ""
+
+
 def test_cell_goes_on_while_its_kernel_lives() -> None:
     """What the test above sees end does not end by itself."""
     with Script(KERNEL, DETACHED) as kernel:
@@ -190,3 +270,37 @@ def test_refused_cell_leaves_nothing() -> None:
     assert "refused: pivot_root" in done.stdout, done.stderr
     assert "left: []" in done.stdout
     assert "ran" not in done.stdout
+
+
+@pytest.mark.parametrize("shares_memory", [True, False], ids=["sharing", "apart"])
+def test_killed_set_up_leaves_nobody(shares_memory: bool) -> None:
+    """Whoever kills A at work leaves init and the cell to the caller, which ends and reaps both.
+
+    Where A shares its memory the caller may not survive that (docs/decisions/0008), and takes
+    them along.
+    """
+    done = python(
+        f"""
+        import os, signal
+        from kavach_ipy import Sandbox, SetupFailed
+        from kavach_ipy.launch import launcher
+        from kavach_ipy.linux import mounts
+        Sandbox().run("1")
+        launcher.SHARES_MEMORY &= {shares_memory}
+        before = os.listdir("/proc/self/fd")
+        enter = mounts.Root.enter
+        mounts.Root.enter = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            Sandbox().run("print('ran')")
+        except SetupFailed as error:
+            print("refused:", error.step)
+        mounts.Root.enter = enter
+        assert os.listdir("/proc/self/fd") == before
+        print("left:", open(f"/proc/self/task/{{os.getpid()}}/children").read().split())
+        print("next:", Sandbox().run("1 + 1").result)
+        """
+    )
+    if done.returncode < 0:
+        assert shares_memory, done.stderr
+    else:
+        assert done.stdout == "refused: forked\nleft: []\nnext: 2\n", done.stderr

@@ -146,6 +146,14 @@ def test_hidden_path_shows_nothing(project: Path) -> None:
     assert value(seen, hidden=hidden) == (False, 0)
 
 
+def test_hidden_path_hides_the_working_directory_below_it(project: Path) -> None:
+    """What is above it need not be shown itself; the cell starts elsewhere, and knows."""
+    seen = f"import os\nos.path.exists({str(project / 'data.txt')!r}), os.getcwd()"
+    assert value(seen) == (True, str(project))
+    for hidden in (project, project.parent, project.parent.parent):
+        assert value(seen, hidden=str(hidden)) == (False, "/tmp")
+
+
 def test_hidden_path_cannot_be_uncovered(project: Path) -> None:
     """Renaming the parent, or linking to it, shows nothing either."""
     (project / "keys").mkdir()

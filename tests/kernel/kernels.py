@@ -76,13 +76,15 @@ class Run:
 class Kernel:
     """A running kernel and its client."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], directory: str = str(ROOT)) -> None:
         self.manager = KernelManager(kernel_name="python3")
         # The kernel spec may name another interpreter than the one that runs the tests.
         spec = self.manager.kernel_spec
         assert spec is not None
         spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        self.manager.start_kernel(env=environment, cwd=str(ROOT))
+        # That TCP is not encrypted, each kernel would say.
+        spec.argv.append("--log-level=ERROR")
+        self.manager.start_kernel(env=environment, cwd=directory)
         self.client: BlockingKernelClient = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=DEADLINE)
@@ -146,8 +148,14 @@ class Kernel:
                 return list(reply["content"]["matches"])
 
 
-def start_kernel(profile: Path) -> Kernel:
-    """Start a kernel with a profile of its own and none of this process's test settings."""
+def start_kernel(profile: Path, directory: str = str(ROOT), **changes: str) -> Kernel:
+    """Start a kernel with a profile of its own and none of this process's test settings.
+
+    Args:
+        profile: for IPython's files.
+        directory: where it starts.
+        changes: variables of its environment.
+    """
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"
     }
@@ -156,4 +164,4 @@ def start_kernel(profile: Path) -> Kernel:
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(ROOT), environment.get("PYTHONPATH", "")))
     )
-    return Kernel(environment)
+    return Kernel(environment | changes, directory)

@@ -187,6 +187,24 @@ def test_what_is_hidden_through_a_link_is_hidden_where_it_is(host: Host, tmp_pat
     assert plan.places.order[-1] == Hide(os.fsencode((tmp_path / "real" / "secret").resolve()))
 
 
+@pytest.mark.parametrize("hidden", [b"/home", b"/home/someone", b"/home/someone/project"])
+def test_what_lies_below_a_hidden_path_is_hidden(host: Host, hidden: bytes) -> None:
+    """A hidden path need not be shown itself: the working directory below it is gone as well."""
+    facts = dataclasses.replace(host, hidden=(_entry(hidden),))
+    places = make_plan(Policy(), facts).places
+    assert _place(make_plan(Policy(), host), b"/home/someone/project") is not None
+    assert [place for place in places.order if isinstance(place, Overlay)] == []
+    assert (places.cwd, "is hidden" in places.cwd_note) == (b"/tmp", True)
+
+
+def test_everything_at_once_is_refused(host: Host) -> None:
+    """--ro / would show every home and every socket; it is refused before anything is mounted."""
+    policy = Policy(read_only=["/"])
+    facts = dataclasses.replace(host, named=(("/", _entry(b"/")),))
+    with pytest.raises(CannotEnforce, match="every home"):
+        make_plan(policy, facts)
+
+
 def test_what_is_not_there_inside_needs_no_hiding(host: Host) -> None:
     """A path below a home that is not shown cannot be covered, and need not be."""
     hidden = (_entry(b"/home/someone/.ssh"),)
@@ -215,6 +233,19 @@ def test_an_environment_inside_the_working_directory_is_read_only(host: Host) ->
     venv = b"/home/someone/project/.venv"
     facts = dataclasses.replace(host, python=(*host.python, _entry(venv)))
     assert _place(make_plan(Policy(), facts), venv) == View(venv)
+
+
+def test_installed_packages_below_a_view_are_read_without_an_overlay(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout on sys.path is seen through an overlay, the environment inside it directly."""
+    checkout, venv, file = b"/srv/code", b"/srv/code/.venv", b"/srv/code/.venv/lib/a.zip"
+    monkeypatch.setattr("sys.prefix", venv.decode())
+    entries = (_entry(checkout), _entry(venv), dataclasses.replace(_entry(file), directory=False))
+    plan = make_plan(Policy(), dataclasses.replace(host, python=entries))
+    assert _place(plan, checkout) == View(checkout)
+    assert _place(plan, venv) == Bind(venv, directory=True)
+    assert _place(plan, file) is None
 
 
 def test_a_writable_path_is_bound_writable_and_its_hooks_are_not(

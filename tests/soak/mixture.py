@@ -1,0 +1,91 @@
+"""The cells of a long day: every way to end, and what each must be answered with.
+
+Guarantees: each cell names what it makes after `TOKEN`, so that a file that is left is found.
+Assumes: sent to a kernel that has kavach_ipy loaded; every cell ends by itself or by its limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CELLS", "TOKEN", "Cell"]
+
+TOKEN = "kavach-soak"
+
+_FILES = f"""
+import os
+for place in ("/tmp", "/dev/shm", os.getcwd(), os.path.expanduser("~")):
+    open(os.path.join(place, "{TOKEN}-{{name}}"), "w").close()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kind of cell."""
+
+    name: str
+    source: str
+    ends: str = "ok"
+    """``ok``, or a word of the error's name and text."""
+
+    share: int = 1
+    """How many of it are in the mixture."""
+
+    @property
+    def code(self) -> str:
+        """What the client sends: the magic's line, files in every place, then the source."""
+        line, _, rest = self.source.partition("\n")
+        return line + _FILES.format(name=self.name) + rest
+
+
+CELLS = (
+    Cell("pass", "%%sandbox\npass", share=4),
+    Cell("plain", "1 + 1\n", share=2),
+    Cell("output", "%%sandbox\nprint('out' * 100)\nos.system('echo out; echo err >&2')", share=2),
+    Cell("result", "%%sandbox\nlist(range(100))", share=2),
+    Cell(
+        "array",
+        "%%sandbox -o array,text\nimport numpy\narray = numpy.arange(200_000.0)\ntext = 'x' * 500",
+        share=3,
+    ),
+    Cell(
+        "frame",
+        "%%sandbox -o frame\nimport pandas\nframe = pandas.DataFrame({'a': range(500)})\nframe",
+    ),
+    Cell("exception", "%%sandbox\n1 / 0", "ZeroDivisionError", share=2),
+    Cell("exit", "%%sandbox\nos._exit(3)", "status 3"),
+    Cell("segfault", "%%sandbox\nimport ctypes\nctypes.string_at(0)", "SIGSEGV"),
+    Cell("abort", "%%sandbox\nos.abort()", "SIGABRT"),
+    Cell("exec", "%%sandbox\nos.execv('/bin/true', ['true'])", "status 0"),
+    Cell("timeout", "%%sandbox --timeout 200ms\nwhile True: pass", "--timeout"),
+    Cell(
+        "daemon",
+        "%%sandbox\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+        "        while True: pass\n    os._exit(0)\nos.wait()",
+    ),
+    Cell(
+        "detached",
+        "%%sandbox\nimport subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True)",
+    ),
+    Cell(
+        "threads",
+        "%%sandbox\nimport threading, time\nfor _ in range(8):\n"
+        "    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()",
+    ),
+    Cell(
+        "memory",
+        "%%sandbox --memory 64M --timeout 20s\nkept = []\n"
+        "while True: kept.append(bytearray(1 << 20))",
+        "emory",
+    ),
+    Cell("terminal", "%%sandbox\nimport pty\npair = pty.openpty()\nos.write(pair[1], b'x')"),
+    Cell("shared", "%%sandbox\nfd = os.memfd_create('left')\nos.ftruncate(fd, 1 << 20)"),
+    Cell("zombies", "%%sandbox\nfor _ in range(5):\n    if os.fork() == 0: os._exit(0)"),
+    Cell(
+        "display", "%%sandbox\nfrom IPython.display import HTML, display\ndisplay(HTML('<b>b</b>'))"
+    ),
+    Cell("refused", "%%sandbox --ro /nowhere\npass", "CannotEnforce"),
+    Cell("misuse", "%%sandbox --memory lots\npass", "UsageError"),
+    Cell("loopback", "%%sandbox --loopback\nimport socket\nsocket.create_server(('127.0.0.1', 0))"),
+)
+"""One unit of the mixture has each of these as often as its share says."""
