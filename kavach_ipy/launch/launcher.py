@@ -182,7 +182,7 @@ class _Parent:
             trees = mounts.clone_idmapped(self.plan.idmapped, setter)
         self._foreign = frozenset(path for path, tree in trees.items() if tree < 0)
         # An A that has failed meanwhile does not listen; what it reported is read by `set_up`.
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, ProcessLookupError):
             try:
                 send_mapped(self._ends.control, tuple(trees.values()))
             finally:
