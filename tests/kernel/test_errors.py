@@ -61,7 +61,7 @@ def test_an_exception_group_is_told(kernel: Kernel) -> None:
 
 
 def test_what_a_failed_cell_sent_is_not_kept(kernel: Kernel) -> None:
-    """The last traceback, which IPython keeps, holds none of the values that came before the end."""
+    """The last traceback, which IPython keeps, holds no value that came before the end."""
     run = kernel.run(
         "%%sandbox -o a\nimport gc, os, numpy\nfrom kavach_ipy.launch.link import ChildLink\n"
         "(link,) = (found for found in gc.get_objects() if isinstance(found, ChildLink))\n"
