@@ -53,8 +53,12 @@ def run_task(
     explain_missing(outcome, task.outputs)
     if with_report:
         say_report(outcome)
-    if outcome.failure is not None:
-        raise as_shown(outcome.failure) from None
+    failure = outcome.failure
+    if failure is not None:
+        # IPython keeps the last traceback, and this frame in it would keep what a failed cell had
+        # sent: up to all that the arena holds.
+        del outcome
+        raise as_shown(failure) from None
 
 
 def run_empty_cell(policy: Policy) -> None:

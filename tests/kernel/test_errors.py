@@ -60,6 +60,19 @@ def test_an_exception_group_is_told(kernel: Kernel) -> None:
     assert "TypeError: 2" in run.stderr
 
 
+def test_what_a_failed_cell_sent_is_not_kept(kernel: Kernel) -> None:
+    """The last traceback, which IPython keeps, holds no value that came before the end."""
+    run = kernel.run(
+        "%%sandbox -o a\nimport gc, os, numpy\nfrom kavach_ipy.launch.link import ChildLink\n"
+        "(link,) = (found for found in gc.get_objects() if isinstance(found, ChildLink))\n"
+        "link.value('a', numpy.ones(1_000_000))\nos._exit(3)"
+    )
+    assert "status 3" in run.error["evalue"]
+    assert kernel.value("'kavach-arena' in open('/proc/self/maps').read()") == "False"
+    assert kernel.run("%%sandbox -o a\nimport numpy\na = numpy.ones(1_000_000)").status == "ok"
+    assert kernel.value("'kavach-arena' in open('/proc/self/maps').read()") == "True"
+
+
 def test_sys_exit_ends_the_cell_and_not_the_kernel(kernel: Kernel) -> None:
     """``SystemExit`` is told as an ordinary cell tells it."""
     assert kernel.run("%%sandbox\nimport sys\nsys.exit(3)").error["ename"] == "SystemExit"

@@ -143,7 +143,8 @@ def _values(shell: Any, known: set[str]) -> list[str]:
         assert isinstance(text, str)
         if hasattr(value, "copy"):
             value.copy()
-    # A result that came back is Out[n], and "_n".
+    # A result that came back is Out[n], and "_n"; the notebook keeps a thousand of them.
+    shell.displayhook.flush()
     strange = {
         name for name in set(shell.user_ns) - known - {"forged"} if name.strip("_0123456789")
     }

@@ -6,11 +6,13 @@ Assumes: sent to a kernel that has kavach_ipy loaded; every cell ends by itself 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 __all__ = ["CELLS", "TOKEN", "Cell"]
 
-TOKEN = "kavach-soak"
+TOKEN = f"kavach-left-{os.getpid()}"
+"""Another soak on the same machine has another."""
 
 _FILES = f"""
 import os
@@ -34,6 +36,8 @@ class Cell:
     @property
     def code(self) -> str:
         """What the client sends: the magic's line, files in every place, then the source."""
+        if not self.source.startswith("%%"):
+            return self.source
         line, _, rest = self.source.partition("\n")
         return line + _FILES.format(name=self.name) + rest
 
