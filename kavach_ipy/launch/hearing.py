@@ -39,7 +39,7 @@ def expect(control: socket.socket, word: str, deadline: float) -> Report:
     """
     if not is_readable(control.fileno(), deadline - time.monotonic()):
         raise SetupFailed(word, "wait", 0, f"no answer within {_SECONDS:.0f} s.")
-    packet = control.recv(_PACKET)
+    packet = _receive(control)
     if not packet:
         raise SetupFailed(word, "wait", 0, "the child ended without a word.")
     report = _report(packet)
@@ -62,7 +62,7 @@ def await_ready(control: socket.socket, channel: socket.socket, deadline: float)
         if not ready:
             raise SetupFailed("ready", "wait", 0, f"not within {_SECONDS:.0f} s.")
         if control.fileno() in ready:
-            packet = control.recv(_PACKET)
+            packet = _receive(control)
             if packet:
                 _report(packet)
             # Its end is no news: A leaves, and C gives it up just before it is ready.
@@ -81,6 +81,15 @@ def parent_step(name: str) -> Iterator[None]:
         yield
     except _libc.SyscallError as error:
         raise _failure(name, error.call, error.errno or 0, error.arguments) from error
+
+
+def _receive(control: socket.socket) -> bytes:
+    try:
+        return control.recv(_PACKET)
+    except ConnectionResetError:
+        # unix(7): ECONNRESET where the other side ended with something of ours unread. The error is
+        # told once, before what it sent, which is still there.
+        return control.recv(_PACKET)
 
 
 def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:
