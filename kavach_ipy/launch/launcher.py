@@ -36,7 +36,7 @@ from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.link import GO, READY, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
-from kavach_ipy.launch.quiet import no_collection, turns
+from kavach_ipy.launch.quiet import handlers_later, no_collection, turns
 from kavach_ipy.launch.report import ConfinementReport, verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import _libc, inherited, limits, namespaces, privileges, verify
@@ -169,7 +169,7 @@ class _Parent:
 
         # A changes its credentials, which clears the dumpable flag of the memory, and so ours; two
         # at once would clear it under each other's forks.
-        with turns.take():
+        with turns.take(), handlers_later():
             dumpable = prctl.get_dumpable()
             thread = threading.Thread(target=answer, name="kavach-set-up", daemon=True)
             thread.start()
