@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import prctl
 
-from kavach_ipy.launch.quiet import turns
+from kavach_ipy.launch.quiet import handlers_later, turns
 from kavach_ipy.linux import _libc
 
 __all__ = ["SHARES_MEMORY", "start_apart", "start_sharing"]
@@ -60,7 +60,7 @@ def start_sharing(
 
     # A changes its credentials, which clears the dumpable flag of the memory, and so ours; two
     # at once would clear it under each other's forks.
-    with turns.take():
+    with turns.take(), handlers_later():
         dumpable = prctl.get_dumpable()
         # Not threading.Thread: it waits until the thread runs, and a cell waits with it.
         _thread.start_new_thread(answer_and_say, ())

@@ -114,3 +114,36 @@ except KeyboardInterrupt:
 """
     with Script(code) as kernel:
         assert kernel.rest() == "as ever\n"
+
+
+def test_interrupt_of_the_set_up_is_the_callers() -> None:
+    """SIGINT during the fork is raised where the cell was started, and nothing of it is left.
+
+    The hook runs in the process that sets up, which may share the caller's memory: an exception in
+    it would be swallowed, and so would be the interrupt.
+    """
+    code = """
+import os, signal, threading, time
+from kavach_ipy import Policy, Sandbox
+Sandbox().run("1")
+# Signals are blocked in the thread that starts a cell; another one takes them.
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+caller = os.getpid()
+def hook():
+    if os.getpid() != caller:
+        os.write(1, b"forks\\n")
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            pass
+os.register_at_fork(before=hook)
+try:
+    print(Sandbox(Policy(timeout=3)).run("while True: pass").failure)
+except KeyboardInterrupt:
+    print("interrupted")
+print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+print(open(f"/proc/self/task/{caller}/children").read().split())
+"""
+    with Script(code) as kernel:
+        kernel.wait_for(b"forks\n")
+        kernel.signal(signal.SIGINT)
+        assert kernel.rest() == "forks\ninterrupted\nTrue\n[]\n"
