@@ -29,10 +29,12 @@ _ODD: Final = re.compile(rf"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_B
 _CSI: Final = r"(?:\x1b\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+"
 _STRING: Final = rf"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^{_CONTROLS}]{{0,{_LONGEST}}}+"
 # Several in a row are one match: what a match costs in Python is many times what it costs in C.
+# An atomic group, not a possessive one: Python before 3.11.5 leaves the position advanced where the
+# body of a repeated possessive group fails half-way (gh-106052).
 _SEQUENCES: Final = re.compile(
-    rf"(?:(?!\x1b\[[0-9;:]{{0,64}}m)(?:{_CSI}[@-~]?+"
+    rf"(?>(?:(?!\x1b\[[0-9;:]{{0,64}}m)(?:{_CSI}[@-~]?+"
     rf"|{_STRING}(?:\x1b\\|\x9c|\x07)?+"
-    r"|\x1b[ -/]{0,4}+[0-~]?+))++"
+    r"|\x1b[ -/]{0,4}+[0-~]?+))+)"
 )
 _REMOVED: Final = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\ud800-\udfff]++")
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")

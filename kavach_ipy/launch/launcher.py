@@ -171,6 +171,15 @@ class _Parent:
         with suppress(OSError):
             # Where A has ended already there is nothing to read, and it had no children yet.
             self._user_namespace = verify.read_user_namespace(setter)
+        try:
+            self._give(setter)
+        except (SetupFailed, OSError):
+            # Of an A that has failed and ended meanwhile there is nothing to map; it has said why.
+            if is_readable(self._ends.control.fileno(), 0):
+                expect(self._ends.control, "forked", deadline_of_set_up())
+            raise
+
+    def _give(self, setter: int) -> None:
         identity = self.plan.identity
         with parent_step("id maps"):
             namespaces.write_id_maps(setter, identity.uid, identity.gid)
@@ -181,16 +190,14 @@ class _Parent:
         with parent_step("bind sources"):
             trees = mounts.clone_idmapped(self.plan.idmapped, setter)
         self._foreign = frozenset(path for path, tree in trees.items() if tree < 0)
-        # An A that has failed meanwhile does not listen; what it reported is read by `set_up`.
-        with suppress(ConnectionError, ProcessLookupError):
-            try:
-                send_mapped(self._ends.control, tuple(trees.values()))
-            finally:
-                for tree in trees.values():
-                    if tree >= 0:
-                        os.close(tree)
-            # Its memory is ours, as it is or as it was at the fork; read while it is at work.
-            send_mappings(self._ends.control, inherited.find_shared_mappings(setter))
+        try:
+            send_mapped(self._ends.control, tuple(trees.values()))
+        finally:
+            for tree in trees.values():
+                if tree >= 0:
+                    os.close(tree)
+        # Its memory is ours, as it is or as it was at the fork; read while it is at work.
+        send_mappings(self._ends.control, inherited.find_shared_mappings(setter))
 
     def set_up(self) -> ConfinementReport:
         """Wait for "ready", verify from outside, and say "go"."""
