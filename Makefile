@@ -10,6 +10,8 @@ VENV ?= .venv
 IPYKERNEL ?=
 # More arguments for pytest: make test PYTEST='-x tests/unit'
 PYTEST ?=
+# More arguments for the mutations: make mutate MUTATE='--only seccomp'
+MUTATE ?=
 # More arguments for the soak: make soak SOAK='--seed 7 --cells 200 cells ends'
 SOAK ?=
 
@@ -18,7 +20,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement soak build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs bench bench-confinement soak mutate build clean venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +51,9 @@ bench-confinement: venv-test ## work inside against the same work outside, and w
 
 soak: venv-test ## 2,000 cells in one kernel, 200 killed at random, random policies, forged frames; half an hour
 	$(PY) -m tests.soak $(SOAK)
+
+mutate: venv-test ## switch off one guard of the sandbox at a time; the tests must notice
+	$(PY) -m tests.mutation $(MUTATE)
 
 build: venv-test ## the wheel, and a check that it installs into a clean environment
 	@.ci/build $(PY)
