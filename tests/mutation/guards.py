@@ -195,12 +195,4 @@ GUARDS = (
         "        if False:\n            raise",
         "tests/contract/test_wire.py",
     ),
-    Guard(
-        "values that were not asked for",
-        "only names after -o are taken",
-        "launch/watch.py",
-        "        if not isinstance(name, str) or name not in self.names or name in self._values:\n",
-        "        if not isinstance(name, str):\n",
-        "tests/contract/test_wire.py tests/escape/test_way_back.py",
-    ),
 )
