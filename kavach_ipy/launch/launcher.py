@@ -29,7 +29,13 @@ from kavach_ipy.launch.control import (
 )
 from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.groups import explain_kill, group_for
-from kavach_ipy.launch.hearing import await_ready, deadline_of_set_up, expect, parent_step
+from kavach_ipy.launch.hearing import (
+    await_ready,
+    deadline_of_set_up,
+    expect,
+    expect_channel,
+    parent_step,
+)
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
@@ -128,7 +134,6 @@ class _Parent:
                     stream.flush()
         ends = ChildEnds(
             control=self._ends.child_control,
-            channel=self._ends.child_channel.fileno(),
             arena=self._arena,
             stdout=self._ends.child_stdout,
             stderr=self._ends.child_stderr,
@@ -167,7 +172,9 @@ class _Parent:
 
     def _map_ids(self) -> None:
         """Answer A: write its id maps, and tell it which pages of its memory are shared."""
-        (setter,) = expect(self._ends.control, "unshared", deadline_of_set_up()).pids
+        report, channel = expect_channel(self._ends.control, deadline_of_set_up())
+        self._ends.take_channel(channel, report.detail)
+        (setter,) = report.pids
         with suppress(OSError):
             # Where A has ended already there is nothing to read, and it had no children yet.
             self._user_namespace = verify.read_user_namespace(setter)
