@@ -52,7 +52,6 @@ from kavach_ipy.wire.arena import ArenaWriter
 
 __all__ = ["ChildEnds", "set_up"]
 
-_FD = "/proc/self/fd/%d"
 _HOST_NAME = "sandbox"
 
 
@@ -117,7 +116,9 @@ def _set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str], fami
         parents, channel = make_channel()
         ends = replace(ends, channel=channel)
     with step("report"):
-        report = Report("unshared", pids=(os.getpid(),), detail=os.readlink(_FD % channel))
+        report = Report(
+            "unshared", pids=(os.getpid(),), detail=os.readlink(f"/proc/self/fd/{channel}")
+        )
         send_report(ends.control, report, (parents,))
         os.close(parents)
     # The parent writes the id maps while sources are opened, which needs capabilities alone.

@@ -40,7 +40,7 @@ from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
-from kavach_ipy.launch.quiet import no_collection
+from kavach_ipy.launch.quiet import SIGNALS, no_collection, python_handlers
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import inherited, limits, mounts, namespaces, privileges, verify
@@ -51,7 +51,6 @@ from kavach_ipy.wire.messages import RESULT
 __all__ = ["Ending", "launch"]
 
 _ABANDON_SECONDS = 2.0
-_SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +137,9 @@ class _Parent:
             stdout=self._ends.child_stdout,
             stderr=self._ends.child_stderr,
             lifeline=self._ends.child_lifeline,
-            handled_signals=tuple(
-                number for number in _SIGNALS if callable(signal.getsignal(number))
-            ),
+            handled_signals=tuple(python_handlers()),
         )
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             with warnings.catch_warnings():
                 # Python 3.12 warns of every fork with threads. Ours never runs the parent's code

@@ -9,11 +9,11 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["handlers_later", "no_collection", "turns"]
+__all__ = ["SIGNALS", "Handler", "handlers_later", "no_collection", "python_handlers", "turns"]
 
 
 class Turns:
@@ -48,6 +48,18 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
+SIGNALS = tuple(int(number) for number in signal.valid_signals())
+"""Every signal, by number: asking for them makes an enum's members each time."""
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+def python_handlers() -> dict[int, Handler]:
+    """The signals that have a handler in Python, and which."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    return {number: handler for number, handler in handlers.items() if callable(handler)}
+
+
 @contextmanager
 def handlers_later() -> Iterator[None]:
     """Let the Python handlers of signals run at the end, in this process and not in A.
@@ -64,9 +76,7 @@ def handlers_later() -> Iterator[None]:
     def keep(number: int, _: FrameType | None) -> None:
         came[number] = None
 
-    numbers = [int(number) for number in signal.valid_signals()]
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    handled = {number: handler for number, handler in handlers.items() if callable(handler)}
+    handled = python_handlers()
     for number in handled:
         signal.signal(number, keep)
     try:
