@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
 from kavach_ipy.front.names import defined_by, forget_all_but
-from kavach_ipy.launch.link import Body, ChildLink
+from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
 from kavach_ipy.wire.messages import RESULT, Failure
 
 if TYPE_CHECKING:
@@ -69,10 +69,15 @@ def cell_body(shell: Shell, task: Task) -> Body:
 
         def run() -> None:
             try:
+                link.heed_interrupts()
                 renew_event_loop()
                 failure = _run(shell, cell, link, sender)
-            except BaseException as error:  # noqa: BLE001 - also SystemExit, and an interrupt
+            except KeyboardInterrupt:
+                # Before or after the cell's own lines; in them, the shell catches it.
+                failure = INTERRUPTED
+            except BaseException as error:  # noqa: BLE001 - also SystemExit
                 failure = _failure(error, traceback.format_exception(error))
+            link.put_interrupts_off()
             flush()
             link.done(failure)
 
