@@ -44,7 +44,8 @@ def test_host_name_is_read_and_set_without_the_sandbox() -> None:
 
 SET_CLOCK = f"""
 import time
-[attempt(time.clock_settime, time.CLOCK_REALTIME, 0.0), call({number("settimeofday")}, bytes(16), 0)]
+[attempt(time.clock_settime, time.CLOCK_REALTIME, 0.0),
+ call({number("settimeofday")}, bytes(16), 0)]
 """
 # adjtimex(2): modes 0, as in these bytes, only reads, which Linux lets everybody do.
 ADJUST = f"""
