@@ -31,6 +31,7 @@ from tests.unit.linux.throwaway import forked
 
 __all__ = [
     "CALLS",
+    "FIRST",
     "POWERS",
     "SIBLING",
     "attack",
@@ -63,7 +64,9 @@ def attempt(act, *arguments):
 """
 """Code for a cell: raw system calls, and errnos by name."""
 
-_UNSHARE = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, "unshare")
+_UNSHARE, _MOUNT = (
+    pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name) for name in ("unshare", "mount")
+)
 
 POWERS = f"""
 def become_root():
@@ -78,6 +81,14 @@ def become_root():
 become_root()
 """
 """Code for a plain process, before a probe that needs rights: what it may harm is its own."""
+
+FIRST = f"""{POWERS}
+# pid_namespaces(7): the next child is process 1; mount_namespaces(7): /proc is private to it.
+if call({_UNSHARE}, 0x20000000) == "done" and (first := os.fork()):
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]))
+assert call({_MOUNT}, b"proc", b"/proc", b"proc", 0, 0) == "done"
+"""
+"""Code for a plain process that is to be process 1 as well, with a /proc that shows it."""
 
 SIBLING = """
 import os, signal

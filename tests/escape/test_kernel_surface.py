@@ -37,14 +37,9 @@ def test_call_of_a_denied_group_is_refused(group: Group) -> None:
     assert here == there == dict.fromkeys(_numbers(group), "EPERM")
 
 
-# What these do asks for rights over the machine itself, which no namespace gives, and root's own
-# call could do harm: that they would be answered is not shown.
-MACHINES_OWN = {
-    "kernel code and boot",
-    "machine-wide switches",
-    "clocks",
-    "old x86 doors",
-}
+# These ask for rights over the machine itself, which no namespace gives, and root's own call could
+# do harm: that they would be answered is not shown.
+MACHINES_OWN = {"kernel code and boot"}
 
 # In a fork each, because some end the process or wait for ever; the alarm ends those.
 ANSWERS = """

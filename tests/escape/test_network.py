@@ -62,7 +62,10 @@ def test_listener_of_the_host_hears_no_cell(network: str, family: int, address: 
         assert _accepted(server) == 1
         attack(code, network=network)
         program = f"bash -c 'exec 3<>/dev/tcp/{target}/{port}'"
-        attack(f"import os\nassert os.system({program!r}) == 0", network=network)
+        code = f"import os\nassert os.system({program!r}) == 0"
+        outside(code)
+        assert _accepted(server) == 1
+        attack(code, network=network)
         assert _accepted(server) == 0
 
 
