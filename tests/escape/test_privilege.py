@@ -189,7 +189,6 @@ def test_setuid_bit_cannot_be_planted(canaries: Path) -> None:
     """
     attack(code, writable=str(canaries))
     assert planted.stat().st_mode & 0o6000 == 0
-    assert planted.stat().st_uid == canaries.stat().st_uid or os.geteuid() == 0
     assert planted.stat().st_uid != 0
     planted.unlink()
     outside(code)
