@@ -39,6 +39,9 @@ def test_crash_of_a_process_of_the_cell_dumps_no_core(project: Path) -> None:
     assert found("import resource\nresource.getrlimit(resource.RLIMIT_CORE)[1]") <= 1
 
 
+@pytest.mark.baseline(
+    "test_crash_of_a_cell_leaves_no_core", "test_crash_of_a_process_of_the_cell_dumps_no_core"
+)
 def test_crash_without_the_sandbox_dumps_a_core(project: Path) -> None:
     """The same crash in a plain process does, where the machine writes cores to files."""
     pattern = Path("/proc/sys/kernel/core_pattern").read_text(encoding="ascii").strip()
