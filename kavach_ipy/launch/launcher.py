@@ -28,7 +28,7 @@ from kavach_ipy.launch.control import (
     send_mappings,
 )
 from kavach_ipy.launch.ends import Ends
-from kavach_ipy.launch.groups import explain_kill, group_for
+from kavach_ipy.launch.groups import explain_kill, group_for, plan_within
 from kavach_ipy.launch.hearing import (
     await_ready,
     deadline_of_set_up,
@@ -115,14 +115,14 @@ class _Parent:
     """One child from before its fork until nothing of it is left."""
 
     def __init__(self, plan: Plan, arena: int, signals: Signals) -> None:
-        self.plan = plan
+        self._group = group_for(plan)
+        self.plan = plan_within(plan, self._group)
         self._signals = signals
         self.decoder = Decoder()
         self._arena = arena
         self._setter = self._cell = self._init = NOBODY
         self._proc_root = -1
         self._foreign: frozenset[bytes] = frozenset()
-        self._group = group_for(plan)
         self._user_namespace = ""
         self._ends = Ends()
 
@@ -266,6 +266,7 @@ class _Parent:
             stderr=self._ends.stderr,
             cell=self._cell.fd,
             proc_root=self._proc_root,
+            arena=self._arena,
         )
         resident = limits.inherited_resident_bytes()
         stopped = Watch(

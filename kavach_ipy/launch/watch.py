@@ -60,6 +60,9 @@ class WatchedEnds:
     proc_root: int
     """The sandbox's own /proc."""
 
+    arena: int
+    """The one file of memory that the cell has without a file system."""
+
 
 @dataclass(slots=True)
 class Watch:
@@ -150,7 +153,7 @@ class Watch:
         return None
 
     def _sample(self) -> CellStopped | None:
-        usage = limits.measure(self.ends.proc_root, self.inherited)
+        usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena)
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.
             self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))

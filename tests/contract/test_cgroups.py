@@ -155,6 +155,28 @@ def test_cell_that_forks_is_held_by_its_group(delegated: Path) -> None:
     assert "8 processes (cgroup pids.max)" in limits
 
 
+def test_cell_has_memory_of_no_process_and_its_group_counts_it(delegated: Path) -> None:
+    """Memfds in flight and shared pages without entries are allowed here, and end the cell."""
+    _needs(delegated, "memory")
+    few = "{'memory': '256M', 'disk': '1M', 'timeout': 30}"
+    code = """
+import mmap, os, socket
+a, b = socket.socketpair()
+for _ in range(COUNT):
+    fd = os.memfd_create("m")
+    os.write(fd, bytes(16 << 20))
+    socket.send_fds(a, [b"x"], [fd])
+    os.close(fd)
+    memory = mmap.mmap(-1, 16 << 20)
+    memory[:] = bytes(16 << 20)
+    memory.madvise(mmap.MADV_DONTNEED)
+"""
+    done = python(RUN, str(delegated / "leaf"), few, code.replace("COUNT", "2"))
+    assert done.stdout.splitlines()[0] == "None", done.stdout
+    done = python(RUN, str(delegated / "leaf"), few, code.replace("COUNT", "50"))
+    assert "stopped by memory" in done.stdout.splitlines()[0]
+
+
 def test_cell_beyond_its_memory_is_ended_by_its_group_and_told_so(delegated: Path) -> None:
     """What no rlimit sees (pipes full of bytes) is counted, and the message names the limit."""
     _needs(delegated, "memory")

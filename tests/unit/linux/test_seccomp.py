@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.linux import seccomp, syscalls
+from kavach_ipy.linux.filter_rules import others
 from kavach_ipy.linux.seccomp import Machine, Network
-from kavach_ipy.linux.syscall_arguments import argument_rules, others
+from kavach_ipy.linux.syscall_arguments import argument_rules
 from tests.unit.linux import bpf
 
 MACHINES: tuple[Machine, ...] = ("x86_64", "aarch64")
@@ -28,7 +29,7 @@ PAIRS = [(machine, network) for machine in MACHINES for network in NETWORKS]
 # Looked at by argument, and so proven one by one below.
 CONDITIONAL = frozenset({
     "chmod", "clone", "creat", "fchmod", "fchmodat", "fchmodat2", "fcntl", "ioctl", "mknod",
-    "mknodat", "open", "openat", "personality", "prctl", "sched_setscheduler", "sendmmsg",
+    "mknodat", "mmap", "open", "openat", "personality", "prctl", "sched_setscheduler", "sendmmsg",
     "sendmsg", "sendto", "setsockopt", "socket", "socketpair",
 })  # fmt: skip
 
@@ -60,7 +61,7 @@ ALWAYS = (
     "read", "write", "readv", "writev", "close", "fstat", "lseek", "mmap", "mprotect", "munmap",
     "mremap", "madvise", "brk", "pread64", "pwrite64", "ftruncate", "fcntl", "dup2", "dup3",
     "recvfrom", "recvmsg", "ppoll", "poll", "select", "pselect6", "epoll_create1",
-    "epoll_ctl", "epoll_pwait", "memfd_create", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+    "epoll_ctl", "epoll_pwait", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
     "sigaltstack", "tgkill", "kill", "fork", "vfork", "execve", "wait4", "waitid", "exit",
     "exit_group", "futex", "set_robust_list", "rseq", "getrandom", "clock_nanosleep", "nanosleep",
     "pipe2", "getpid", "gettid", "sched_yield", "sched_getaffinity", "prlimit64", "getrusage",
@@ -353,6 +354,35 @@ def test_socket_buffers_grow_by_no_option(
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+@given(flags=st.integers(0, 0x3F) | registers, garbage=registers)
+def test_no_memory_is_shared_without_a_file(machine: Machine, flags: int, garbage: int) -> None:
+    """MAP_SHARED with MAP_ANONYMOUS is ENODEV behind any high bits; every other mapping passes."""
+    register = low(flags) | garbage >> 32 << 32
+    error = errno.ENODEV if flags & 0x23 == 0x21 else 0
+    assert verdict(machine, "none", "mmap", 0, 4096, 3, register, 5, 0) == expected_of(error)
+
+
+@pytest.mark.parametrize(("machine", "network"), PAIRS)
+def test_memory_without_a_process_is_had_where_a_group_counts_it(
+    machine: Machine, network: Network
+) -> None:
+    """Then memfds and shared memory without a file pass; nothing else differs."""
+    counted = seccomp.build(network, machine, is_memory_counted=True)
+    plain = seccomp.build(network, machine)
+    shared = (0, 4096, 3, 0x21, 2**64 - 1, 0)
+    differs = []
+    for number in range(601):
+        for arguments in ((), shared, (2**64 - 1,) * 6):
+            found = bpf.run(counted, AUDIT[machine], number, *arguments).value
+            if found != bpf.run(plain, AUDIT[machine], number, *arguments).value:
+                differs.append((number, arguments))
+                assert found == bpf.ALLOW
+    memfd, mmap = (number_of(machine, call) for call in ("memfd_create", "mmap"))
+    every = [(memfd, arguments) for arguments in ((), shared, (2**64 - 1,) * 6)]
+    assert sorted(differs) == sorted([(mmap, shared), *every])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 @given(persona=st.sampled_from((0, 0xFFFFFFFF, 0x40000, 8)) | registers, garbage=registers)
 def test_personality_is_only_asked(machine: Machine, persona: int, garbage: int) -> None:
     """0xffffffff asks and 0 is what it is already; address randomisation cannot go off."""
@@ -455,7 +485,8 @@ def test_others_is_everything_else_exactly_once() -> None:
 def test_no_call_stands_in_two_groups() -> None:
     """A call has one answer, one reason, and an entry about its age only if it has an answer."""
     groups = (
-        *syscalls.ALLOWED, *syscalls.DENIED, *syscalls.UNSUPPORTED, *syscalls.UNANSWERED
+        *syscalls.ALLOWED, *syscalls.DENIED, *syscalls.UNSUPPORTED, *syscalls.UNANSWERED,
+        *syscalls.COUNTED,
     )  # fmt: skip
     every = [call for group in groups for call in group.calls]
     assert sorted(every) == sorted(set(every))
