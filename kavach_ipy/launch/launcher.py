@@ -279,6 +279,7 @@ class _Parent:
             kill=self._init.kill,
             names=names | {RESULT},
             signals=self._signals,
+            charged=float if self._group is None else self._group.processor_seconds,
         ).run()
         return explain_kill(self.plan.policy, stopped, self._group)
 

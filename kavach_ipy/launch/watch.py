@@ -87,6 +87,9 @@ class Watch:
     signals: Signals
     """Python's handlers, which run meanwhile."""
 
+    charged: Callable[[], float]
+    """Seconds of processor time that a control group counts; 0 where there is none."""
+
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
     _ended: bool = False
@@ -98,6 +101,7 @@ class Watch:
     _interrupted_at: float | None = None
     _killed_by_interrupt: bool = False
     _cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+    _waited_seconds: float = 0.0
 
     def run(self) -> CellStopped | None:
         """Listen until the cell is over; why it was stopped, or None where it said "done"."""
@@ -157,10 +161,21 @@ class Watch:
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.
             self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))
-        cpu = sum(self._cpu_seconds.values())
+        self._waited_seconds = max(self._waited_seconds, usage.waited)
+        cpu = max(self._cpu_used(frozenset(usage.cpu)), self.charged())
         if usage.memory > self.policy.memory:
             return verdicts.out_of_memory(self.policy, usage.memory)
         return verdicts.out_of_cpu(self.policy, cpu) if cpu > self.policy.cpu else None
+
+    def _cpu_used(self, living: frozenset[tuple[int, int]]) -> float:
+        """Seconds of the whole tree, those of its dead once: times(2).
+
+        A dead process was seen while it lived, or is in what its parent waited for, or both; the
+        greater of the two sums counts nothing twice.
+        """
+        alive = sum(self._cpu_seconds[process] for process in living)
+        dead = sum(self._cpu_seconds.values()) - alive
+        return alive + max(dead, self._waited_seconds)
 
     def _take(self, fd: int) -> CellStopped | None:
         """Read what one descriptor has; why the cell must stop, if it must."""

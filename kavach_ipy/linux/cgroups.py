@@ -137,6 +137,13 @@ class Group:
             return self.value("memory.max") != "max" and self.value("memory.swap.max") == "0"
         return False
 
+    def processor_seconds(self) -> float:
+        """What all members, living or dead, have used: cpu.stat, which needs no controller."""
+        with suppress(OSError, ValueError):
+            rows = (line.split() for line in _read(self.folder, "cpu.stat").splitlines())
+            return sum(int(used) for name, used in rows if name == b"usage_usec") / 1e6
+        return 0.0
+
     def was_out_of_memory(self) -> bool:
         """Tell whether the kernel killed a member for want of memory: memory.events, oom_kill."""
         with suppress(OSError):

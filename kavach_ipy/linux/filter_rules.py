@@ -16,13 +16,15 @@ LOW_32 = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """True when ``argument & mask == value``."""
+    """True when ``argument & mask == value``; with `differs`, when it is not."""
 
     argument: int
     """Position, from 0."""
 
     value: int
     mask: int = LOW_32
+    differs: bool = False
+    """Only of whole registers, 64 bits: libseccomp has no masked "not equal"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,9 @@ def apply(
         # 1 does (fs/coredump.c takes it for a handler that crashed), and no file is that small.
         "RLIMIT_CORE": 1,
         "RLIMIT_MSGQUEUE": 0,
+        # Timers and queued signals are counted in every user namespace up to the first, so a cell
+        # without a bound of its own takes those of its user's other programs, or of host root's.
+        "RLIMIT_SIGPENDING": 1024,
         "RLIMIT_RTPRIO": 0,
         "RLIMIT_NICE": 0,
         "RLIMIT_MEMLOCK": 8 << 20,
@@ -93,6 +96,9 @@ class Usage:
     cpu: dict[tuple[int, int], float]
     """Seconds of processor time of each living process, by pid and start time."""
 
+    waited: float
+    """Seconds of processor time of the processes that the living ones have waited for."""
+
 
 def inherited_resident_bytes() -> int:
     """Bytes of anonymous memory of this process that are in RAM: RssAnon, from proc(5) statm."""
@@ -118,6 +124,7 @@ def measure(proc_root: int, inherited: int, arena: int) -> Usage:
     """
     private = proportional = forks = 0
     cpu: dict[tuple[int, int], float] = {}
+    waited = 0
     own_image = _image(_own_stat())
     for name in os.listdir(proc_root):
         if not name.isdecimal() or name == "1":
@@ -127,6 +134,7 @@ def measure(proc_root: int, inherited: int, arena: int) -> Usage:
             stat = _read(proc_root, f"{name}/stat")
             fields = stat.rpartition(b") ")[2].split()
             cpu[int(name), int(fields[19])] = sum(int(ticks) for ticks in fields[11:13]) / _TICKS
+            waited += sum(int(ticks) for ticks in fields[13:15])
             sizes, tables = _memory(proc_root, name)
             apart = sizes.get(b"SwapPss", 0) + tables
             # hugetlb pages stand in no other sum: proc(5), /proc/pid/smaps.
@@ -138,7 +146,7 @@ def measure(proc_root: int, inherited: int, arena: int) -> Usage:
     share = inherited * forks // (forks + 1)
     # stat(2): st_blocks counts 512 bytes, whatever the file system's own block is.
     memory = max(private, proportional - share) + os.fstat(arena).st_blocks * 512
-    return Usage(memory=memory, cpu=cpu)
+    return Usage(memory=memory, cpu=cpu, waited=waited / _TICKS)
 
 
 def _memory(proc_root: int, name: str) -> tuple[dict[bytes, int], int]:

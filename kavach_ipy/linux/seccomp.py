@@ -161,6 +161,8 @@ def _action(library: ModuleType, error: int | None) -> int:
 
 
 def _comparison(library: ModuleType, match: Match) -> object:
+    if match.differs:
+        return library.Arg(match.argument, library.NE, match.value)
     return library.Arg(match.argument, library.MASKED_EQ, match.mask, match.value)
 
 

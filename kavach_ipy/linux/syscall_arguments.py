@@ -1,7 +1,8 @@
 """Rules on arguments: the calls whose verdict depends on what they are asked to do.
 
-Every comparison is made on the low 32 bits, because that is what the kernel reads of an int or
-unsigned int: compared on 64 bits, ``ioctl(0, TIOCSTI | 1 << 32)`` would pass as something else.
+Every comparison but that of a pointer with null is made on the low 32 bits, because that is what
+the kernel reads of an int or unsigned int: compared on 64 bits, ``ioctl(0, TIOCSTI | 1 << 32)``
+would pass as something else.
 
 Guarantees: the rules of one call never overlap with different verdicts, so that no order of
 evaluation matters; what no rule matches gets the filter's default, ENOSYS.
@@ -19,6 +20,8 @@ from kavach_ipy.linux.filter_rules import LOW_32, Match, Rule, choose, others
 __all__ = ["Network", "argument_rules"]
 
 Network = Literal["none", "loopback"]
+
+_ALL_64 = 0xFFFFFFFFFFFFFFFF
 
 
 # linux/sched.h. A namespace made here would give capabilities back (user_namespaces(7)).
@@ -77,13 +80,17 @@ def _fcntl() -> Iterator[Rule]:
 # gives a size of its own choosing, and getsockopt(2) tells the true one.
 _SOL_SOCKET = 1
 _SOCKET_SIZES = frozenset({7, 8, 32, 33})  # SO_SNDBUF, SO_RCVBUF, and both with FORCE
+# socket(7): with SO_LINGER the last close(2) waits, in whatever process does it. A descriptor that
+# is sent through the channel is closed by the kernel process: it stood still for as long as asked.
+_SO_LINGER = 13
 
 
 def _setsockopt() -> Iterator[Rule]:
     level = Match(1, _SOL_SOCKET)
-    for option in sorted(_SOCKET_SIZES):
+    ignored = _SOCKET_SIZES | {_SO_LINGER}
+    for option in sorted(ignored):
         yield Rule("setsockopt", 0, (level, Match(2, option)))
-    for mask, value in others(_SOCKET_SIZES):
+    for mask, value in others(ignored):
         yield Rule("setsockopt", None, (level, Match(2, value, mask)))
     for mask, value in others(frozenset({_SOL_SOCKET})):
         yield Rule("setsockopt", None, (Match(1, value, mask),))
@@ -103,6 +110,25 @@ def _mmap() -> Iterator[Rule]:
     yield Rule("mmap", None, (Match(3, kind, kind),))
     yield Rule("mmap", None, (Match(3, _MAP_SHARED, kind | _MAP_ANONYMOUS),))
     yield Rule("mmap", errno.ENODEV, (Match(3, shared, kind | _MAP_ANONYMOUS),))
+
+
+# core(5): a limit of 1 keeps a core_pattern that is a pipe from being fed the whole memory of a
+# crash, and 0 does not; a hard limit can be lowered by anybody. Programs with secrets ask for 0 and
+# end when they are refused (gpg-agent), so they hear success: no core file is what they get.
+_RLIMIT_CORE = 4
+
+
+def _rlimits() -> Iterator[Rule]:
+    # There are sixteen resources; what other numbers get instead of EINVAL is no matter.
+    bits = 4
+    for call, argument in (("setrlimit", 0), ("prlimit64", 1)):
+        for mask, value in others(frozenset({_RLIMIT_CORE}), bits):
+            yield Rule(call, None, (Match(argument, value, mask),))
+    yield Rule("setrlimit", 0, (Match(0, _RLIMIT_CORE, 0xF),))
+    core = Match(1, _RLIMIT_CORE, 0xF)
+    # A pointer, not followed: null means that the limit is only read.
+    yield Rule("prlimit64", None, (core, Match(2, 0, _ALL_64)))
+    yield Rule("prlimit64", 0, (core, Match(2, 0, _ALL_64, differs=True)))
 
 
 # prctl(2), linux/prctl.h. Everything else answers ENOSYS.
@@ -269,6 +295,7 @@ def argument_rules(network: Network, *, is_memory_counted: bool = False) -> tupl
         *_fcntl(),
         *_setsockopt(),
         *(() if is_memory_counted else _mmap()),
+        *_rlimits(),
         *_prctl(),
         *_personality(),
         *_sched_setscheduler(),

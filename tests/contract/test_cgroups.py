@@ -146,6 +146,33 @@ def test_limit_that_does_not_read_back_is_an_error_and_leaves_no_group(delegated
         cgroups.Group.create(str(delegated), {"pids.max": "-5"})
 
 
+def test_processor_time_of_a_group_is_that_of_its_dead_too(delegated: Path) -> None:
+    """A process that nobody waits for, and that ends at once, is in the group's count."""
+    group = cgroups.Group.create(str(delegated), {})
+    code = """
+        import os, signal, sys, time
+        with open(sys.argv[1] + "/cgroup.procs", "w") as file:
+            file.write(str(os.getpid()))
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for _ in range(10):
+            if os.fork() == 0:
+                while time.process_time() < 0.05:
+                    pass
+                os._exit(0)
+        try:
+            os.wait()
+        except ChildProcessError:
+            print(sum(os.times()[2:4]))
+    """
+    try:
+        assert group.processor_seconds() == 0
+        assert float(python(code, group.folder).stdout) < 0.1
+        assert 0.5 <= group.processor_seconds() < 20
+    finally:
+        group.remove()
+    assert group.processor_seconds() == 0
+
+
 def test_cell_that_forks_is_held_by_its_group(delegated: Path) -> None:
     """pids.max holds over the whole tree, host root included, and the report names it."""
     _needs(delegated, "pids")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from kavach_ipy.errors import CellFailed, CellStopped
-from tests.contract.cells import NEEDS, children
+from tests.contract.cells import CHANNEL, NEEDS, children
 from tests.escape.probes import attack, found, looked_at, outside
 
 pytestmark = [pytest.mark.escape, NEEDS]
@@ -176,6 +178,98 @@ def test_shared_memory_with_a_name_is_there_and_bounded() -> None:
     kept
     """
     assert attack(code, disk="16M").check().result == b"here"
+
+
+SHORT_LIVES = """
+import os, time
+while True:
+    if os.fork() == 0:
+        end = time.process_time() + 0.02
+        while time.process_time() < end:
+            pass
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_processor_time_of_short_lives_is_counted() -> None:
+    """Children that end between two looks of the parent are in what their parent waited for."""
+    failure = attack(SHORT_LIVES, cpu=2, timeout=20).failure
+    assert isinstance(failure, CellStopped)
+    assert failure.limit == "cpu"
+
+
+TIMERS = """
+import ctypes
+libc = ctypes.CDLL(None)
+made = 0
+while made < COUNT and libc.timer_create(1, None, ctypes.byref(ctypes.c_void_p())) == 0:
+    made += 1
+"""
+
+
+def test_timers_of_the_users_other_programs_are_left() -> None:
+    """Queued signals are counted per user, through all user namespaces; a cell has a small part."""
+    code = TIMERS.replace("COUNT", "10**6") + "\nanswers = made"
+
+    def look(_: int) -> None:
+        timer = ctypes.c_void_p()
+        libc = ctypes.CDLL(None)
+        assert libc.timer_create(1, None, ctypes.byref(timer)) == 0
+        libc.timer_delete(timer)
+
+    made = looked_at(code, look).result
+    assert isinstance(made, int)
+    assert 0 < made <= 1024
+
+
+def test_timers_are_not_so_few_without_the_sandbox() -> None:
+    """A plain process makes more than a cell may."""
+    assert outside(f"{TIMERS.replace('COUNT', '2000')}print(made)") == "2000\n"
+
+
+LINGER = """
+import signal, socket, struct, time
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+accepted, _ = server.accept()
+client.setblocking(False)
+try:
+    while True:
+        client.send(b"x" * 65536)
+except BlockingIOError:
+    pass
+client.setblocking(True)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, SECONDS))
+"""
+
+
+def test_descriptor_that_is_slow_to_close_does_not_hold_the_kernel() -> None:
+    """The kernel process closes what is sent to it, and must not wait for a socket that lingers."""
+    code = (
+        CHANNEL
+        + LINGER.replace("SECONDS", "25")
+        + """
+way = socket.socket(fileno=os.dup(channel))
+try:
+    socket.send_fds(way, [stream("sent")], [client.fileno()])
+except PermissionError:  # Linux 6.16: our end takes no descriptors
+    pass
+client.close()
+signal.pause()
+"""
+    )
+    start = time.monotonic()
+    failure = attack(code, network="loopback", timeout=2).failure
+    assert isinstance(failure, CellStopped)
+    assert failure.limit == "timeout"
+    assert time.monotonic() - start < 10
+
+
+def test_close_waits_without_the_sandbox() -> None:
+    """A plain process waits as long as the socket was told to linger."""
+    code = LINGER.replace("SECONDS", "1") + "start = time.monotonic()\nclient.close()\n"
+    assert float(outside(f"{code}print(time.monotonic() - start)")) > 0.9
 
 
 def test_processes_are_bounded_as_the_host_counts_them() -> None:

@@ -29,8 +29,8 @@ PAIRS = [(machine, network) for machine in MACHINES for network in NETWORKS]
 # Looked at by argument, and so proven one by one below.
 CONDITIONAL = frozenset({
     "chmod", "clone", "creat", "fchmod", "fchmodat", "fchmodat2", "fcntl", "ioctl", "mknod",
-    "mknodat", "mmap", "open", "openat", "personality", "prctl", "sched_setscheduler", "sendmmsg",
-    "sendmsg", "sendto", "setsockopt", "socket", "socketpair",
+    "mknodat", "mmap", "open", "openat", "personality", "prctl", "prlimit64", "sched_setscheduler",
+    "sendmmsg", "sendmsg", "sendto", "setrlimit", "setsockopt", "socket", "socketpair",
 })  # fmt: skip
 
 # Written down by hand from unistd.h: the table must not agree with a wrong libseccomp.
@@ -340,16 +340,16 @@ def test_fcntl_holds_no_file_of_the_host(machine: Machine, command: int, garbage
 @pytest.mark.parametrize("machine", MACHINES)
 @given(
     level=st.sampled_from((0, 1, 6, 41)) | registers,
-    option=st.sampled_from((7, 8, 32, 33)) | st.integers(0, 90) | registers,
+    option=st.sampled_from((7, 8, 13, 32, 33)) | st.integers(0, 90) | registers,
     garbage=registers,
 )
-def test_socket_buffers_grow_by_no_option(
+def test_socket_neither_grows_nor_lingers_by_an_option(
     machine: Machine, level: int, option: int, garbage: int
 ) -> None:
-    """The four sizes of SOL_SOCKET are answered and not done, behind any high bits; no other is."""
+    """Sizes and SO_LINGER are answered and not done, behind any high bits; no other option is."""
     high = garbage >> 32 << 32
     arguments = (5, low(level) | high, low(option) | high, 7, 4)
-    sized = low(level) == 1 and low(option) in (7, 8, 32, 33)
+    sized = low(level) == 1 and low(option) in (7, 8, 13, 32, 33)
     assert verdict(machine, "none", "setsockopt", *arguments) == (DONE if sized else bpf.ALLOW)
 
 
@@ -380,6 +380,24 @@ def test_memory_without_a_process_is_had_where_a_group_counts_it(
     memfd, mmap = (number_of(machine, call) for call in ("memfd_create", "mmap"))
     every = [(memfd, arguments) for arguments in ((), shared, (2**64 - 1,) * 6)]
     assert sorted(differs) == sorted([(mmap, shared), *every])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@given(
+    resource=st.sampled_from((3, 4, 5)) | registers,
+    pointer=st.sampled_from((0, 1 << 32, 1, 1 << 63)) | registers,
+    garbage=registers,
+)
+def test_limit_of_core_files_is_read_and_not_set(
+    machine: Machine, resource: int, pointer: int, garbage: int
+) -> None:
+    """RLIMIT_CORE keeps its 1: a new value, wherever it lies, is answered and not set."""
+    register = low(resource) | garbage >> 32 << 32
+    is_core = low(resource) % 16 == 4
+    changed = DONE if is_core and pointer else bpf.ALLOW
+    assert verdict(machine, "none", "prlimit64", 0, register, pointer, 5) == changed
+    changed = DONE if is_core else bpf.ALLOW
+    assert verdict(machine, "none", "setrlimit", register, pointer) == changed
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -8,6 +8,7 @@ import fcntl
 import mmap
 import os
 import platform
+import resource
 import shutil
 import signal
 import socket
@@ -310,6 +311,20 @@ def test_memory_of_no_process_is_had_where_a_group_counts_it(is_counted: bool) -
 
     expected = [0, 0] if is_counted else [errno.ENOSYS, errno.ENODEV]
     assert confined(attack, is_memory_counted=is_counted).value == expected
+
+
+def test_core_limit_is_asked_for_in_vain() -> None:
+    """A program that wants no core file hears that it is so, and the limit stays."""
+
+    def attack() -> object:
+        before = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.prlimit(0, resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        after = resource.getrlimit(resource.RLIMIT_CORE)
+        return before == after, resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert confined(attack).value == [True, [64, 64]]
 
 
 def test_socket_buffers_keep_their_size() -> None:
