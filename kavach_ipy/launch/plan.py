@@ -20,7 +20,7 @@ from kavach_ipy.linux import landlock, seccomp
 from kavach_ipy.linux.identity import Identity, choose_identity
 from kavach_ipy.policy import Network, Policy, survives
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "largest_file", "make_plan"]
 
 _INODES_EACH = 16 << 10
 """Bytes of scratch space per inode: ext4's default ratio (mke2fs.conf)."""
@@ -108,8 +108,13 @@ def make_plan(policy: Policy, host: Host) -> Plan:
         processes=policy.pids + _OWN_PROCESSES,
         cgroup=host.cgroup,
         cpu_seconds=max(1, math.ceil(policy.cpu)),
-        file_bytes=max(policy.disk, policy.memory),
+        file_bytes=largest_file(policy),
     )
+
+
+def largest_file(policy: Policy) -> int:
+    """Bytes that one file may have: the arena, which is one, holds as much as memory does."""
+    return max(policy.disk, policy.memory)
 
 
 def _refuse_what_is_not_built(policy: Policy) -> None:

@@ -9,12 +9,14 @@ import os
 import signal
 
 from kavach_ipy.errors import CellStopped
+from kavach_ipy.launch.plan import largest_file
 from kavach_ipy.policy import Policy, format_duration, format_size
 
 __all__ = [
     "broken_wire",
     "interrupted",
     "out_of_cpu",
+    "out_of_file_size",
     "out_of_memory",
     "out_of_messages",
     "out_of_output",
@@ -27,7 +29,8 @@ _WHY: dict[int, str] = {
     signal.SIGSEGV: "Native code touched memory it does not have; the notebook is untouched.",
     signal.SIGKILL: "The kernel's memory killer, or somebody, ended it.",
     signal.SIGSYS: "It made a system call of a foreign architecture.",
-    signal.SIGXFSZ: "A file grew beyond its limit; raise it with --disk.",
+    signal.SIGBUS: "It touched a page of a mapped file that is not there: the file is shorter, or "
+    "the scratch space is full; raise that with --disk.",
 }
 
 
@@ -53,6 +56,12 @@ def out_of_cpu(policy: Policy, seconds: float | None) -> CellStopped:
     if seconds is not None:
         used = f"{seconds:.1f} s of processor time"
     return CellStopped("cpu", used, format_duration(policy.cpu), "Raise it with --cpu.")
+
+
+def out_of_file_size(policy: Policy) -> CellStopped:
+    """Say that one file grew too large: setrlimit(2), RLIMIT_FSIZE."""
+    allowed = format_size(largest_file(policy))
+    return CellStopped("disk", f"more than {allowed} in one file", allowed, "Raise it with --disk.")
 
 
 def out_of_output(policy: Policy) -> CellStopped:
@@ -96,6 +105,8 @@ def stopped_by_status(policy: Policy, status: int | None) -> CellStopped:
         number = os.WTERMSIG(status)
         if number == signal.SIGXCPU:
             return out_of_cpu(policy, None)
+        if number == signal.SIGXFSZ:
+            return out_of_file_size(policy)
         name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
         why = _WHY.get(number, _UNTOUCHED)
         return CellStopped("signal", f"{name} ({signal.strsignal(number)})", "", why)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc
 
-__all__ = ["Usage", "apply", "inherited_resident_bytes", "measure"]
+__all__ = ["Usage", "apply", "data_bytes", "inherited_resident_bytes", "measure"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ADDRESSES = 64 << 30
@@ -98,6 +98,11 @@ class Usage:
 
     waited: float
     """Seconds of processor time of the processes that the living ones have waited for."""
+
+
+def data_bytes() -> int:
+    """Bytes of this process that RLIMIT_DATA counts: getrlimit(2)."""
+    return _statm()[5] * _PAGE
 
 
 def inherited_resident_bytes() -> int:
