@@ -431,10 +431,16 @@ def test_memory_amount_in_use_is_told() -> None:
     assert (80 << 10) <= used < (100 << 10)
 
 
-def test_cell_of_a_notebook_that_holds_two_gib_runs_under_256_mib() -> None:
-    """Inherited memory is not on the bill, also when the cell reads all of it and forks."""
+@pytest.fixture
+def two_gib() -> bytearray:
+    """What a notebook holds: every page of it written, so that none is the kernel's zero page."""
     held = bytearray(2 << 30)
     held[:: 1 << 12] = b"x" * (len(held) >> 12)
+    return held
+
+
+def test_notebook_of_two_gib_runs_a_cell_of_256_mib(two_gib: bytearray) -> None:
+    """Inherited memory is not on the bill, also when the cell reads all of it and forks."""
     code = """
     import os
     total = held.count(b"x")
@@ -443,4 +449,20 @@ def test_cell_of_a_notebook_that_holds_two_gib_runs_under_256_mib() -> None:
         os._exit(held.count(b"x") != total)
     total, os.wait()[1], len(mine)
     """
-    assert value(code, inputs={"held": held}, memory="256M") == (1 << 19, 0, 100 << 20)
+    answer = value(code, inputs={"held": two_gib}, memory="256M")
+    assert answer == (1 << 19, 0, 100 << 20)
+
+
+def test_cell_of_a_notebook_of_two_gib_takes_no_more_than_its_own(two_gib: bytearray) -> None:
+    """New memory is refused at the limit, and inherited pages are new when they are written to."""
+    outcome = run("bytearray(300 << 20)", inputs={"held": two_gib}, memory="256M")
+    assert getattr(outcome.failure, "name", None) == "MemoryError"
+    code = """
+    import signal
+    for at in range(0, 400 << 20, 1 << 12):
+        held[at] = 1
+    signal.pause()
+    """
+    outcome = run(code, inputs={"held": two_gib}, memory="256M")
+    assert getattr(outcome.failure, "limit", None) == "memory"
+    assert two_gib.count(b"x") == 1 << 19
