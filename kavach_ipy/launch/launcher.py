@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from kavach_ipy.errors import CellStopped, SetupFailed
+from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.beginnings import SHARES_MEMORY, start_apart, start_sharing
 from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import (
@@ -40,6 +41,7 @@ from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
+from kavach_ipy.launch.program import Program
 from kavach_ipy.launch.quiet import no_collection
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.signals import SIGNALS, Signals
@@ -107,6 +109,8 @@ def launch(plan: Plan, job: Job, listener: Listener, signals: Signals) -> Ending
         start = time.monotonic()
         stopped = parent.watch(listener, job.names)
         parent.end()
+        if parent.program.leave():
+            stopped = verdicts.touched_program()
         seconds = time.monotonic() - start
         return Ending(report, stopped, seconds)
 
@@ -125,6 +129,7 @@ class _Parent:
         self._foreign: frozenset[bytes] = frozenset()
         self._user_namespace = ""
         self._ends = Ends()
+        self.program = Program(plan.identity.uid)
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +138,7 @@ class _Parent:
         try:
             self.end()
         finally:
+            self.program.leave()
             self._ends.close()
             if self._group is not None:
                 self._group.remove()
@@ -279,6 +285,7 @@ class _Parent:
             kill=self._init.kill,
             names=names | {RESULT},
             signals=self._signals,
+            is_program_changed=self.program.is_changed,
             charged=float if self._group is None else self._group.processor_seconds,
         ).run()
         return explain_kill(self.plan.policy, stopped, self._group)

@@ -22,6 +22,7 @@ __all__ = [
     "out_of_output",
     "out_of_time",
     "stopped_by_status",
+    "touched_program",
 ]
 
 _UNTOUCHED = "The notebook is untouched."
@@ -95,6 +96,16 @@ def interrupted() -> CellStopped:
 def broken_wire(detail: str) -> CellStopped:
     """Say that the cell's process sent what no honest one sends."""
     return CellStopped("protocol", detail, "", "Its output so far was kept.")
+
+
+def touched_program() -> CellStopped:
+    """Say that the interpreter's own file, the one of the host's within reach, was changed."""
+    return CellStopped(
+        "program",
+        "mode, group, time or attributes of the Python interpreter's own file were changed",
+        "",
+        "They were put back. An interpreter that another user owns is out of a cell's reach.",
+    )
 
 
 def stopped_by_status(policy: Policy, status: int | None) -> CellStopped:

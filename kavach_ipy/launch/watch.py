@@ -87,6 +87,9 @@ class Watch:
     signals: Signals
     """Python's handlers, which run meanwhile."""
 
+    is_program_changed: Callable[[], bool]
+    """Tells whether the file that this process runs has another mode, group or time."""
+
     charged: Callable[[], float]
     """Seconds of processor time that a control group counts; 0 where there is none."""
 
@@ -163,6 +166,8 @@ class Watch:
             self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))
         self._waited_seconds = max(self._waited_seconds, usage.waited)
         cpu = max(self._cpu_used(frozenset(usage.cpu)), self.charged())
+        if self.is_program_changed():
+            return verdicts.touched_program()
         if usage.memory > self.policy.memory:
             return verdicts.out_of_memory(self.policy, usage.memory)
         return verdicts.out_of_cpu(self.policy, cpu) if cpu > self.policy.cpu else None
