@@ -1,10 +1,11 @@
 """The system-call table: which calls a cell may make, and why each refused one is refused.
 
 Four answers. An *allowed* call reaches the kernel; a few of those only with certain arguments
-(`syscall_arguments`). A *denied* call is known and unwanted: EPERM. An *unsupported* one answers
-EOPNOTSUPP, as if the file system could not do it. Every other number, known or yet to be invented,
-answers ENOSYS, which is what a program sees on an older kernel and is written to handle; a filter
-that kills instead has broken numerical libraries again and again.
+(`syscall_arguments`), and one group only where a control group counts memory. A *denied* call is
+known and unwanted: EPERM. An *unsupported* one answers EOPNOTSUPP, as if the file system could not
+do it. Every other number, known or yet to be invented, answers ENOSYS, which is what a program sees
+on an older kernel and is written to handle; a filter that kills instead has broken numerical
+libraries again and again.
 
 Measured (benchmarks/trace_syscalls.py) on numpy, pandas, pyarrow, polars, scikit-learn, numba,
 torch, matplotlib, sqlite3, asyncio, subprocess, multiprocessing: 107 calls. The rest of the set is
