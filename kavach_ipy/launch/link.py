@@ -15,6 +15,7 @@ from types import FrameType
 from typing import assert_never
 
 from kavach_ipy.errors import ProtocolError
+from kavach_ipy.policy import Policy
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.frames import Decoder, Frame, encode, read_frame, write_frame
@@ -44,7 +45,9 @@ INTERRUPTED = Failure("KeyboardInterrupt", "", ("KeyboardInterrupt",), ())
 class ChildLink:
     """Frames out, answers in. Made in the child, after the fork."""
 
-    def __init__(self, channel: int, arena: ArenaWriter, names: frozenset[str]) -> None:
+    def __init__(
+        self, channel: int, arena: ArenaWriter, names: frozenset[str], policy: Policy
+    ) -> None:
         self._channel = channel
         self._arena = arena
         self._decoder = Decoder()
@@ -55,6 +58,9 @@ class ChildLink:
         self._interrupted = False
         self.names = names
         """The names that were asked for."""
+
+        self.policy = policy
+        """For the words of an error that comes from one of its limits."""
 
     def say_ready(self) -> None:
         """Say that set-up is finished; the parent begins to verify."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.cells import NEEDS
-from tests.escape.probes import attack, found, outside
+from tests.escape.probes import attack, found, looked_at, outside
 
 pytestmark = [pytest.mark.escape, NEEDS]
 
@@ -37,6 +37,26 @@ def test_crash_of_a_process_of_the_cell_dumps_no_core(project: Path) -> None:
     code = f"{CRASH}\n[os.WIFSIGNALED(status), os.WCOREDUMP(status), os.listdir()]"
     assert found(code) == [True, False, ["data.txt"]]
     assert found("import resource\nresource.getrlimit(resource.RLIMIT_CORE)[1]") <= 1
+
+
+def test_limit_that_stops_core_handlers_stays(project: Path) -> None:
+    """With 1 the kernel starts no handler (systemd-coredump, apport); with 0 it does."""
+    code = """
+    import resource
+    for limits in ((0, 0), (0, 1), (1, 1)):
+        for pid in (0, os.getpid()):
+            resource.prlimit(pid, resource.RLIMIT_CORE, limits)
+        resource.setrlimit(resource.RLIMIT_CORE, limits)
+    """
+
+    def look(cell: int) -> None:
+        limits = Path(f"/proc/{cell}/limits").read_text(encoding="ascii")
+        (line,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
+        assert line.split()[4:6] == ["1", "1"]
+
+    looked_at(code, look)
+    plain = "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))"
+    assert outside(f"{plain}\nprint(resource.getrlimit(resource.RLIMIT_CORE))") == "(0, 0)\n"
 
 
 @pytest.mark.baseline(
