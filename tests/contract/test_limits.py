@@ -386,8 +386,7 @@ STOPPED: dict[str, tuple[str, dict[str, Any], str]] = {
     "timeout": ("import signal; signal.pause()", {"timeout": 0.5}, "0.5"),
     "cpu": ("while True: pass", {"cpu": 1}, "processor time"),
     "memory": (
-        "import os, signal\nfor _ in range(3): os.fork()\n"
-        "x = bytearray(b'x') * (60 << 20)\nsignal.pause()",
+        "import os, signal as s\nfor _ in range(3): os.fork()\nx = b'x' * (60 << 20)\ns.pause()",
         {"memory": "128M"},
         "KiB of new memory",
     ),
