@@ -243,7 +243,7 @@ GUARDS = (
         _HTML,
         "            if name not in TAGS:\n                continue\n",
         "            if False:\n                continue\n",
-        f"{_CLEANED}",
+        f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
     ),
     Guard(
         "HTML by two parsers",
@@ -258,7 +258,7 @@ GUARDS = (
         "HTML is cleaned in bounded time",
         _HTML,
         '    if len(text) > _SIZE or text.count("<") > _MARKS:\n',
-        f"{_CLEANED}::test_too_large_and_too_deep_are_refused",
+        f"{_CLEANED}::test_size_and_signs_alone_are_refused",
     ),
     _off(
         "depth of HTML",
@@ -274,7 +274,7 @@ GUARDS = (
         _HTML,
         "            if key in kept or (\n",
         "            if key in kept or False and (\n",
-        f"{_CLEANED}",
+        f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
     ),
     Guard(
         "image addresses",

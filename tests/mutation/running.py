@@ -211,7 +211,7 @@ GUARDS = (
         "linux/privileges.py",
         "                prctl.set_child_subreaper(False)\n",
         "                pass\n",
-        "tests/contract/test_start.py::test_a_cell_runs_and_changes_nothing_of_the_kernel_process",
+        "tests/unit/linux/test_privileges.py",
     ),
     Guard(
         "blocked signals",
@@ -219,7 +219,7 @@ GUARDS = (
         _LAUNCHER,
         "        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)\n",
         "        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())\n",
-        "tests/contract/test_start.py tests/unit/launch/test_signals.py",
+        "tests/contract/test_leftovers.py::test_signals_wait_while_a_sandbox_is_set_up",
     ),
     Guard(
         "handlers put off",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kavach_ipy.linux.syscalls import ALLOWED, DENIED, UNANSWERED, UNSUPPORTED
-from tests.mutation.__main__ import without
+from tests.mutation.__main__ import _run, without
 from tests.mutation.guard import Edit, Guard
 from tests.mutation.guards import GUARDS, NO_GUARDS
 from tests.repo.sources import PACKAGE, ROOT, tree
@@ -69,6 +69,27 @@ def test_every_step_of_the_recipe_is_a_guard_or_is_none_for_a_reason() -> None:
     assert guarded | NO_GUARDS.keys() == parts
     assert not guarded & NO_GUARDS.keys()
     assert all(NO_GUARDS.values())
+
+
+def test_calls_that_are_let_through_are_not_made() -> None:
+    """The verdict on a whole group is asked of the program: reboot(2) is in one of them."""
+    files = {guard.tests for guard in GUARDS if guard.of.startswith("calls: ")}
+    assert files == {
+        "tests/unit/linux/test_seccomp.py::test_every_number_has_the_verdict_of_the_table"
+    }
+
+
+def test_mutant_of_host_root_has_names_and_mounts_of_its_own(tmp_path: Path) -> None:
+    """A test that gets through where a guard is off reaches nothing of the machine's."""
+    own = tuple(os.readlink(f"/proc/self/ns/{name}") for name in ("uts", "ipc", "mnt"))
+    (tmp_path / "test_looks.py").write_text(
+        "import os\n"
+        "def test_looks():\n"
+        "    for name, theirs in zip(('uts', 'ipc', 'mnt'), " + repr(own) + "):\n"
+        "        assert os.geteuid() != 0 or os.readlink(f'/proc/self/ns/{name}') != theirs\n",
+        encoding="utf-8",
+    )
+    assert _run(tmp_path, ["test_looks.py"], 60) == 0
 
 
 @pytest.mark.parametrize(
