@@ -122,6 +122,19 @@ def test_init_has_three_descriptors() -> None:
     assert (found[1], found[2]) == ("/dev/null", "/dev/null")
 
 
+def test_init_of_the_cell_shows_nothing() -> None:
+    """It is the cell's own id, and not filtered; its entry in the cell's /proc is empty."""
+    seen: list[list[str]] = []
+
+    def look(cell: int) -> None:
+        seen.extend(os.listdir(f"/proc/{cell}/root/proc/{number}") for number in (1, 2))
+
+    looked_at("answers = 1", look)
+    init, cell = seen
+    assert init == []
+    assert "status" in cell
+
+
 def _init() -> int:
     """The init of the one cell: process 1 of its namespace."""
     (init,) = (

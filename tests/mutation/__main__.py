@@ -3,8 +3,8 @@
 Guarantees: the checkout is never edited, each guard is off in a copy; exit code 0 only when every
 guard was noticed by a test that failed (pytest's exit code 1), and not by a run that broke, skipped
 what it needs, or did not end; when this process ends, however it does, so does its pytest with all
-of its process group. What host root can do to names, queues and mounts of the machine, a mutant does
-to namespaces of its own.
+of its process group. What host root can do to names, queues and mounts, a mutant does in namespaces
+of its own.
 Assumes: started from the root of the checkout, on a machine that grants every layer.
 """
 
@@ -52,8 +52,9 @@ def main() -> int:
     if options.list or not guards:
         print("\n".join(f"{guard.name}: {guard.promise}" for guard in guards) or "no such guard")
         return 0 if guards else 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # As an exception, so that what is open is closed on the way.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # As an exception, so that what is open is closed on the way. SIGINT too: a shell starts
+        # what runs in the background with it ignored, and tests that send it would inherit that.
         signal.signal(number, signal.default_int_handler)
     for guard in guards:
         for edit in guard.edits:

@@ -164,7 +164,7 @@ def test_first_pass_alone_writes_what_is_listed() -> None:
     """The second parser would drop the rest as well; neither relies on the other."""
     markup = (
         '<form id="f"><a href="https://x" onclick="x()">text</a><iframe src="x"></iframe></form>'
-        '<b id="b" name="n" onclick="x()" class="dataframe other">bold</b><script>x()</script>'
+        '<b id="1" tabindex="2" onclick="3" class="dataframe other">bold</b><script>x()</script>'
         '<x-y>made up</x-y><img src="https://x/y.png"><base href="https://x">'
     )
     assert _Writer().write(markup) == 'text<b class="dataframe">bold</b>made up'
