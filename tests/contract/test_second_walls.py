@@ -122,6 +122,26 @@ def test_init_has_three_descriptors() -> None:
     assert (found[1], found[2]) == ("/dev/null", "/dev/null")
 
 
+def test_mounts_of_a_cell_give_no_rights() -> None:
+    """Every one is nosuid, and none but those of devices shows a device: mount(8).
+
+    no_new_privs and the user namespace say the same, so no cell can tell.
+    """
+    seen: list[tuple[str, set[str]]] = []
+
+    def look(cell: int) -> None:
+        text = Path(f"/proc/{cell}/mountinfo").read_text(encoding="utf-8")
+        rows = [line.split() for line in text.splitlines()]
+        seen.extend((row[4], set(row[5].split(","))) for row in rows)
+
+    looked_at("answers = 1", look)
+    assert len(seen) > 10
+    assert [point for point, flags in seen if "nosuid" not in flags] == []
+    devices = [point for point, flags in seen if "nodev" not in flags]
+    # What is covered by /dev/null shows that device.
+    assert [point for point in devices if not point.startswith(("/dev/", "/proc/"))] == []
+
+
 def test_init_of_the_cell_shows_nothing() -> None:
     """It is the cell's own id, and not filtered; its entry in the cell's /proc is empty."""
     seen: list[list[str]] = []

@@ -8,6 +8,8 @@ __all__ = ["GUARDS"]
 
 _HOST = "launch/host.py"
 _PROC = "linux/procfs.py"
+_MOUNTS = "linux/mounts.py"
+_RUNS = "tests/contract/test_start.py::test_a_cell_runs_and_changes_nothing_of_the_kernel_process"
 _COVERED = (
     "tests/unit/launch/test_host.py"
     " tests/escape/test_file_read.py::test_memory_and_secrets_of_the_machine_are_covered"
@@ -58,6 +60,62 @@ GUARDS = (
         "    _libc.umount(_PROC, UmountFlag.DETACH)\n",
         "",
         "tests/escape/test_mounts.py tests/unit/launch/test_verification.py",
+    ),
+    Guard(
+        "nosuid",
+        "no file that the cell sees lends its owner's identity",
+        _MOUNTS,
+        "_QUIET = MountAttr.NOSUID | MountAttr.NODEV\n",
+        "_QUIET = MountAttr.NODEV\n",
+        "tests/contract/test_second_walls.py::test_mounts_of_a_cell_give_no_rights",
+    ),
+    Guard(
+        "nodev",
+        "no device node that the cell sees opens a device",
+        _MOUNTS,
+        "_QUIET = MountAttr.NOSUID | MountAttr.NODEV\n",
+        "_QUIET = MountAttr.NOSUID\n",
+        "tests/contract/test_second_walls.py::test_mounts_of_a_cell_give_no_rights",
+    ),
+    Guard(
+        "read-only places",
+        "what is shown of the host is not written",
+        _MOUNTS,
+        "_QUIET if writable else _QUIET_READ_ONLY, recursive=True)",
+        "_QUIET, recursive=True)",
+        _RUNS,
+    ),
+    Guard(
+        "read-only submounts",
+        "what is mounted below a shown place is not written either",
+        _MOUNTS,
+        "_QUIET if writable else _QUIET_READ_ONLY, recursive=True)",
+        "_QUIET if writable else _QUIET_READ_ONLY, recursive=False)",
+        "tests/contract/test_second_walls.py::test_what_the_host_mounts_later_does_not_appear",
+    ),
+    Guard(
+        "read-only root",
+        "the cell's root takes no file",
+        _MOUNTS,
+        '        _libc.mount_setattr(self._fd, b"", _QUIET_READ_ONLY, recursive=False)\n',
+        "",
+        _RUNS,
+    ),
+    Guard(
+        "old root",
+        "nothing of the host's root is left below the cell's",
+        _MOUNTS,
+        '        _libc.umount(b".", UmountFlag.DETACH)\n',
+        "",
+        _RUNS,
+    ),
+    Guard(
+        "hidden paths",
+        "what is hidden shows nothing",
+        "launch/child.py",
+        "                root.hide(path)\n",
+        "                pass\n",
+        "tests/contract/test_places.py::test_hidden_path_shows_nothing",
     ),
     Guard(
         "nested namespaces",
