@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,29 @@ def test_mount_that_was_not_promised_is_refused(plan: Plan, more: Mount, words: 
     """A place of the host that stayed, one that takes writes, a /proc of other processes."""
     with pytest.raises(SetupFailed, match=words):
         _files(plan, (*_mounts(plan), more))
+
+
+@pytest.mark.parametrize("below", ["", "/below"])
+@pytest.mark.parametrize("option", ["read_only", "hidden", "autostart"])
+def test_read_only_place_inside_a_writable_one_is_read_only(option: str, below: str) -> None:
+    """What ``--ro`` shows below the cell's own /tmp, and hooks below ``--rw``, take no write."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        hooks = os.path.join(folder, ".git", "hooks")
+        os.makedirs(hooks)
+        os.chmod(folder, 0o777)
+        policy, place = {
+            "read_only": (Policy(read_only=[folder]), folder),
+            "hidden": (Policy(read_only=[folder], hidden=[hooks]), hooks),
+            "autostart": (Policy(writable=[folder]), hooks),
+        }[option]
+        plan = make_plan(policy, survey(policy))
+    good = _mounts(plan)
+    assert _files(plan, good) == ["verified", "verified"]
+    assert _files(plan, (*good, Mount(b"/tmp/made", False, b"tmpfs", b"/"))) == ["verified"] * 2
+    point = os.fsencode(place + below)
+    found = tuple(mount for mount in good if mount.point != point)
+    with pytest.raises(SetupFailed, match="writable"):
+        _files(plan, (*found, Mount(point, False, b"ext4", b"/")))
 
 
 def test_mount_that_is_missing_is_refused(plan: Plan) -> None:
