@@ -82,6 +82,12 @@ GUARDS = (
         "        if False:\n",
     ),
     _verification(
+        "read-only places inside writable ones",
+        "a hook below a writable path that could be written is found before the cell runs",
+        '    return max(around, key=len, default=b"/") in (*writable, b"/dev/pts")\n',
+        '    return any(path in (*writable, b"/dev/pts") for path in around)\n',
+    ),
+    _verification(
         "second /proc",
         "another whole /proc is found before the cell runs",
         '        if mount.fstype == b"proc" and mount.root == b"/" and mount.point != b"/proc":\n',
