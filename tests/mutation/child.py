@@ -189,8 +189,7 @@ GUARDS = (
         _CHILD,
         "        _forget_signal_handlers(ends.handled_signals)\n",
         "        pass\n",
-        "tests/contract/test_endings.py::test_process_that_ends_itself_is_told"
-        " tests/contract/test_interrupt.py tests/kernel/test_boundaries.py",
+        "tests/contract/test_endings.py::test_handler_of_the_caller_is_not_the_cells",
         of="C: signals",
     ),
     Guard(
