@@ -86,7 +86,7 @@ GUARDS = (
         "a working directory that is the home shows no credentials",
         "launch/host.py",
         '(name for name in os.listdir(cwd.real) if name.startswith(b"."))',
-        "()",
+        "(())",
         "tests/escape/test_file_read.py"
         "::test_working_directory_that_is_the_home_hides_its_dot_entries",
     ),

@@ -78,8 +78,8 @@ GUARDS = (
     _verification(
         "writable mounts",
         "a place that can be written and must not is found before the cell runs",
-        "        if not mount.read_only and not _may_write(mount.point, expected, places.writable):\n",
-        "        if False:\n",
+        "if not mount.read_only and not _may_write(mount.point, expected, places.writable):\n",
+        "if False:\n",
     ),
     _verification(
         "read-only places inside writable ones",
