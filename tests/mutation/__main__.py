@@ -5,7 +5,8 @@ guard was noticed by a test that failed (pytest's exit code 1), and not by a run
 what it needs, or did not end; when this process ends, however it does, so does its pytest with all
 of its process group. What host root can do to names, queues and mounts, a mutant does in namespaces
 of its own.
-Assumes: started from the root of the checkout, on a machine that grants every layer.
+Assumes: started from the root of the checkout, on a machine that grants every layer, by host
+root: the guards around its identity stand nowhere else, and their tests are skipped there.
 """
 
 from __future__ import annotations

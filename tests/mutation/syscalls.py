@@ -59,8 +59,9 @@ GUARDS = (
         "a call yet to be invented does not exist",
         _FILTER,
         "library.SyscallFilter(library.ERRNO(errno.ENOSYS))",
-        "library.SyscallFilter(library.ALLOW)",
-        "tests/escape/test_kernel_surface.py",
+        # Lets them through and notes it; libseccomp takes no rule that only repeats the default.
+        "library.SyscallFilter(library.LOG)",
+        f"{_VERDICTS}::test_every_number_has_the_verdict_of_the_table",
     ),
     Guard(
         "low half of a register",
