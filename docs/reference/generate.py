@@ -116,7 +116,7 @@ def guards_page() -> str:
         "",
         "`make mutate` switches off one guard at a time, in a copy, and demands that a test fails.",
         "The catalogue is `tests/mutation/guards.py`.",
-        "Every step of the recipe and every group of system calls is in it, or below with a reason.",
+        "Every step of the recipe and group of system calls is in it, or below with a reason.",
         "",
         "| guard | without it | where | tests |",
         "|---|---|---|---|",
