@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from kavach_ipy.launch.strength import WEIGHTS
 from kavach_ipy.policy import OPTIONS, PROFILES, Option, Policy, explain
-from tests.mutation.guards import GUARDS
+from tests.mutation.guards import GUARDS, NO_GUARDS
 
 __all__ = ["PAGES", "guards_page", "options_page", "profiles_page", "strength_page"]
 
@@ -115,7 +115,8 @@ def guards_page() -> str:
         _NOTE,
         "",
         "`make mutate` switches off one guard at a time, in a copy, and demands that a test fails.",
-        "The catalogue is `tests/mutation/guards.py`; it does not hold every guard yet.",
+        "The catalogue is `tests/mutation/guards.py`.",
+        "Every step of the recipe and group of system calls is in it, or below with a reason.",
         "",
         "| guard | without it | where | tests |",
         "|---|---|---|---|",
@@ -124,6 +125,14 @@ def guards_page() -> str:
             f" | {', '.join(f'`{test}`' for test in guard.tests.split())} |"
             for guard in GUARDS
         ),
+        "",
+        "## No guards",
+        "",
+        "`A` builds the sandbox, `C` becomes the cell; no promise rests on these.",
+        "",
+        "| step or group of calls | why it is none |",
+        "|---|---|",
+        *(f"| {name} | {reason} |" for name, reason in NO_GUARDS.items()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -163,7 +163,7 @@ def _files(
     for mount in mounts:
         if mount.point not in expected and not mount.point.startswith(roots):
             raise mismatch("mounts", f"unexpected: {os.fsdecode(mount.point)}")
-        if not mount.read_only and not _may_write(mount.point, places.writable):
+        if not mount.read_only and not _may_write(mount.point, expected, places.writable):
             raise mismatch("mounts", f"writable: {os.fsdecode(mount.point)}")
         if mount.fstype == b"proc" and mount.root == b"/" and mount.point != b"/proc":
             raise mismatch("/proc", f"another one at {os.fsdecode(mount.point)}")
@@ -179,10 +179,10 @@ def _files(
     yield Layer("working directory", "verified", note)
 
 
-def _may_write(point: bytes, writable: tuple[bytes, ...]) -> bool:
-    return point == b"/dev/pts" or any(
-        point == path or point.startswith(path + b"/") for path in writable
-    )
+def _may_write(point: bytes, places: set[bytes], writable: tuple[bytes, ...]) -> bool:
+    """Ask the innermost place: one that is read-only may stand inside a writable one."""
+    around = (path for path in places if point == path or point.startswith(path + b"/"))
+    return max(around, key=len, default=b"/") in (*writable, b"/dev/pts")
 
 
 def _descriptors(found: dict[int, str], allowed: frozenset[str]) -> Layer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
@@ -31,6 +32,21 @@ def test_process_that_ends_itself_is_told(code: str, limit: str, word: str) -> N
     assert word in str(outcome.failure)
     assert (outcome.stdout, dict(outcome.values)) == ("before\n", {})
     assert value("1 + 1") == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=["SIGTERM", "SIGUSR1"])
+def test_handler_of_the_caller_is_not_the_cells(number: signal.Signals) -> None:
+    """A signal that the caller handles does to the cell what it does to any program: it ends it."""
+    heard: list[int] = []
+    before = signal.signal(number, lambda *_: heard.append(number))
+    try:
+        failure = stopped(f"import os; os.kill(os.getpid(), {int(number)})\nprint('lived')")
+        assert (failure.limit, heard) == ("signal", [])
+        assert number.name in failure.used
+        signal.raise_signal(number)
+        assert heard == [number]
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,32 @@ def test_file_system_without_idmapped_mounts_is_said_in_the_report(private: Path
 def test_report_says_nothing_of_the_sort_where_they_are_the_cells(private: Path) -> None:
     """A file system that has idmapped mounts needs no remark."""
     assert "stay as they are" not in run("1").report.text()  # type: ignore[attr-defined]
+
+
+GROUPS = """
+import os, sys
+from kavach_ipy import Sandbox, Policy
+path = sys.argv[1]
+os.setgroups([4242])
+print(Sandbox(Policy(read_only=[path])).run(f"open({path!r}).read()").failure)
+if os.fork() == 0:
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+    print(open(path).read())
+os.wait()
+"""
+
+
+def test_groups_of_host_root_open_nothing() -> None:
+    """A file of a group of the kernel's stays closed; a fork that only changes its ids reads it."""
+    # Not tmp_path, whose parents nobody else may walk.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder, "group")
+        path.write_text("the group's", encoding="utf-8")
+        os.chown(path, 0, 4242)
+        path.chmod(0o640)
+        done = program(sys.executable, "-c", GROUPS, str(path))
+    first, last = done.stdout.splitlines()
+    assert "Permission denied" in first, done.stderr
+    assert last == "the group's"

@@ -204,6 +204,24 @@ def test_kernel_killed_at_any_step_leaves_no_process(step: str, memory: str) -> 
         wait_for_the_end_of(pidfds)
 
 
+@pytest.mark.parametrize("memory", ["sharing", "apart"])
+@pytest.mark.parametrize("process", STEPS)
+def test_signals_wait_while_a_sandbox_is_set_up(process: str, memory: str) -> None:
+    """Neither A nor the cell takes one: its handler would run in the middle of a step."""
+    with Script(STOPS, STEPS[process][-1], memory) as kernel:
+        kernel.wait_for(b"next")
+        family = _wait_for_a_stop(kernel)
+        (builder,) = (pid for pid in family if _state(pid) == "T")
+        status = Path(f"/proc/{builder}/status").read_text(encoding="ascii")
+        pidfds = [os.pidfd_open(pid) for pid in family]
+        kernel.signal(signal.SIGKILL)
+        wait_for_the_end_of(pidfds)
+    (blocked,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:"))
+    # proc(5): a mask of signals in hexadecimal, from 1; these two cannot be blocked.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        assert int(blocked, 16) >> (number - 1) & 1, number
+
+
 def _wait_for_a_stop(kernel: Script) -> list[int]:
     """Wait until a descendant of the kernel has stopped itself; all descendants."""
     deadline = time.monotonic() + DEADLINE

@@ -184,6 +184,7 @@ def test_processor_time_of_all_processes_is_one_sum() -> None:
     failure = stopped(
         "import os\nfor _ in range(3): os.fork()\nwhile True: pass",
         cpu=2,
+        timeout=15,
     )
     assert failure.limit == "cpu"
     assert time.monotonic() - start < 10

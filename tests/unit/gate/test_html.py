@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kavach_ipy.gate.html import clean_html, svg_image
+from kavach_ipy.gate.html import _Writer, clean_html, svg_image
 from kavach_ipy.gate.images import check_image
 from kavach_ipy.gate.styles import clean_style
 from tests.unit.gate.pace import cpu_seconds
@@ -158,6 +158,24 @@ def test_hostile_megabytes_take_no_time(at: int) -> None:
     assert cpu_seconds(lambda: clean_html(text), 4.0) < 4.0
     out = clean_html(text)
     assert out is None or len(out) < 30 << 20
+
+
+def test_first_pass_alone_writes_what_is_listed() -> None:
+    """The second parser would drop the rest as well; neither relies on the other."""
+    markup = (
+        '<form id="f"><a href="https://x" onclick="x()">text</a><iframe src="x"></iframe></form>'
+        '<b id="1" tabindex="2" onclick="3" class="dataframe other">bold</b><script>x()</script>'
+        '<x-y>made up</x-y><img src="https://x/y.png"><base href="https://x">'
+    )
+    assert _Writer().write(markup) == 'text<b class="dataframe">bold</b>made up'
+
+
+def test_size_and_signs_alone_are_refused() -> None:
+    """Markup that is flat and harmless is too much at some size, and as many signs."""
+    assert clean_html("x" * (2 << 20)) is not None
+    assert clean_html("x" * ((2 << 20) + 1)) is None
+    assert clean_html("<b>x</b>" * 125_000) is not None
+    assert clean_html("<b>x</b>" * 125_001) is None
 
 
 def test_too_large_and_too_deep_are_refused() -> None:

@@ -151,6 +151,14 @@ def test_a_buffer_is_never_a_value_and_is_used_once() -> None:
     assert is_refused(program(b"]\x97\x94", array.replace(b"\x97", b"h\x00"), b"a"), bytes(8))
 
 
+def test_two_arrays_never_share_a_buffer() -> None:
+    """A buffer that a memo hands out again is no memory for a second array."""
+    first, again = _array_call(b"\x97\x94", 8), _array_call(b"h\x00", 8)
+    assert not is_refused(program(b"(", first, b"t"), bytes(8))
+    with pytest.raises(OutputWithheld, match="same memory"):
+        read_pickle(program(b"(", first, again, b"t"), [bytes(8)])
+
+
 def _array_call(raw: bytes, size: int) -> bytes:
     head = text("kavach_ipy.wire.arrays") + text("array") + b"\x93("
     return head + text("|u1") + b"K" + bytes([size]) + b"\x85" + text("C") + raw + b"tR"
@@ -216,6 +224,24 @@ def _first(parts: tuple[Any, ...]) -> bytes:
 def test_broken_stacks_and_memos_are_refused(body: bytes) -> None:
     """Opcodes that take what is not there are refused."""
     assert is_refused(program(body))
+
+
+def test_marks_without_an_end_are_refused_soon() -> None:
+    """Each takes a list of the reader's, and one byte of the pickle: some are honest depth."""
+    assert not is_refused(program(b"(" * DEPTH, b"t" * DEPTH))
+    with pytest.raises(OutputWithheld, match="containers inside each other"):
+        read_pickle(b"\x80\x05" + b"(" * 100_000)
+
+
+def test_tag_is_called_with_a_tuple_and_nothing_else() -> None:
+    """A list could be changed by who gave it, after it was checked."""
+    head = text("kavach_ipy.wire.arrays") + text("array") + b"\x93"
+    arguments = text("|u1") + b"K\x08\x85" + text("C") + b"\x97"
+    assert not is_refused(program(head, b"(", arguments, b"tR"), bytes(8))
+    with pytest.raises(OutputWithheld, match="calls what is no tag"):
+        read_pickle(program(head, b"](", arguments, b"eR"), [bytes(8)])
+    with pytest.raises(OutputWithheld, match="calls what is no tag"):
+        read_pickle(program(text("print"), b")R"))
 
 
 def test_pickles_cut_anywhere_and_pickles_with_more_are_refused() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import combinations
+from typing import IO
 
 import pyseccomp
 import pytest
@@ -537,6 +538,22 @@ def test_misspelt_deny_is_an_error(bogus: str) -> None:
 
 
 @pytest.mark.usefixtures("nothing_built")
+@pytest.mark.parametrize(
+    "exported",
+    [b"", bytes(80), b"\x06" * 7, b"\x06" * 8 * 5000],
+    ids=["nothing", "zeros", "half", "too-long"],
+)
+def test_program_that_cannot_be_a_filter_is_an_error(exported: bytes) -> None:
+    """A kernel may take zeros for a filter that lets everything through, and none is no filter."""
+
+    class Library:
+        def export_bpf(self, file: IO[bytes]) -> None:
+            file.write(exported)
+
+    with pytest.raises(CannotEnforce, match="which is no filter"):
+        seccomp._export(Library())
+
+
 def test_call_newer_than_libseccomp_answers_enosys(
     bogus: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

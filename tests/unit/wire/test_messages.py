@@ -150,11 +150,23 @@ def test_an_endless_traceback_still_fits_into_a_frame() -> None:
     assert cut.lines[0].startswith("lll")
 
 
-@pytest.mark.parametrize(
-    "parts", [[], [None], [None, None, None], [[1]], [[1, -1]], [[1, True]], ["x"], [[0, 1, 2]]]
-)
+def _value(parts: list[Json], *buffers: bytes) -> Frame:
+    return Frame(Kind.VALUE, {"name": "x", "kind": "int", "parts": parts}, buffers)
+
+
+@pytest.mark.parametrize("parts", [[], [None], [None, None, None], [[0, 1]]])
 def test_values_whose_parts_do_not_agree_are_refused(parts: list[Json]) -> None:
-    """Parts without a buffer, buffers without a part, and odd spans break the wire."""
-    body: dict[str, Json] = {"name": "x", "kind": "int", "parts": parts}
+    """Parts without a buffer, and buffers without a part, break the wire."""
+    assert read_carried(_value([None, None], b"a", b"b")).parts == (b"a", b"b")
     with pytest.raises(ProtocolError):
-        read_carried(Frame(Kind.VALUE, body, (b"a", b"b")))
+        read_carried(_value(parts, b"a", b"b"))
+
+
+@pytest.mark.parametrize(
+    "span", [[1], [1, -1], [-1, 1], [1, True], [False, 1], [1.0, 1], ["0", 1], "x", [0, 1, 2], {}]
+)
+def test_spans_that_are_not_two_numbers_are_refused(span: Json) -> None:
+    """A place in the arena is an offset and a length, and neither is negative."""
+    assert read_carried(_value([[0, 1]])).parts == ((0, 1),)
+    with pytest.raises(ProtocolError):
+        read_carried(_value([span]))

@@ -1,0 +1,392 @@
+"""The gate: what of the cell's words becomes an object, a text or an output of the notebook."""
+
+from __future__ import annotations
+
+from tests.mutation.guard import Edit, Guard
+
+__all__ = ["GUARDS"]
+
+_READER = "gate/reader.py"
+_BUDGET = "gate/budget.py"
+_ALLOWANCE = "gate/allowance.py"
+_HTML = "gate/html.py"
+_BUDGETED = "tests/unit/gate/test_budget.py"
+_READ = "tests/unit/gate/test_reader.py"
+_ALLOWED = "tests/unit/gate/test_allowance.py"
+_CLEANED = "tests/unit/gate/test_html.py"
+_TEXTS = "tests/unit/gate/test_text.py"
+_VALUES = "tests/unit/gate/test_values.py"
+_SHOWN = "tests/unit/gate/test_display.py"
+_FORGED = "tests/unit/gate/test_forged_arrays.py"
+
+
+def _off(name: str, promise: str, file: str, condition: str, tests: str) -> Guard:
+    """A guard that is one condition, and never holds when it is off."""
+    indent = condition[: len(condition) - len(condition.lstrip())]
+    return Guard(name, promise, file, condition, f"{indent}if False:\n", tests)
+
+
+GUARDS = (
+    Guard(
+        "opcodes",
+        "an opcode that the gate does not know is refused, and not passed over",
+        _READER,
+        '                else:\n                    raise refused(f"its pickle uses the opcode',
+        '                else:\n                    refused(f"its pickle uses the opcode',
+        f"{_READ}::test_opcodes_that_name_build_or_reach_out_do_not_exist",
+    ),
+    Guard(
+        "names in a pickle",
+        "a pickle names tags of the wire and nothing else",
+        _READER,
+        "    if type(module) is not str or type(name) is not str or (module, name) not in RULES:\n",
+        "    if type(module) is not str or type(name) is not str:\n",
+        f"{_READ}::test_only_tags_have_a_name {_READ}::test_stock_pickles_are_refused",
+        also=(
+            Edit(
+                _READER,
+                "    return RULES[module, name]\n",
+                "    call = lambda _, given: getattr(import_module(module), name)(*given)\n"
+                "    return RULES.get((module, name)) or Rule((module, name), call, 0)\n",
+            ),
+        ),
+        why_also="a name that passed the check would still be looked up in the same table",
+    ),
+    Guard(
+        "calls in a pickle",
+        "a tag is called with a tuple, which nobody can change any more",
+        _READER,
+        "                    if type(rule) is not Rule or type(arguments) is not tuple:\n",
+        "                    if type(rule) is not Rule:\n",
+        f"{_READ}::test_tag_is_called_with_a_tuple_and_nothing_else",
+    ),
+    _off(
+        "protocol of a pickle",
+        "a pickle of another protocol is refused",
+        _READER,
+        '        if data[:2] != b"\\x80\\x05":\n',
+        f"{_READ}::test_other_protocols_are_refused",
+    ),
+    _off(
+        "rest of a pickle",
+        "nothing is left over when a pickle stops",
+        _READER,
+        "                    if stacks or len(stack) != 1 or at != size"
+        " or self._taken != len(self._buffers):\n",
+        f"{_READ}::test_pickles_cut_anywhere_and_pickles_with_more_are_refused",
+    ),
+    _off(
+        "open containers",
+        "a pickle opens a bounded number of containers inside each other",
+        _READER,
+        "        if marks > _MARKS:\n",
+        f"{_READ}::test_marks_without_an_end_are_refused_soon",
+    ),
+    _off(
+        "length of a pickle",
+        "what is read step by step is bounded",
+        _READER,
+        "        if at - self._apart > IN_BAND:\n",
+        f"{_ALLOWED}::test_the_stream_is_capped_and_long_texts_are_apart",
+    ),
+    _off(
+        "length of a stream",
+        "a pickle of any size is not copied",
+        _READER,
+        "    if len(data) > STREAM:\n",
+        f"{_ALLOWED}::test_the_stream_is_capped_and_long_texts_are_apart",
+    ),
+    _off(
+        "values that contain themselves",
+        "no container changes once it is part of another",
+        _READER,
+        "        if id(value) in self._budget.shared:\n",
+        f"{_READ}::test_cycles_are_withheld_with_that_reason"
+        f" {_READ}::test_what_was_used_never_changes_again",
+    ),
+    Guard(
+        "repeated keys",
+        "a long key is not compared again and again",
+        _READER,
+        '        if len(target) != size:\n            raise refused("its pickle repeats a key',
+        '        if False:\n            raise refused("its pickle repeats a key',
+        f"{_READ}::test_repeated_keys_are_refused",
+    ),
+    _off(
+        "long integers",
+        "an integer has a bounded length",
+        _READER,
+        "                    if not 0 <= length <= _LONGEST_INT:\n",
+        f"{_READ}::test_odd_integers_frames_and_texts_are_refused",
+    ),
+    _off(
+        "buffers in a memo",
+        "two values never use the same memory",
+        _READER,
+        "        if cls is memoryview:\n",
+        f"{_READ}::test_two_arrays_never_share_a_buffer",
+    ),
+    _off(
+        "budget of work",
+        "rebuilding a value takes time in proportion to its size",
+        _BUDGET,
+        "        if self._work < 0:\n",
+        _BUDGETED,
+    ),
+    _off(
+        "budget of memory",
+        "a value takes memory in proportion to its size",
+        _BUDGET,
+        "        if self._memory < 0:\n",
+        _BUDGETED,
+    ),
+    _off(
+        "depth of containers",
+        "a value nests no deeper than it can be printed and freed",
+        _BUDGET,
+        "        if (1 if known is None else known[0]) > room:\n",
+        f"{_READ}::test_deep_nesting_is_refused",
+    ),
+    Guard(
+        "depth of objects",
+        "objects that hold each other are freed within the C stack",
+        _BUDGET,
+        "        if known[0] > room:\n",
+        "        if False:\n",
+        f"{_READ}::test_objects_that_free_each_other_recursively_stay_shallow",
+        also=(Edit(_BUDGET, "        if depth > DEPTH:\n", "        if False:\n"),),
+        why_also="what is too deep is refused when it is made, or else when it is used",
+    ),
+    _off(
+        "items of a key",
+        "a key is hashed in bounded time",
+        _BUDGET,
+        "                if left < 0:\n",
+        f"{_BUDGETED}::test_key_is_refused_before_it_is_hashed",
+    ),
+    _off(
+        "equal hashes",
+        "keys that collide do not take quadratic time",
+        _BUDGET,
+        "        if max(map(self._counts.__getitem__, hashes), default=0) > EQUAL_HASHES:\n",
+        f"{_READ}::test_keys_that_collide_are_refused"
+        f" {_READ}::test_keys_that_collide_one_by_one_are_refused",
+    ),
+    _off(
+        "tags as values",
+        "nothing of the reader's own is part of a value",
+        _BUDGET,
+        "        if cls in self._unusable:\n",
+        f"{_READ}::test_a_tag_is_never_a_value",
+    ),
+    _off(
+        "memory of an array",
+        "two arrays never use the same memory",
+        _BUDGET,
+        "            if id(raw) in self._claimed or id(raw) in self._twice:\n",
+        f"{_READ}::test_two_values_never_share_memory_that_can_change",
+    ),
+    _off(
+        "time of all values",
+        "the kernel answers again after two seconds",
+        _ALLOWANCE,
+        "        if monotonic() + microseconds * 1e-6 > self._deadline:\n",
+        f"{_ALLOWED}::test_all_values_of_a_run_share_the_time",
+    ),
+    _off(
+        "memory of all values",
+        "all values of a cell take a bounded part of the kernel's memory",
+        _ALLOWANCE,
+        "        if self._memory < 0:\n",
+        f"{_ALLOWED}::test_all_values_of_a_run_share_the_memory",
+    ),
+    _off(
+        "types of arguments",
+        "a tag gets arguments of exactly its types",
+        "gate/rules.py",
+        "        if type(value) is not kind and"
+        " (type(kind) is type or type(value) not in kind):  # type: ignore[operator]\n",
+        f"{_FORGED}",
+    ),
+    _off(
+        "dtypes",
+        "an array has one of the listed dtypes",
+        "gate/arrays.py",
+        "    if len(text) > 24 or _DTYPE.fullmatch(text) is None:\n",
+        f"{_FORGED}::test_dtypes_outside_the_list_are_refused",
+    ),
+    _off(
+        "shapes",
+        "an array's shape accounts for every byte of its buffer",
+        "gate/arrays.py",
+        '    if order not in {"C", "F"} or size != len(raw):\n',
+        f"{_FORGED}::test_shapes_that_do_not_fit_are_refused"
+        f" {_FORGED}::test_other_orders_are_refused",
+    ),
+    _off(
+        "booleans and characters",
+        "an array holds no item that NumPy takes for granted and is not",
+        "gate/arrays.py",
+        "    if not is_valid:\n",
+        f"{_FORGED}::test_booleans_are_zero_or_one {_FORGED}::test_characters_are_code_points",
+    ),
+    _off(
+        "only names after -o",
+        "a value comes back only where it was asked for",
+        "gate/values.py",
+        "    if name not in asked:\n",
+        f"{_VALUES}::test_names_that_nobody_asked_for_break_the_wire",
+    ),
+    Guard(
+        "HTML tags",
+        "no script, form, frame or link of the cell reaches the page",
+        _HTML,
+        "            if name not in TAGS:\n                continue\n",
+        "            if False:\n                continue\n",
+        f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
+    ),
+    Guard(
+        "HTML by two parsers",
+        "what the first pass misreads, a browser's parser reads again",
+        _HTML,
+        "    return nh3.clean(\n        tidied,\n",
+        "    return (lambda tidied, **_: tidied)(\n        tidied,\n",
+        f"{_CLEANED}",
+    ),
+    _off(
+        "size of HTML",
+        "HTML is cleaned in bounded time",
+        _HTML,
+        '    if len(text) > _SIZE or text.count("<") > _MARKS:\n',
+        f"{_CLEANED}::test_size_and_signs_alone_are_refused",
+    ),
+    _off(
+        "depth of HTML",
+        "HTML nests no deeper than it is cleaned in linear time",
+        _HTML,
+        "            if len(self._open) > _DEPTH or self._ampersands > _AMPERSANDS:\n",
+        f"{_CLEANED}::test_too_large_and_too_deep_are_refused"
+        f" {_CLEANED}::test_hostile_megabytes_take_no_time",
+    ),
+    Guard(
+        "HTML attributes",
+        "no handler, id or name is written",
+        _HTML,
+        "            if key in kept or (\n",
+        "            if key in kept or False and (\n",
+        f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
+    ),
+    Guard(
+        "image addresses",
+        "no page of the notebook loads what the cell names",
+        _HTML,
+        '    return f"data:{match[1]};base64,{data}" if match and data else ""\n',
+        '    return f"data:{match[1]};base64,{data}" if match and data else value\n',
+        f"{_CLEANED}",
+    ),
+    Guard(
+        "properties of styles",
+        "nothing is moved over the page",
+        "gate/styles.py",
+        "            name in _PROPERTIES\n            and",
+        "            name\n            and",
+        f"{_CLEANED}::test_styles_load_and_move_nothing",
+    ),
+    Guard(
+        "values of styles",
+        "a style loads nothing",
+        "gate/styles.py",
+        "            and _VALUE.fullmatch(value)\n",
+        "",
+        f"{_CLEANED}::test_styles_load_and_move_nothing",
+    ),
+    Guard(
+        "functions of styles",
+        "a style calls no function that is not listed",
+        "gate/styles.py",
+        "            and {match[1].lower() for match in _FUNCTION.finditer(value)} <= _FUNCTIONS\n",
+        "",
+        f"{_CLEANED}::test_styles_load_and_move_nothing",
+    ),
+    _off(
+        "size of images",
+        "no image is larger than a page can hold",
+        "gate/images.py",
+        "    if not (0 < width <= _EDGE and 0 < height <= _EDGE and width * height <= _AREA):\n",
+        f"{_CLEANED}::test_images_that_lie_are_refused",
+    ),
+    Guard(
+        "escape sequences",
+        "no sequence but a colour reaches a terminal",
+        "gate/text.py",
+        '    return mark_bidi(_REMOVED.sub("", _SEQUENCES.sub("", text)))\n',
+        '    return mark_bidi(_REMOVED.sub("", text))\n',
+        f"{_TEXTS}::test_known_sequences",
+    ),
+    Guard(
+        "controls",
+        "no control but those of lines reaches a terminal",
+        "gate/text.py",
+        '    return mark_bidi(_REMOVED.sub("", _SEQUENCES.sub("", text)))\n',
+        '    return mark_bidi(_SEQUENCES.sub("", text))\n',
+        f"{_TEXTS}::test_output_has_the_grammar_and_is_a_fixed_point"
+        f" {_TEXTS}::test_known_sequences",
+    ),
+    Guard(
+        "reordered text",
+        "a control that reorders text is shown as its number",
+        "gate/text.py",
+        '    return mark_bidi(_REMOVED.sub("", _SEQUENCES.sub("", text)))\n',
+        '    return _REMOVED.sub("", _SEQUENCES.sub("", text))\n',
+        f"{_TEXTS}::test_known_sequences"
+        f" {_TEXTS}::test_output_has_the_grammar_and_is_a_fixed_point",
+    ),
+    Guard(
+        "sequences cut in two",
+        "a sequence that comes in two chunks is one",
+        "gate/text.py",
+        "        end = len(text) if partial is None else partial.start()\n",
+        "        end = len(text)\n",
+        f"{_TEXTS}::test_every_split_point_gives_the_same",
+    ),
+    Guard(
+        "prompt on one line",
+        "input() of a cell poses as nobody else's",
+        "gate/text.py",
+        '    return "".join(mark if mark.isprintable() else " " for mark in kept)\n',
+        "    return kept\n",
+        f"{_TEXTS}::test_a_prompt_cannot_leave_its_place {_TEXTS}::test_known_prompts",
+    ),
+    Guard(
+        "types of outputs",
+        "a page is shown data of listed types only",
+        "gate/display.py",
+        "        entry = handler(value) if handler else None\n",
+        "        entry = handler(value) if handler else (mime, value)\n",
+        f"{_SHOWN}::test_other_types_are_withheld_with_one_line",
+    ),
+    Guard(
+        "display ids",
+        "a cell updates its own outputs only",
+        "gate/display.py",
+        '            known = self._names[name] = f"kavach-{self._prefix}-{len(self._names)}"\n',
+        "            known = self._names[name] = name\n",
+        f"{_SHOWN}::test_display_ids_are_renamed_and_reach_their_own_cell_only",
+    ),
+    Guard(
+        "names of exceptions",
+        "the name of an exception is an identifier",
+        "gate/failures.py",
+        '    return last if is_name else "Exception"\n',
+        "    return last\n",
+        f"{_VALUES}::test_failures_are_text_with_an_identifier_for_a_name",
+    ),
+    Guard(
+        "escaped texts of what stays outside",
+        "the words of a cell are no markup",
+        "gate/withheld.py",
+        'f"<pre>{escape(self.shown)}</pre>"',
+        'f"<pre>{self.shown}</pre>"',
+        f"{_VALUES}::test_withheld_is_text_and_escaped",
+    ),
+)

@@ -1,0 +1,93 @@
+"""What is refused before anything is forked (`launch/plan.py`, `launch/host.py`)."""
+
+from __future__ import annotations
+
+from tests.mutation.guard import Guard
+
+__all__ = ["GUARDS"]
+
+_PLAN = "launch/plan.py"
+_TESTS = "tests/unit/launch/test_plan.py"
+_MISSING = f"{_TESTS}::test_a_missing_layer_is_refused_with_its_remedy"
+
+
+def _refusal(name: str, promise: str, old: str, tests: str = _MISSING) -> Guard:
+    return Guard(f"refusal: {name}", promise, _PLAN, old, "    if False:\n", tests)
+
+
+GUARDS = (
+    Guard(
+        "refusal: options that are not built",
+        "an option that does nothing yet is refused, and not passed over",
+        _PLAN,
+        "        if asked:\n",
+        "        if False:\n",
+        f"{_TESTS}::test_an_engine_that_is_not_built_is_refused",
+    ),
+    _refusal(
+        "sandbox inside a sandbox",
+        "a cell is told why it cannot make another",
+        "    if host.is_inside:\n",
+        f"{_MISSING} tests/contract/test_refusals.py"
+        "::test_sandbox_inside_a_sandbox_is_refused_clearly",
+    ),
+    _refusal(
+        "no user namespaces",
+        "a machine without user namespaces runs nothing and says which switch",
+        "    if host.max_user_namespaces == 0:\n",
+    ),
+    _refusal(
+        "no user namespaces for users",
+        "a machine without user namespaces for users runs nothing and says which switch",
+        "    if not host.userns_clone_allowed:\n",
+    ),
+    _refusal(
+        "no seccomp",
+        "a machine without libseccomp runs nothing",
+        "    if host.seccomp_missing is not None:\n",
+    ),
+    _refusal(
+        "no Landlock",
+        "a kernel without Landlock runs nothing",
+        "    if host.landlock_abi < 1:\n",
+    ),
+    _refusal(
+        "no init",
+        "a machine without cat(1) runs nothing",
+        "    if host.init is None:\n",
+    ),
+    Guard(
+        "refusal: no other identity",
+        "a kernel of host root that knows no other id runs nothing",
+        "linux/identity.py",
+        "    return None\n\n\ndef _other",
+        "    return Identity(uid, gid, is_other=False)\n\n\ndef _other",
+        _MISSING,
+    ),
+    Guard(
+        "listed names of the environment",
+        "a variable survives only where the policy lists it",
+        _PLAN,
+        "for name, value in host.environment if survives(name, policy.environment)}",
+        "for name, value in host.environment}",
+        f"{_TESTS}::test_only_listed_environment_variables_survive",
+    ),
+    Guard(
+        "autostart places",
+        "a file that runs by itself is not written, also below a writable path",
+        "launch/host.py",
+        "        autostart=_autostart_entries(policy.writable),\n",
+        "        autostart=(),\n",
+        "tests/contract/test_places.py"
+        "::test_files_that_run_by_themselves_stay_read_only_below_a_writable_path",
+    ),
+    Guard(
+        "dot entries of a home",
+        "a working directory that is the home shows no credentials",
+        "launch/host.py",
+        '(name for name in os.listdir(cwd.real) if name.startswith(b"."))',
+        "(())",
+        "tests/escape/test_file_read.py"
+        "::test_working_directory_that_is_the_home_hides_its_dot_entries",
+    ),
+)

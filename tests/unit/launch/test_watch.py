@@ -1,0 +1,253 @@
+"""What the parent hears of a running cell, alone: the gate behind it takes no part.
+
+The cell is a process of the test's own that only waits, and what it "says" is written by the test.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+import pytest
+
+from kavach_ipy.errors import CellStopped
+from kavach_ipy.launch import watch
+from kavach_ipy.launch.signals import handlers_later
+from kavach_ipy.launch.watch import Watch, WatchedEnds
+from kavach_ipy.policy import Policy
+from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
+from kavach_ipy.wire.messages import (
+    RESULT,
+    answer_frame,
+    done_frame,
+    go_frame,
+    input_frame,
+    message_frame,
+    ready_frame,
+)
+from kavach_ipy.wire.value_frames import Carried, unsent_frame, value_frame
+
+LATE = 10.0
+"""Seconds after which the stand-in ends by itself: a watch without its guard goes on until then."""
+
+
+@dataclass
+class _Ear:
+    frames: list[Frame] = field(default_factory=list)
+    text: bytes = b""
+    answer: Frame | None = None
+
+    def frame(self, frame: Frame) -> Frame | None:
+        self.frames.append(frame)
+        return self.answer if frame.kind is Kind.INPUT else None
+
+    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
+        del name
+        self.text += data
+
+
+class _Cell:
+    """A stand-in for the cell, which ends when it is killed, or after `LATE` seconds."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.stdout, self.prints = os.pipe()
+        self.stderr, self.complains = os.pipe()
+        self.process = subprocess.Popen(["sleep", str(LATE)])
+        self.pidfd = os.pidfd_open(self.process.pid)
+        self.proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+        self.arena = os.memfd_create("arena")
+        self.ear = _Ear()
+        self.killed = 0
+        for fd in (self.stdout, self.stderr):
+            os.set_blocking(fd, False)
+        self.ours.setblocking(False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.ours.close()
+        self.theirs.close()
+        for fd in (
+            self.stdout, self.prints, self.stderr, self.complains, self.pidfd, self.proc,
+            self.arena,
+        ):  # fmt: skip
+            os.close(fd)
+
+    def say(self, *frames: Frame) -> None:
+        """Write frames into the channel, whole."""
+        for frame in frames:
+            for piece in encode(frame):
+                self.theirs.sendall(piece)
+
+    def watch(
+        self, *, _interrupted_at: float | None = None, **policy: object
+    ) -> CellStopped | None:
+        """Watch it to its end."""
+        with handlers_later() as signals:
+            return Watch(
+                policy=Policy.from_mapping({"timeout": 5.0, "memory": "1T", **policy}),
+                ends=WatchedEnds(
+                    self.ours.fileno(), self.stdout, self.stderr, self.pidfd, self.proc, self.arena
+                ),
+                listener=self.ear,
+                decoder=Decoder(),
+                inherited=0,
+                reap=self._reap,
+                kill=self._kill,
+                names=frozenset({"x", RESULT}),
+                signals=signals,
+                is_program_changed=lambda: False,
+                charged=lambda: 0.0,
+                _interrupted_at=_interrupted_at,
+            ).run()
+
+    def _reap(self) -> int:
+        return self.process.wait() << 8
+
+    def _kill(self) -> None:
+        self.killed += 1
+        self.process.kill()
+
+
+@pytest.fixture
+def cell(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Cell]:
+    """A cell that says what the test lets it say."""
+    # The test's own /proc stands in for the sandbox's; what all the machine uses is nobody's limit.
+    monkeypatch.setattr(watch, "_SAMPLE_SECONDS", 10 * LATE)
+    with _Cell() as stand_in:
+        yield stand_in
+
+
+def _value(name: str, size: int = 1) -> Frame:
+    return value_frame(Carried(name, "bytes", (bytes(size),)))
+
+
+def test_watch_ends_with_the_cells_own_word(cell: _Cell) -> None:
+    """DONE is the end, and what came before it was heard."""
+    cell.say(message_frame("stream", {"name": "stdout", "text": "x"}), _value("x"), done_frame())
+    assert cell.watch() is None
+    assert [frame.kind for frame in cell.ear.frames] == [Kind.MESSAGE, Kind.VALUE, Kind.DONE]
+
+
+def test_watch_ends_at_the_deadline(cell: _Cell) -> None:
+    """A cell that only waits is ended by its timeout, long before it would end by itself."""
+    start = time.monotonic()
+    stopped = cell.watch(timeout=0.3)
+    assert time.monotonic() - start < LATE / 2
+    assert stopped is not None
+    assert stopped.limit == "timeout"
+    assert cell.killed == 1
+
+
+def test_watch_ends_two_seconds_after_an_interrupt(cell: _Cell) -> None:
+    """Who was interrupted that long ago, and still runs, does not obey."""
+    start = time.monotonic()
+    stopped = cell.watch(_interrupted_at=start - watch._GRACE_SECONDS)
+    assert time.monotonic() - start < LATE / 4
+    assert stopped is not None
+    assert stopped.limit == "interrupt"
+
+
+def test_watch_goes_on_within_two_seconds_of_an_interrupt(cell: _Cell) -> None:
+    """A cell that obeys has the time to say so."""
+    cell.say(done_frame())
+    assert cell.watch(_interrupted_at=time.monotonic() - watch._GRACE_SECONDS / 2) is None
+
+
+@pytest.mark.parametrize("where", ["prints", "complains"])
+def test_output_within_the_limit_is_heard(cell: _Cell, where: str) -> None:
+    """Of both streams, to the last byte."""
+    os.write(getattr(cell, where), b"y" * 4096)
+    cell.say(done_frame())
+    assert cell.watch(output=8192) is None
+    assert cell.ear.text == b"y" * 4096
+
+
+def test_flood_is_ended_while_it_is_read(cell: _Cell) -> None:
+    """The limit is looked at with each piece, and not at the end."""
+    os.write(cell.prints, b"y" * 8192)
+    stopped = cell.watch(output=4096)
+    assert stopped is not None
+    assert stopped.limit == "output"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [ready_frame(), go_frame(), answer_frame("x")],
+    ids=["ready", "go", "answer"],
+)
+def test_frame_out_of_turn_is_not_heard(cell: _Cell, frame: Frame) -> None:
+    """The watch itself ends the cell: what listens behind it is never asked."""
+    cell.say(frame)
+    stopped = cell.watch()
+    assert stopped is not None
+    assert stopped.limit == "protocol"
+    assert cell.ear.frames == []
+
+
+@pytest.mark.parametrize("make", [_value, lambda name: unsent_frame(name, "int", "no", "no", "")])
+def test_value_that_nobody_asked_for_is_not_heard(
+    cell: _Cell, make: Callable[[str], Frame]
+) -> None:
+    """A hostile child sends it; the gate, which would refuse it as well, never sees it."""
+    cell.say(make("y"))
+    stopped = cell.watch()
+    assert stopped is not None
+    assert stopped.limit == "protocol"
+    assert "not due" in str(stopped)
+    assert cell.ear.frames == []
+
+
+def test_value_that_comes_twice_is_heard_once(cell: _Cell) -> None:
+    """The second ends the cell."""
+    cell.say(_value("x"), _value("x"))
+    stopped = cell.watch()
+    assert stopped is not None
+    assert stopped.limit == "protocol"
+    assert [frame.body["name"] for frame in cell.ear.frames] == ["x"]
+
+
+def test_values_in_frames_have_a_size(cell: _Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much as is allowed in all, and not a byte more."""
+    monkeypatch.setattr(watch, "_VALUE_BYTES", 1000)
+    cell.say(_value("x", 500), _value(RESULT, 500), done_frame())
+    assert cell.watch() is None
+
+
+def test_values_beyond_that_size_are_not_heard(
+    cell: _Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is too much ends the cell."""
+    monkeypatch.setattr(watch, "_VALUE_BYTES", 1000)
+    cell.say(_value("x", 500), _value(RESULT, 501))
+    stopped = cell.watch()
+    assert stopped is not None
+    assert stopped.limit == "protocol"
+    assert len(cell.ear.frames) == 1
+
+
+def test_answer_to_a_cell_that_does_not_read_holds_nobody_up(cell: _Cell) -> None:
+    """Its buffer is full; the next thing that it says is heard all the same."""
+    cell.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    cell.ear.answer = answer_frame("x" * 1_000_000)
+    cell.say(*[input_frame("?", is_password=False)] * 3, done_frame())
+    assert cell.watch() is None
+    assert cell.ear.frames[-1].kind is Kind.DONE
+
+
+def test_what_is_left_is_read_after_the_kill(cell: _Cell) -> None:
+    """Who still writes while the end is read would hold it up."""
+    cell.say(done_frame())
+    assert cell.watch() is None
+    assert cell.killed == 1
+    assert cell.process.poll() is not None or cell.process.wait() == -signal.SIGKILL
