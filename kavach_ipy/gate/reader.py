@@ -20,11 +20,14 @@ from itertools import repeat
 from typing import Any, Final
 
 from kavach_ipy.errors import OutputWithheld
-from kavach_ipy.gate import arrays, builders, tables
+from kavach_ipy.gate import arrays, arrow, builders, sparse, tables
 from kavach_ipy.gate.allowance import Allowance, refused
 from kavach_ipy.gate.budget import DEPTH, Budget
 from kavach_ipy.gate.rules import Rule
 from kavach_ipy.wire import arrays as wire_arrays
+from kavach_ipy.wire import arrow as wire_arrow
+from kavach_ipy.wire import polars_frames
+from kavach_ipy.wire import sparse as wire_sparse
 from kavach_ipy.wire import tables as wire_tables
 
 __all__ = ["IN_BAND", "RULES", "STREAM", "read_pickle"]
@@ -34,7 +37,14 @@ STREAM: Final = 256 << 20
 IN_BAND: Final = 16 << 20
 """Bytes of one pickle without its long texts and bytes: what is read step by step."""
 
-RULES: Final[dict[tuple[str, str], Rule]] = {**builders.RULES, **arrays.RULES, **tables.RULES}
+RULES: Final[dict[tuple[str, str], Rule]] = {
+    **builders.RULES,
+    **arrays.RULES,
+    **tables.RULES,
+    **arrow.RULES,
+    **arrow.POLARS_RULES,
+    **sparse.RULES,
+}
 
 _LONGEST_INT: Final = 4096
 # Opcodes between two looks at the clock, about a tenth of a millisecond, and the bytes that each
@@ -54,7 +64,13 @@ _SET: Final = 216
 # A slot of a dict or set, whose tables grow by leaps.
 _ENTRY: Final = 60
 # The first import of a library takes a second, which the cell's value has not caused.
-_LIBRARIES: Final = {wire_arrays.__name__: "numpy", wire_tables.__name__: "pandas"}
+_LIBRARIES: Final = {
+    wire_arrays.__name__: "numpy",
+    wire_tables.__name__: "pandas",
+    wire_arrow.__name__: "pyarrow",
+    polars_frames.__name__: "polars",
+    wire_sparse.__name__: "scipy.sparse",
+}
 _UNUSABLE: Final = frozenset({Rule, memoryview})
 # What BINGET may not give away without a note: containers, and memory that can be changed.
 _WATCHED: Final = frozenset({list, tuple, dict, set, frozenset, bytearray, memoryview})

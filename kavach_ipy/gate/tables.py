@@ -66,6 +66,14 @@ def _texts(budget: Budget, arguments: Arguments) -> object:
     return tables.texts(storage, na, items)
 
 
+def _arrow_backed(budget: Budget, arguments: Arguments) -> object:
+    import pyarrow as pa  # noqa: PLC0415 - the argument is pyarrow's, so it is loaded.
+
+    exactly(arguments, pa.ChunkedArray)
+    _spend(budget, 0)
+    return tables.arrow_backed(arguments[0])
+
+
 def _zoned(budget: Budget, arguments: Arguments) -> object:
     values, zone = _two(arguments)
     _numpy(values, "M", 1)
@@ -312,6 +320,7 @@ RULES = rules(
     (tables.categorical, _categorical, _TABLE, True),
     (tables.masked, _masked, 20, False),
     (tables.texts, _texts, _TABLE, False),
+    (tables.arrow_backed, _arrow_backed, _TABLE, False),
     (tables.zoned, _zoned, 3 * _TABLE, False),
     (tables.periods, _periods, _TABLE, False),
     (tables.intervals, _intervals, _TABLE, True),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -205,6 +206,11 @@ class SealedArena:
             self._map = mmap.mmap(
                 self._fd, self.size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE
             )
+            # Documentation/admin-guide/mm/transhuge.rst: a memfd has huge pages where shmem_enabled
+            # allows them, and a mapping of it uses them as such where it was asked to. EINVAL is
+            # a kernel that was built without.
+            with suppress(OSError):
+                self._map.madvise(mmap.MADV_HUGEPAGE)
         return memoryview(self._map)[offset : offset + length]
 
     def _claim(self, start: int, end: int) -> None:

@@ -1,7 +1,7 @@
 """How pandas' objects are taken apart for the tags of `kavach_ipy.wire.tables`.
 
-Guarantees: nothing is lost silently: what a tag cannot say (attrs, flags, subclasses, sparse and
-Arrow arrays) is refused with that reason.
+Guarantees: nothing is lost silently: what a tag cannot say (attrs, flags, subclasses, sparse
+arrays) is refused with that reason.
 Assumes: it runs in the child, on objects of an imported pandas, 2.0 or later.
 """
 
@@ -111,6 +111,12 @@ def _texts(value: Any) -> Reduced:
     return tables.texts, (str(value.dtype.storage), na, packed(items))
 
 
+def _arrow_backed(value: Any) -> Reduced:
+    import pyarrow as pa  # noqa: PLC0415 - the value is pyarrow's, so it is loaded.
+
+    return tables.arrow_backed, (pa.chunked_array(value.__arrow_array__()),)
+
+
 def _zoned(value: Any) -> Reduced:
     import numpy as np  # noqa: PLC0415 - pandas has loaded it.
 
@@ -152,6 +158,7 @@ def _zone(zone: dt.tzinfo) -> dt.tzinfo | str:
 
 
 _PARTS: dict[str, Callable[[Any], Reduced]] = {
+    "ArrowExtensionArray": _arrow_backed,
     "ArrowStringArray": _texts,
     "ArrowStringArrayNumpySemantics": _texts,
     "BooleanArray": _masked,

@@ -1,8 +1,8 @@
 """The writer of the pickle dialect: it turns a value of the cell's into a frame.
 
 The dialect is pickle protocol 5 that names only tags (`kavach_ipy.wire.tags`, `.arrays`,
-`.tables`), so stock `pickle.loads(data, buffers=…)` reads it; the kernel does with a reader of its
-own (`kavach_ipy.gate.reader`).
+`.tables`, `.arrow`, `.polars_frames`, `.sparse`), so stock `pickle.loads(data, buffers=…)` reads
+it; the kernel does with a reader of its own (`kavach_ipy.gate.reader`).
 
 Guarantees: a frame always comes out: VALUE, or UNSENT with the reason; no value is silently turned
 into another (named tuples, which come back as tuples, are the one exception).
@@ -25,7 +25,7 @@ from typing import Any
 from uuid import UUID
 
 from kavach_ipy.errors import OutputWithheld, ProtocolError
-from kavach_ipy.wire import arrays, table_parts, tables, tags
+from kavach_ipy.wire import arrays, arrow, polars_frames, sparse, table_parts, tables, tags
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.frames import Frame, FrameLimits, encode
 from kavach_ipy.wire.packing import Packed, Reduced, packed, unlisted
@@ -40,9 +40,10 @@ INLINE_LIMIT = 64 << 10
 _SHOWN = 2000
 _TAGS = frozenset(
     getattr(module, name)
-    for module in (tags, arrays, tables)
+    for module in (tags, arrays, tables, arrow, polars_frames, sparse)
     for name in module.__all__
-    if callable(getattr(module, name)) and name != "take_apart"
+    if callable(getattr(module, name))
+    and name not in {"take_apart", "dtype_of", "is_listed", "open_stream", "stream_of"}
 )
 
 
@@ -137,6 +138,9 @@ class _Writer(pickle.Pickler):
 _LIBRARIES: dict[str, Callable[[Any], Reduced]] = {
     "numpy": arrays.take_apart,
     "pandas": table_parts.take_apart,
+    "polars": polars_frames.take_apart,
+    "pyarrow": arrow.take_apart,
+    "scipy": sparse.take_apart,
 }
 
 

@@ -23,6 +23,10 @@ def _labels(*values: object) -> Call:
     return Call(tables.index, (Call(arrays.object_array, ((len(values),), list(values))), None))
 
 
+def _index(*values: float) -> Call:
+    return Call(tables.index, (_numbers(*values), None))
+
+
 _RANGE3 = Call(tables.range_index, (0, 3, 1, None))
 _CATEGORICAL = Call(tables.categorical, (_numbers(0, 1, -1, dtype="i1"), _labels("a", "b"), False))
 
@@ -38,7 +42,7 @@ def test_the_attacks_start_from_what_is_accepted() -> None:
         Call(tables.texts, ("python", "NA", ["a", None])),
         Call(tables.zoned, (_numbers(1, dtype="<M8[ns]"), "UTC")),
         Call(tables.periods, (_numbers(1, 2), "M")),
-        Call(tables.intervals, (_RANGE3, Call(tables.range_index, (1, 4, 1, None)), "left")),
+        Call(tables.intervals, (_index(0, 1, 2), _index(1, 2, 3), "left")),
         Call(tables.dates, (_numbers(0, 1, 2, dtype="<M8[s]"), "s", None)),
         Call(tables.timestamp, (1, "ns", None)),
         Call(tables.period, (1, "M")),

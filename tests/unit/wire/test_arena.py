@@ -6,7 +6,9 @@ import fcntl
 import gc
 import mmap
 import os
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +158,30 @@ def test_views_outlive_the_arena_and_free_it() -> None:
     del view, sealed
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def _flags_of(name: str) -> list[str]:
+    """Return the VmFlags of the mappings of a file (proc_pid_smaps(5))."""
+    flags, is_it = [], False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            is_it = name in line
+        elif is_it and line.startswith("VmFlags:"):
+            flags.append(line)
+    return flags
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="this kernel was built without transparent huge pages",
+)
+def test_huge_pages_are_asked_for(arena: Arena) -> None:
+    """The mapping says that it would have them; the kernel's own setting decides."""
+    ArenaWriter(arena.fd, arena.limit).put(b"abc")
+    with arena.seal() as sealed:
+        view = sealed.view(0, 3)
+        assert any(" hg" in flags for flags in _flags_of("memfd:kavach-arena"))
+        assert bytes(view) == b"abc"
 
 
 def test_a_closed_arena_gives_no_view(arena: Arena) -> None:
