@@ -20,7 +20,7 @@ from itertools import repeat
 from typing import Any, Final
 
 from kavach_ipy.errors import OutputWithheld
-from kavach_ipy.gate import arrays, arrow, builders, sparse, tables
+from kavach_ipy.gate import arrays, arrow, builders, sparse, tables, trusted
 from kavach_ipy.gate.allowance import Allowance, refused
 from kavach_ipy.gate.budget import DEPTH, Budget
 from kavach_ipy.gate.rules import Rule
@@ -44,6 +44,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     **arrow.RULES,
     **arrow.POLARS_RULES,
     **sparse.RULES,
+    **trusted.RULES,
 }
 
 _LONGEST_INT: Final = 4096

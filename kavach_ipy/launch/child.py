@@ -209,7 +209,8 @@ def become_the_cell(
         landlock.restrict(*rules, network=plan.loopback)
         for fd in (fd for group in rules for fd in group):
             os.close(fd)
-    link = ChildLink(ends.channel, ArenaWriter(ends.arena, plan.policy.memory), names)
+    arena = ArenaWriter(ends.arena, plan.policy.memory)
+    link = ChildLink(ends.channel, arena, names, is_stock=plan.policy.trust)
     with step("seccomp"):
         seccomp.load(plan.seccomp_program)
     # From here on nobody listens to reports; what fails now shows as an early end.

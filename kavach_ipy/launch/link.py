@@ -41,9 +41,12 @@ GO = b"".join(encode(go_frame()))
 class ChildLink:
     """Frames out, answers in. Made in the child, after the fork."""
 
-    def __init__(self, channel: int, arena: ArenaWriter, names: frozenset[str]) -> None:
+    def __init__(
+        self, channel: int, arena: ArenaWriter, names: frozenset[str], *, is_stock: bool = False
+    ) -> None:
         self._channel = channel
         self._arena = arena
+        self._is_stock = is_stock
         self._decoder = Decoder()
         self._lock = threading.RLock()
         self._owner = os.getpid()
@@ -77,7 +80,7 @@ class ChildLink:
     def value(self, name: str, value: object) -> None:
         """Encode and send one value; what cannot be encoded is sent as its type and reason."""
         if self._is_owner():
-            self._write(encode_value(name, value, self._arena))
+            self._write(encode_value(name, value, self._arena, is_stock=self._is_stock))
 
     def unsent(self, name: str, kind: str, reason: str) -> None:
         """Say that a name will not come, and why."""
