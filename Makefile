@@ -10,6 +10,8 @@ VENV ?= .venv
 IPYKERNEL ?=
 # More arguments for pytest: make test PYTEST='-x tests/unit'
 PYTEST ?=
+# More arguments for the fuzzer: make fuzz FUZZ='--seed 7 --programs 10000'
+FUZZ ?=
 # More arguments for the soak: make soak SOAK='--seed 7 --cells 200 cells ends'
 SOAK ?=
 
@@ -18,7 +20,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement soak build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz build clean venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +48,12 @@ bench: venv-test ## one table of ratios against a bare fork and against peers
 
 bench-confinement: venv-test ## work inside against the same work outside, and what the verification adds
 	$(PY) benchmarks/confinement.py
+
+bench-values: venv-test ## values on their way back, against stock pickle and the one copy that must be
+	$(PY) benchmarks/values.py
+
+fuzz: venv-test ## a million changed pickles for the reader, under an address-space limit; ten minutes
+	$(PY) -m tests.fuzz $(FUZZ)
 
 soak: venv-test ## 2,000 cells in one kernel, 200 killed at random, random policies, forged frames; half an hour
 	$(PY) -m tests.soak $(SOAK)

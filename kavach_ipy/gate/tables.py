@@ -2,8 +2,8 @@
 
 Guarantees: lengths agree before pandas sees them; texts that pandas parses (frequencies, units,
 zones) are of a closed form; labels cannot be made to collide where pandas hashes them at once.
-Assumes: pandas' public constructors check codes against categories and levels, and intervals'
-ends against each other; they do in pandas 2.0 to 3.1 (tested).
+Assumes: pandas' public constructors check intervals' ends against each other, and steady paces
+against the values; they do in pandas 2.1 to 3.1 (tested).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def _categorical(budget: Budget, arguments: Arguments) -> object:
     codes, categories, ordered = _three(arguments)
     _numpy(codes, "i", 1)
     _unique_labels(budget, _index_of(categories))
+    _codes(codes, categories)
     if type(ordered) is not bool:
         raise refused("a Categorical's order is not yes or no")
     _spend(budget, codes.nbytes)
@@ -137,6 +138,7 @@ def _multi_index(budget: Budget, arguments: Arguments) -> object:
     for level, code, name in zip(levels, codes, names, strict=True):
         _unique_labels(budget, _index_of(level))
         _numpy(code, "i", 1)
+        _codes(code, level)
         label(budget, name)
         _spend(budget, code.nbytes + 16 * len(level))
     return tables.multi_index(levels, codes, names)
@@ -277,6 +279,12 @@ def _check_labels(budget: Budget, labels: list[Any]) -> None:
             collisions += 1
             if collisions > EQUAL_HASHES:
                 raise refused(f"more than {EQUAL_HASHES} labels share a hash")
+
+
+def _codes(codes: np.ndarray[Any, Any], labels: Any) -> None:
+    """Check that every code has a label; pandas looks only after it has cut codes to few bits."""
+    if len(codes) and not (codes.min() >= -1 and codes.max() < len(labels)):
+        raise refused("a code of a table has no label")
 
 
 def _same_length(one: Any, other: Any) -> None:

@@ -52,10 +52,12 @@ def test_the_attacks_start_from_what_is_accepted() -> None:
     assert not any(is_refused(forge(call)) for call in good)
 
 
-@pytest.mark.parametrize("codes", [(0, 2), (-2, 0), (127,), (-128,)])
+@pytest.mark.parametrize(
+    "codes", [(0, 2), (-2, 0), (127,), (-128,), (256,), (2**30,), (-(2**32),), (2**62,)]
+)
 def test_codes_without_a_category_are_refused(codes: tuple[int, ...]) -> None:
     """A code beyond the categories, with which pandas would read out of bounds, is refused."""
-    call = Call(tables.categorical, (_numbers(*codes, dtype="i1"), _labels("a", "b"), False))
+    call = Call(tables.categorical, (_numbers(*codes), _labels("a", "b"), False))
     assert is_refused(forge(call))
     level = [_labels("a", "b")]
     assert is_refused(forge(Call(tables.multi_index, (level, [_numbers(*codes)], [None]))))
