@@ -65,7 +65,9 @@ def through_gate(value: object) -> tuple[float, float, float]:
     for _ in range(ROUNDS):
         with Arena.create(4 * GIB) as arena:
             start = time.perf_counter()
-            frame = encode_value("x", value, ArenaWriter(arena.fd, arena.limit))
+            writer = ArenaWriter(arena.fd, arena.limit)
+            frame = encode_value("x", value, writer)
+            writer.finish()
             written = time.perf_counter()
             with arena.seal() as sealed:
                 at_rest = time.perf_counter()

@@ -15,7 +15,7 @@ __all__ = ["LISTED", "WITHHELD", "sentences"]
 
 LISTED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "Python": (
-        ("int_list", "float_list", "text_list", "complex_number"),
+        ("int_list", "float_list", "text_list", "text_lines", "mapping", "complex_number"),
         (
             "None, bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set and"
             " frozenset, 100 deep at most; what stands in two places is one object again"
@@ -44,7 +44,8 @@ LISTED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "pandas": (
         (
             *("series", "frame", "frame_of", "index", "range_index", "multi_index", "dates"),
-            *("categorical", "masked", "texts", "zoned", "periods", "intervals", "arrow_backed"),
+            *("categorical", "masked", "texts", "zoned", "periods", "intervals"),
+            *("arrow_backed", "arrow_texts"),
             *("timestamp", "time_delta", "period", "interval", "missing"),
         ),
         (

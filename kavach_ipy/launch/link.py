@@ -116,6 +116,7 @@ class ChildLink:
     def done(self, failure: Failure | None) -> None:
         """Say that the cell is over. Nothing may be sent after it."""
         if self._is_owner():
+            self._arena.finish()
             self._write(done_frame(failure))
 
     def on_interrupt(self, number: int, frame: FrameType | None) -> None:

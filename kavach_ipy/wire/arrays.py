@@ -27,6 +27,7 @@ __all__ = [
     "text_array",
 ]
 
+_FLAT = frozenset({str, int, float, bool, type(None)})
 Layout: TypeAlias = "str | tuple[int, tuple[tuple[str, Layout, tuple[int, ...], int], ...]]"
 """A dtype: NumPy's short text for it (`<f8`, `<M8[ns]`, `<U5`), or the item size of a structure and
 for each of its fields the name, the layout, the shape and the offset."""
@@ -71,6 +72,9 @@ def object_array(shape: tuple[int, ...], items: list[object]) -> np.ndarray[Any,
     import numpy as np  # noqa: PLC0415 - imported when needed only.
 
     made = np.empty(len(items), dtype=object)
+    if set(map(type, items)) <= _FLAT:
+        made[:] = items
+        return made.reshape(shape)
     # One by one: made[:] = items would look into nested sequences.
     for at, item in enumerate(items):
         made[at] = item

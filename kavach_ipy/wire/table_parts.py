@@ -107,14 +107,21 @@ def _texts(value: Any) -> Reduced:
     import pandas as pd  # noqa: PLC0415 - the value is pandas', so it is loaded.
 
     na = "NA" if value.dtype.na_value is pd.NA else "nan"
+    if value.dtype.storage == "pyarrow":
+        return tables.arrow_texts, (na, _chunked(value))
     items = value.to_numpy(dtype=object, na_value=None).tolist()
     return tables.texts, (str(value.dtype.storage), na, packed(items))
 
 
 def _arrow_backed(value: Any) -> Reduced:
+    return tables.arrow_backed, (_chunked(value),)
+
+
+def _chunked(value: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - the value is pyarrow's, so it is loaded.
 
-    return tables.arrow_backed, (pa.chunked_array(value.__arrow_array__()),)
+    array = value.__arrow_array__()
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def _zoned(value: Any) -> Reduced:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "arrow_backed",
+    "arrow_texts",
     "categorical",
     "dates",
     "frame",
@@ -80,6 +81,18 @@ def arrow_backed(column: Any) -> pd.api.extensions.ExtensionArray:
     import pandas as pd  # noqa: PLC0415 - imported when needed only.
 
     return pd.arrays.ArrowExtensionArray(column)
+
+
+def arrow_texts(na: Literal["NA", "nan"], column: Any) -> pd.api.extensions.ExtensionArray:
+    """An array of pandas' string dtype that Arrow stores, over a chunked array of texts."""
+    import pandas as pd  # noqa: PLC0415 - imported when needed only.
+
+    dtype = (
+        pd.StringDtype("pyarrow")
+        if na == "NA"
+        else pd.StringDtype("pyarrow", na_value=float("nan"))
+    )
+    return dtype.__from_arrow__(column)
 
 
 def zoned(values: _Array, zone: dt.tzinfo | str) -> pd.api.extensions.ExtensionArray:

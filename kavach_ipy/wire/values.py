@@ -29,7 +29,7 @@ from kavach_ipy.errors import OutputWithheld, ProtocolError
 from kavach_ipy.wire import arrays, arrow, polars_frames, sparse, table_parts, tables, tags, trusted
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.frames import Frame, FrameLimits, encode
-from kavach_ipy.wire.packing import Packed, Reduced, packed, unlisted
+from kavach_ipy.wire.packing import Packed, Reduced, packed, packed_dict, unlisted
 from kavach_ipy.wire.reasons import kind_of, reason_for, shown
 from kavach_ipy.wire.value_frames import Carried, Span, unsent_frame, value_frame
 
@@ -120,11 +120,17 @@ def write_value(
         data = write_stock(value, keep_apart)
     else:
         stream = io.BytesIO()
-        top = packed(value) if type(value) is list else value
+        top = _top(value)
         _Writer(stream, 5, buffer_callback=keep_apart).dump(top)
         data = stream.getbuffer()
     first = data if arena is None or len(data) < inline_limit else arena.put(data)
     return (first, *buffers)
+
+
+def _top(value: object) -> object:
+    if type(value) is list:
+        return packed(value)
+    return packed_dict(value) if type(value) is dict else value
 
 
 class _Writer(pickle.Pickler):

@@ -255,6 +255,8 @@ def test_arrow_arguments_of_other_types_are_refused() -> None:
     """A stream is a buffer, a frame is made of a table, a column of a chunked array."""
     table = Call(arrow.table, (_stream(_TABLE),))
     assert not is_refused(forge(Call(polars_frames.frame, (table,))))
+    texts = Call(arrow.chunked, (_stream(_TABLE.select(["t"])),))
+    assert not is_refused(forge(Call(tables.arrow_texts, ("NA", texts))))
     for call in (
         Call(arrow.table, ("text",)),
         Call(arrow.table, ()),
@@ -263,5 +265,8 @@ def test_arrow_arguments_of_other_types_are_refused() -> None:
         Call(polars_frames.series, (Call(arrow.table, (_stream(pa.table({})),)),)),
         Call(tables.arrow_backed, (table,)),
         Call(tables.arrow_backed, (_ints(1),)),
+        Call(tables.arrow_texts, ("x", Call(arrow.chunked, (_stream(_TABLE.select(["t"])),)))),
+        Call(tables.arrow_texts, ("NA", Call(arrow.chunked, (_stream(_TABLE.select(["n"])),)))),
+        Call(tables.arrow_texts, ("NA", ["a"])),
     ):
         assert is_refused(forge(call))

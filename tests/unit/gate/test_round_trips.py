@@ -133,14 +133,20 @@ def test_array_scalars_come_back(array: Any) -> None:
         [f"é{at}\U0001f600\ud800" for at in range(300)],
         [f"{at}" for at in range(300)] + [None, nan],
         [f"{at}" for at in range(300)] + [1.5],
+        [f"{at}" for at in range(300)] + ["a\0b"],
+        {f"k{at}": f"v{at}" for at in range(300)},
+        {at: at / 2 for at in range(300)},
+        {f"k{at}": (at or None) for at in range(300)},
+        {f"k{at}": [at] for at in range(300)},
+        dict.fromkeys([True, *(f"k{at}" for at in range(300))], 1),
         ["same", "other"] * 200,
         [None] * 300,
         [1, 1.0] * 200,
         [b"x"] * 200,
     ],
 )
-def test_long_lists_of_one_kind_come_back(value: list[object]) -> None:
-    """Lists that travel as one buffer, and lists that nearly could, keep every item's type."""
+def test_long_lists_of_one_kind_come_back(value: object) -> None:
+    """Lists and dicts that travel as buffers, and those that nearly could, keep every type."""
     for back in _both(value):
         assert is_same(value, back)
 

@@ -99,6 +99,30 @@ def test_seal_refuses_what_the_child_sealed_first(arena: Arena, seal: int) -> No
         arena.seal()
 
 
+def test_a_writer_that_finished_can_write_no_more_and_is_sealed(arena: Arena) -> None:
+    """An honest child seals its memory, which saves the parent time; the last seal is ours."""
+    writer = ArenaWriter(arena.fd, arena.limit)
+    writer.put(b"abc")
+    writer.finish()
+    with pytest.raises(OutputWithheld, match="pwrite"):
+        writer.put(b"d")
+    fd = os.dup(arena.fd)
+    with arena.seal() as sealed:
+        assert bytes(sealed.view(0, 3)) == b"abc"
+        assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SEAL
+    os.close(fd)
+
+
+def test_a_writer_that_cannot_finish_is_found_out_by_the_parent(arena: Arena) -> None:
+    """A mapping of the cell's own, which forbids the seal, is no error of the writer's."""
+    writer = ArenaWriter(arena.fd, arena.limit)
+    writer.put(b"abc")
+    with mmap.mmap(arena.fd, 3):
+        writer.finish()
+        with pytest.raises(ProtocolError, match="F_ADD_SEALS"):
+            arena.seal()
+
+
 def test_seal_refuses_a_sparse_arena(arena: Arena) -> None:
     """A size without memory behind it, which the parent would have to pay for, is refused."""
     os.ftruncate(arena.fd, 10 * _PAGE)
