@@ -12,6 +12,8 @@ IPYKERNEL ?=
 PYTEST ?=
 # More arguments for the fuzzer: make fuzz FUZZ='--seed 7 --programs 10000'
 FUZZ ?=
+# More arguments for the mutations: make mutate MUTATE='--only seccomp'
+MUTATE ?=
 # More arguments for the soak: make soak SOAK='--seed 7 --cells 200 cells ends'
 SOAK ?=
 
@@ -20,7 +22,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz mutate build clean venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ fuzz: venv-test ## a million changed pickles for the reader, under an address-sp
 
 soak: venv-test ## 2,000 cells in one kernel, 200 killed at random, random policies, forged frames; half an hour
 	$(PY) -m tests.soak $(SOAK)
+
+mutate: venv-test ## switch off one guard of the sandbox at a time; the tests must notice
+	$(PY) -m tests.mutation $(MUTATE)
 
 build: venv-test ## the wheel, and a check that it installs into a clean environment
 	@.ci/build $(PY)

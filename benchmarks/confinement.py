@@ -9,14 +9,12 @@ Assumes: the package, numpy and pandas are installed.
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
-from run import Row, kernel_prints
+from run import Row, kernel_prints, print_table, rounds_asked
 
 PROCESSOR = 1.03
 READS = 1.3
@@ -25,13 +23,7 @@ VERIFICATION_MS = 1.0
 
 def main() -> int:
     """Measure and print; 0 when every bound is kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="rounds of each measurement")
-    rounds = parser.parse_args().rounds
-    sys.stdout.write(
-        f"{os.uname().machine}, Linux {os.uname().release}, Python {sys.version.split()[0]}, "
-        f"{os.cpu_count()} cores, uid {os.getuid()}, {rounds} rounds, medians\n\n"
-    )
+    rounds = rounds_asked(__doc__, 15)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="kavach-bench.", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
@@ -48,9 +40,7 @@ def main() -> int:
     added = kernel_prints("verification.py", {"ROUNDS": rounds * 6})
     rows.append(Row("verification, added to a cell", added["added"], "ms", VERIFICATION_MS))
     rows.append(Row("  time in its functions, some of it beside the child", added["spent"], "ms"))
-    for row in rows:
-        sys.stdout.write(f"{row}\n")
-    return 0 if all(row.holds for row in rows) else 1
+    return print_table(rows)
 
 
 if __name__ == "__main__":

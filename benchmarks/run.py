@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,19 +117,28 @@ def bubblewrap(rounds: int) -> float | None:
     )  # fmt: skip
 
 
-def main() -> int:
-    """Measure and print; 0 when every bound is kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60, help="rounds of each measurement")
-    rounds = parser.parse_args().rounds
+def rounds_asked(what: str | None, default: int) -> int:
+    """Read the command line, and print what machine this is."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--rounds", type=int, default=default, help="rounds of each measurement")
+    rounds: int = parser.parse_args().rounds
     sys.stdout.write(
         f"{os.uname().machine}, Linux {os.uname().release}, Python {sys.version.split()[0]}, "
         f"{os.cpu_count()} cores, uid {os.getuid()}, {rounds} rounds, medians\n\n"
     )
-    rows = list(measure(rounds))
+    return rounds
+
+
+def print_table(rows: Sequence[Row]) -> int:
+    """Print the rows; 0 when every bound is kept."""
     for row in rows:
         sys.stdout.write(f"{row}\n")
     return 0 if all(row.holds for row in rows) else 1
+
+
+def main() -> int:
+    """Measure and print; 0 when every bound is kept."""
+    return print_table(measure(rounds_asked(__doc__, 60)))
 
 
 def measure(rounds: int) -> list[Row]:

@@ -148,11 +148,13 @@ class Sandbox:
 
         Raises:
             CannotEnforce, SetupFailed: nothing ran.
+            KeyboardInterrupt: SIGINT came before the cell ran, and nothing did.
             PolicyError: the policy does not let such a name out.
         """
         from kavach_ipy.launch.host import survey  # noqa: PLC0415 - needs Linux
-        from kavach_ipy.launch.launcher import launch  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.launcher import Job, launch  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.plan import make_plan  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.signals import handlers_later  # noqa: PLC0415 - needs Linux
         from kavach_ipy.linux.secrets import forms_of  # noqa: PLC0415 - needs Linux
 
         if self._closed:
@@ -160,16 +162,18 @@ class Sandbox:
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
         hearing = _Hearing(sink, allow_input, self.policy.trust)
-        plan = make_plan(self.policy, survey(self.policy), may_trust=self._allow_trust)
-        if self.policy.trust:
-            # Before the fork: the child may be another user, who cannot walk to it.
-            import kavach_ipy.wire.stock  # noqa: F401, PLC0415
-        if self._secrets:
-            forms = tuple(form for secret in self._secrets for form in forms_of(secret))
-            plan = replace(plan, secrets=forms)
-        with Arena.create(self.policy.memory) as arena:
-            ending = launch(plan, body, hearing, arena, names)
-            return hearing.outcome(ending, arena, names)
+        with handlers_later() as signals:
+            plan = make_plan(self.policy, survey(self.policy), may_trust=self._allow_trust)
+            if self.policy.trust:
+                # Before the fork: the child may be another user, who cannot walk to it.
+                import kavach_ipy.wire.stock  # noqa: F401, PLC0415
+            if self._secrets:
+                forms = tuple(form for secret in self._secrets for form in forms_of(secret))
+                plan = replace(plan, secrets=forms)
+            with Arena.create(self.policy.memory) as arena:
+                ending = launch(plan, Job(body, arena, names), hearing, signals)
+                with signals.let_through():
+                    return hearing.outcome(ending, arena, names)
 
     def _check_names(
         self,

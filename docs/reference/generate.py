@@ -10,10 +10,14 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+# The catalogue of guards lives with the tests, below the root of the checkout.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from kavach_ipy.launch.strength import WEIGHTS
 from kavach_ipy.policy import OPTIONS, PROFILES, Option, Policy, explain
+from tests.mutation.guards import GUARDS
 
-__all__ = ["PAGES", "options_page", "profiles_page", "strength_page"]
+__all__ = ["PAGES", "guards_page", "options_page", "profiles_page", "strength_page"]
 
 _HERE = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/reference/generate.py; change the code and run `make docs`. -->"
@@ -103,7 +107,33 @@ def strength_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"options.md": options_page, "profiles.md": profiles_page, "strength.md": strength_page}
+def guards_page() -> str:
+    """The guards that ``make mutate`` switches off, and the tests that notice."""
+    lines = [
+        "# Guards and the tests that notice",
+        "",
+        _NOTE,
+        "",
+        "`make mutate` switches off one guard at a time, in a copy, and demands that a test fails.",
+        "The catalogue is `tests/mutation/guards.py`; it does not hold every guard yet.",
+        "",
+        "| guard | without it | where | tests |",
+        "|---|---|---|---|",
+        *(
+            f"| {guard.name} | not kept: {guard.promise} | `{guard.file}`"
+            f" | {', '.join(f'`{test}`' for test in guard.tests.split())} |"
+            for guard in GUARDS
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "guards.md": guards_page,
+    "options.md": options_page,
+    "profiles.md": profiles_page,
+    "strength.md": strength_page,
+}
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
 from kavach_ipy.front.names import defined_by, forget_all_but
-from kavach_ipy.launch.link import Body, ChildLink
+from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
 from kavach_ipy.wire.messages import RESULT, Failure
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def cell_body(shell: Shell, task: Task) -> Body:
     number = shell.displayhook.prompt_count
     # Before the fork: in the child, each object that is touched costs the copy of its page.
     names = {name: id(value) for name, value in shell.user_ns.items()} if task.outputs else {}
-    cell = _Cell(_as_numbered(task), task.inputs, task.outputs, names)
+    cell = _Cell(task, _as_numbered(task), names)
 
     def body(link: ChildLink) -> Callable[[], None]:
         sender = Sender(link)
@@ -69,10 +69,15 @@ def cell_body(shell: Shell, task: Task) -> Body:
 
         def run() -> None:
             try:
+                link.heed_interrupts()
                 renew_event_loop()
                 failure = _run(shell, cell, link, sender)
-            except BaseException as error:  # noqa: BLE001 - also SystemExit, and an interrupt
+            except KeyboardInterrupt:
+                # Before or after the cell's own lines; in them, the shell catches it.
+                failure = INTERRUPTED
+            except BaseException as error:  # noqa: BLE001 - also SystemExit
                 failure = _failure(error, traceback.format_exception(error))
+            link.put_interrupts_off()
             flush()
             link.done(failure)
 
@@ -83,13 +88,12 @@ def cell_body(shell: Shell, task: Task) -> Body:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A task, as it is handed to the child."""
+    """A task, and what is prepared of it before the fork."""
 
+    task: Task
     code: str
     """As the shell runs it."""
 
-    inputs: tuple[str, ...] | None
-    outputs: tuple[str, ...]
     names: dict[str, int]
     """``id`` of what stands behind each name before the cell, for those who ask for one."""
 
@@ -99,8 +103,8 @@ def _run(shell: Shell, cell: _Cell, link: ChildLink, sender: Sender) -> Failure 
     shell._showtraceback = recorder.show_traceback  # noqa: SLF001 - the hook subclasses override
     shell.show_usage_error = recorder.show_usage_error
     before = cell.names
-    if cell.inputs is not None:
-        forget_all_but(shell, cell.inputs)
+    if cell.task.inputs is not None:
+        forget_all_but(shell, cell.task.inputs)
         before = {name: before[name] for name in shell.user_ns if name in before}
     result = shell.run_cell(cell.code, store_history=True)
     error = result.error_before_exec or result.error_in_exec
@@ -109,7 +113,7 @@ def _run(shell: Shell, cell: _Cell, link: ChildLink, sender: Sender) -> Failure 
     recorder.say_all()
     if result.result is not None:
         link.value(RESULT, result.result)
-    _send_values(shell, cell.outputs, link, before)
+    _send_values(shell, cell.task.outputs, link, before)
     return None
 
 

@@ -20,11 +20,17 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from kavach_ipy.launch import inside
-from kavach_ipy.launch.control import Report, await_mapped, await_mappings, send_report
+from kavach_ipy.launch.control import (
+    Report,
+    await_mapped,
+    await_mappings,
+    make_channel,
+    send_report,
+)
 from kavach_ipy.launch.link import Body, ChildLink
 from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch, View
 from kavach_ipy.launch.plan import Plan
@@ -56,7 +62,6 @@ class ChildEnds:
     control: socket.socket
     """SOCK_SEQPACKET: set-up reports out, one answer in. Gone in C before the cell runs."""
 
-    channel: int
     arena: int
     stdout: int
     stderr: int
@@ -65,6 +70,9 @@ class ChildEnds:
 
     handled_signals: tuple[int, ...]
     """Signals that had a Python handler when A was started."""
+
+    channel: int = -1
+    """Made by A, in the cell's own network namespace."""
 
 
 def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> None:
@@ -101,8 +109,18 @@ def _set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str], fami
 
     with step("namespaces"):
         namespaces.unshare_all()
+    with step("channel"):
+        # A socket stays in the network namespace that it was made in: one of the kernel process's
+        # would show the host's addresses (netdevice(7)), bind abstract names among the host's, and
+        # name the kernel process as its peer (unix(7), SO_PEERPIDFD).
+        parents, channel = make_channel()
+        ends = replace(ends, channel=channel)
     with step("report"):
-        send_report(ends.control, Report("unshared", pids=(os.getpid(),)))
+        report = Report(
+            "unshared", pids=(os.getpid(),), detail=os.readlink(f"/proc/self/fd/{channel}")
+        )
+        send_report(ends.control, report, (parents,))
+        os.close(parents)
     # The parent writes the id maps while sources are opened, which needs capabilities alone.
     with step("mount propagation"):
         mounts.make_private()

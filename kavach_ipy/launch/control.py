@@ -21,6 +21,7 @@ __all__ = [
     "Report",
     "await_mapped",
     "await_mappings",
+    "make_channel",
     "parse_report",
     "refuse_mapped",
     "send_mapped",
@@ -52,10 +53,23 @@ class Report:
     """Of "forked": the cell and init, as the kernel's PID namespace numbers them."""
 
 
-def send_report(control: socket.socket, report: Report) -> None:
-    """Send one report; OSError when the parent has gone."""
+def make_channel() -> tuple[int, int]:
+    """Make the two ends of the channel; the first is the parent's.
+
+    As numbers: an object made by A would be closed once more by the memory that A shares.
+    """
+    first, second = socket.socketpair()
+    return first.detach(), second.detach()
+
+
+def send_report(control: socket.socket, report: Report, fds: Sequence[int] = ()) -> None:
+    """Send one report, with descriptors; OSError when the parent has gone."""
     fields = asdict(report) | {"detail": report.detail[:_DETAIL]}
-    control.send(json.dumps(fields).encode("utf-8", "replace"))
+    packet = json.dumps(fields).encode("utf-8", "replace")
+    if fds:
+        socket.send_fds(control, [packet], fds)
+    else:
+        control.send(packet)
 
 
 def send_mapped(control: socket.socket, trees: Sequence[int]) -> None:

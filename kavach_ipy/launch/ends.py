@@ -13,19 +13,41 @@ from contextlib import suppress
 
 __all__ = ["Ends"]
 
+_SO_PASSRIGHTS = 83  # asm-generic/socket.h
+
 
 class Ends:
-    """Control and channel sockets, two output pipes, and the lifeline."""
+    """The control sockets, our end of the channel, two output pipes, and the lifeline."""
 
     def __init__(self) -> None:
         self._fds: set[int] = set()
         self.control, self.child_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel, self.child_channel = socket.socketpair()
+        self._channel: socket.socket | None = None
+        self._channel_link = ""
         self.stdout, self.child_stdout = self._pipe()
         self.stderr, self.child_stderr = self._pipe()
         self.child_lifeline, self._lifeline = self._pipe()
         _lifelines[self._lifeline] = os.fstat(self._lifeline).st_ino
-        self._channel_link = os.readlink(f"/proc/self/fd/{self.child_channel.fileno()}")
+
+    @property
+    def channel(self) -> socket.socket:
+        """Our end of the channel, which A has made."""
+        assert self._channel is not None, "A reports before anything is read"
+        return self._channel
+
+    def take_channel(self, fd: int, link: str) -> None:
+        """Take charge of our end of the channel.
+
+        Args:
+            fd: our end.
+            link: what the cell's end links to in /proc/<pid>/fd.
+        """
+        self._channel = socket.socket(fileno=fd)
+        self._channel_link = link
+        # Descriptors that a cell sends are closed where they arrive, in the kernel process, and
+        # the last close(2) of some files waits. Linux 6.16 can refuse them (unix(7)).
+        with suppress(OSError):
+            self._channel.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
 
     def links(self, arena: int) -> frozenset[str]:
         """What the cell's live descriptors must link to: the same files as our own ends do."""
@@ -35,7 +57,6 @@ class Ends:
     def forget_child_ends(self) -> None:
         """Close what only the child uses."""
         self.child_control.close()
-        self.child_channel.close()
         for fd in (self.child_stdout, self.child_stderr, self.child_lifeline):
             if fd in self._fds:
                 self._close(fd)
@@ -57,8 +78,9 @@ class Ends:
 
     def close(self) -> None:
         """Close everything that is still open."""
-        for end in (self.control, self.child_control, self.channel, self.child_channel):
-            end.close()
+        for end in (self.control, self.child_control, self._channel):
+            if end is not None:
+                end.close()
         for fd in tuple(self._fds):
             self._close(fd)
 

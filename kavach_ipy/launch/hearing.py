@@ -7,6 +7,7 @@ Assumes: the other side is our own code, before the cell runs; its packets are c
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -20,7 +21,7 @@ from kavach_ipy.launch.processes import is_readable
 from kavach_ipy.linux import _libc
 from kavach_ipy.linux.remedies import remedy_for
 
-__all__ = ["await_ready", "deadline_of_set_up", "expect", "parent_step"]
+__all__ = ["await_ready", "deadline_of_set_up", "expect", "expect_channel", "parent_step"]
 
 _SECONDS = 30.0
 _PACKET = 1 << 16
@@ -37,15 +38,34 @@ def expect(control: socket.socket, word: str, deadline: float) -> Report:
     Raises:
         SetupFailed: it says that a step failed, says another word, or does not come.
     """
+    report, fds = _expect(control, word, deadline)
+    for fd in fds:
+        os.close(fd)
+    return report
+
+
+def expect_channel(control: socket.socket, deadline: float) -> tuple[Report, int]:
+    """Wait for the report "unshared", and the parent's end of the channel that comes with it.
+
+    Raises:
+        SetupFailed: as `expect`, or nothing came with it.
+    """
+    report, fds = _expect(control, "unshared", deadline)
+    if len(fds) != 1:
+        raise SetupFailed("channel", "recvmsg", 0, f"{len(fds)} descriptors came.")
+    return report, fds[0]
+
+
+def _expect(control: socket.socket, word: str, deadline: float) -> tuple[Report, list[int]]:
     if not is_readable(control.fileno(), deadline - time.monotonic()):
         raise SetupFailed(word, "wait", 0, f"no answer within {_SECONDS:.0f} s.")
-    packet = _receive(control)
+    packet, fds = _receive(control)
     if not packet:
         raise SetupFailed(word, "wait", 0, "the child ended without a word.")
     report = _report(packet)
     if report.word != word:
         raise SetupFailed(word, "wait", 0, f"the child said {report.word!r} instead.")
-    return report
+    return report, fds
 
 
 def await_ready(control: socket.socket, channel: socket.socket, deadline: float) -> None:
@@ -62,7 +82,7 @@ def await_ready(control: socket.socket, channel: socket.socket, deadline: float)
         if not ready:
             raise SetupFailed("ready", "wait", 0, f"not within {_SECONDS:.0f} s.")
         if control.fileno() in ready:
-            packet = _receive(control)
+            packet, _ = _receive(control)
             if packet:
                 _report(packet)
             # Its end is no news: A leaves, and C gives it up just before it is ready.
@@ -83,13 +103,15 @@ def parent_step(name: str) -> Iterator[None]:
         raise _failure(name, error.call, error.errno or 0, error.arguments) from error
 
 
-def _receive(control: socket.socket) -> bytes:
+def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    flags = socket.MSG_CMSG_CLOEXEC
     try:
-        return control.recv(_PACKET)
+        packet, fds, _, _ = socket.recv_fds(control, _PACKET, 1, flags)
     except ConnectionResetError:
         # unix(7): ECONNRESET where the other side ended with something of ours unread. The error is
         # told once, before what it sent, which is still there.
-        return control.recv(_PACKET)
+        packet, fds, _, _ = socket.recv_fds(control, _PACKET, 1, flags)
+    return packet, fds
 
 
 def _failure(step: str, call: str, number: int, detail: str) -> SetupFailed:

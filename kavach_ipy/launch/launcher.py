@@ -29,23 +29,43 @@ from kavach_ipy.launch.control import (
 )
 from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.groups import explain_kill, group_for
-from kavach_ipy.launch.hearing import await_ready, deadline_of_set_up, expect, parent_step
+from kavach_ipy.launch.hearing import (
+    await_ready,
+    deadline_of_set_up,
+    expect,
+    expect_channel,
+    parent_step,
+)
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
 from kavach_ipy.launch.quiet import no_collection
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
+from kavach_ipy.launch.signals import SIGNALS, Signals
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
 from kavach_ipy.linux import inherited, limits, mounts, namespaces, privileges, verify
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.frames import Decoder
 from kavach_ipy.wire.messages import RESULT
 
-__all__ = ["Ending", "launch"]
+__all__ = ["Ending", "Job", "launch"]
 
 _ABANDON_SECONDS = 2.0
-_SIGNALS = tuple(int(number) for number in signal.valid_signals())
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is run, and what it gives back."""
+
+    body: Body
+    """Runs in the child, after verification."""
+
+    arena: Arena
+    """Made by the caller and closed by it; every process that knew it is dead afterwards."""
+
+    names: frozenset[str] = frozenset()
+    """The values that the body was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +80,32 @@ class Ending:
     """Wall time from "go" to the end."""
 
 
-def launch(
-    plan: Plan,
-    body: Body,
-    listener: Listener,
-    arena: Arena,
-    names: frozenset[str] = frozenset(),
-) -> Ending:
-    """Run `body` in a forked, confined child and wait for its end.
+def launch(plan: Plan, job: Job, listener: Listener, signals: Signals) -> Ending:
+    """Run a job in a forked, confined child and wait for its end.
 
     Args:
         plan: from `make_plan`, made in this process.
-        body: runs in the child, after verification.
+        job: the body, its arena and its names.
         listener: hears frames and raw output, live.
-        arena: made by the caller and closed by it; every process that knew it is dead afterwards.
-        names: the values that the body was asked for.
+        signals: puts Python's handlers off; they are let through while there is something to wait
+            for.
 
     Raises:
         SetupFailed: a step failed or did not verify; nothing of the cell ran.
+        KeyboardInterrupt: SIGINT came during the set-up; nothing of the cell ran.
     """
-    with _Parent(plan, arena.fd) as parent:
+    with _Parent(plan, job.arena.fd, signals) as parent:
         with privileges.adopting_orphans(), no_collection():
-            parent.start(body, names)
-            report = parent.set_up()
+            try:
+                parent.start(job.body, job.names)
+                report = parent.set_up()
+            except BaseException:
+                # While orphans are still ours: those of an A that is ended go to another process
+                # later, and where that does not reap them, init stays, and who waits for it.
+                parent.end()
+                raise
         start = time.monotonic()
-        stopped = parent.watch(listener, names)
+        stopped = parent.watch(listener, job.names)
         parent.end()
         seconds = time.monotonic() - start
         return Ending(report, stopped, seconds)
@@ -93,8 +114,9 @@ def launch(
 class _Parent:
     """One child from before its fork until nothing of it is left."""
 
-    def __init__(self, plan: Plan, arena: int) -> None:
+    def __init__(self, plan: Plan, arena: int, signals: Signals) -> None:
         self.plan = plan
+        self._signals = signals
         self.decoder = Decoder()
         self._arena = arena
         self._setter = self._cell = self._init = NOBODY
@@ -128,16 +150,13 @@ class _Parent:
                     stream.flush()
         ends = ChildEnds(
             control=self._ends.child_control,
-            channel=self._ends.child_channel.fileno(),
             arena=self._arena,
             stdout=self._ends.child_stdout,
             stderr=self._ends.child_stderr,
             lifeline=self._ends.child_lifeline,
-            handled_signals=tuple(
-                number for number in _SIGNALS if callable(signal.getsignal(number))
-            ),
+            handled_signals=self._signals.handled,
         )
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             with warnings.catch_warnings():
                 # Python 3.12 warns of every fork with threads. Ours never runs the parent's code
@@ -167,7 +186,9 @@ class _Parent:
 
     def _map_ids(self) -> None:
         """Answer A: write its id maps, and tell it which pages of its memory are shared."""
-        (setter,) = expect(self._ends.control, "unshared", deadline_of_set_up()).pids
+        report, channel = expect_channel(self._ends.control, deadline_of_set_up())
+        self._ends.take_channel(channel, report.detail)
+        (setter,) = report.pids
         with suppress(OSError):
             # Where A has ended already there is nothing to read, and it had no children yet.
             self._user_namespace = verify.read_user_namespace(setter)
@@ -204,6 +225,8 @@ class _Parent:
         deadline = deadline_of_set_up()
         own_namespaces = verify.read_namespaces("self")
         links = self._ends.links(self._arena)
+        with self._signals.let_through():
+            is_readable(self._ends.control.fileno(), deadline - time.monotonic())
         forked = expect(self._ends.control, "forked", deadline)
         if len(forked.pids) != 2:
             raise SetupFailed("fork", "report", 0, f"two pids expected, not {forked.pids}.")
@@ -218,7 +241,8 @@ class _Parent:
             if isinstance(error, SetupFailed):
                 raise
             raise SetupFailed("fork", "pidfd_open", 3, "the cell ended without a word.") from error
-        await_ready(self._ends.control, self._ends.channel, deadline)
+        with self._signals.let_through():
+            await_ready(self._ends.control, self._ends.channel, deadline)
         cell = self._cell.pid
         layers = (*settled, *verify_view(self.plan, cell, links, self._foreign, self._group))
         # A has built the root and ends meanwhile; then init and the cell are children of ours.
@@ -253,6 +277,7 @@ class _Parent:
             reap=self.status,
             kill=self._init.kill,
             names=names | {RESULT},
+            signals=self._signals,
         ).run()
         return explain_kill(self.plan.policy, stopped, self._group)
 

@@ -31,11 +31,14 @@ from kavach_ipy.wire.messages import (
 )
 from kavach_ipy.wire.values import encode_value, unsent_frame
 
-__all__ = ["GO", "READY", "Body", "ChildLink"]
+__all__ = ["GO", "INTERRUPTED", "READY", "Body", "ChildLink"]
 
 # The two frames of the handshake never differ, so they are made once, before any fork.
 READY = b"".join(encode(ready_frame()))
 GO = b"".join(encode(go_frame()))
+
+INTERRUPTED = Failure("KeyboardInterrupt", "", ("KeyboardInterrupt",), ())
+"""How a cell ends whose interrupt came before its first line, or after its last."""
 
 
 class ChildLink:
@@ -51,6 +54,7 @@ class ChildLink:
         self._lock = threading.RLock()
         self._owner = os.getpid()
         self._writing = False
+        self._heeds_interrupts = False
         self._interrupted = False
         self.names = names
         """The names that were asked for."""
@@ -119,9 +123,18 @@ class ChildLink:
             self._arena.finish()
             self._write(done_frame(failure))
 
+    def heed_interrupts(self) -> None:
+        """Let SIGINT raise from here on, where somebody catches it; one that came raises now."""
+        self._heeds_interrupts = True
+        self._raise_if_interrupted()
+
+    def put_interrupts_off(self) -> None:
+        """Let SIGINT raise no more: what is left is to say how the cell ended."""
+        self._heeds_interrupts = False
+
     def on_interrupt(self, number: int, frame: FrameType | None) -> None:
         """Handle SIGINT: raise KeyboardInterrupt, but never in the middle of a frame."""
-        if self._writing:
+        if self._writing or not self._heeds_interrupts:
             self._interrupted = True
             return
         signal.default_int_handler(number, frame)
@@ -135,6 +148,10 @@ class ChildLink:
                 write_frame(self._channel, frame)
             finally:
                 self._writing = False
+        if self._heeds_interrupts:
+            self._raise_if_interrupted()
+
+    def _raise_if_interrupted(self) -> None:
         if self._interrupted and threading.current_thread() is threading.main_thread():
             self._interrupted = False
             raise KeyboardInterrupt

@@ -120,6 +120,7 @@ _DEVICE_LINKS = {
 _NEVER_SHOWN = frozenset(
     (b"/", b"/tmp", b"/var", b"/run", b"/home", b"/root", b"/srv", b"/mnt", b"/media", b"/sys")
 )
+_OWN = (b"/proc", b"/dev")
 _NEVER_BELOW = (b"/proc", b"/dev", b"/run", b"/sys")
 
 
@@ -134,6 +135,8 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
     Raises:
         CannotEnforce: a path that was asked for is not there, or cannot be had as asked.
     """
+    for entry in host.hidden:
+        _check_hidden(entry)
     home = host.home if host.home.startswith(b"/") and host.home != b"/" else b"/tmp"
     places: dict[bytes, Place] = {path: Device(path) for path in _DEVICES}
     places[b"/tmp"] = Scratch(b"/tmp", b"tmp", 0o1777)
@@ -263,6 +266,15 @@ def _is_shown(path: bytes, by_path: dict[bytes, Place]) -> bool:
         if place is not None:
             return isinstance(place, Bind | View)
     return False
+
+
+def _check_hidden(entry: Entry) -> None:
+    if any(_is_within(entry.real, own) for own in _OWN):
+        raise CannotEnforce(
+            f"--hide {os.fsdecode(entry.path)}",
+            f"it leads to {os.fsdecode(entry.real)}, and /proc and /dev are the sandbox's own",
+            "Name a path of the host's.",
+        )
 
 
 def _check_writable(entry: Entry, exposing: frozenset[bytes], other_id: int | None) -> None:

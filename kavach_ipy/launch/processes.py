@@ -55,9 +55,6 @@ class Process:
             except ChildProcessError:
                 # A SIGCHLD handler that waits for any child was faster.
                 return None
-            except KeyboardInterrupt:
-                # A zombie would be left of a wait that was given up; the end is near in any case.
-                continue
 
     def wait_for_children_to_end(self, seconds: float) -> None:
         """Wait until the process has no children: proc(5), /proc/<pid>/task/<tid>/children."""

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
-__all__ = ["handlers_later", "no_collection", "turns"]
+__all__ = ["no_collection", "turns"]
 
 
 class Turns:
@@ -46,33 +44,3 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-@contextmanager
-def handlers_later() -> Iterator[None]:
-    """Let the Python handlers of signals run at the end, in this process and not in A.
-
-    The interpreter runs them between two instructions of its main thread, and A runs with that
-    thread's state. A KeyboardInterrupt in a hook of os.fork is swallowed there, and is written to
-    an ipykernel's stream, which waits ten seconds for a thread that no other process can wake.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: dict[int, None] = {}
-
-    def keep(number: int, _: FrameType | None) -> None:
-        came[number] = None
-
-    numbers = [int(number) for number in signal.valid_signals()]
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    handled = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in handled:
-        signal.signal(number, keep)
-    try:
-        yield
-    finally:
-        for number, handler in handled.items():
-            signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)

@@ -16,7 +16,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from kavach_ipy.launch.link import Body, ChildLink
+from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
 from kavach_ipy.wire.messages import RESULT, Failure
 
 __all__ = ["script_body"]
@@ -47,11 +47,16 @@ def script_body(code: str, inputs: Mapping[str, object]) -> Body:
         linecache.cache[_FILE] = (len(code), None, code.splitlines(keepends=True), _FILE)
 
         def run() -> None:
-            failure, result, has_result = _run(code, namespace)
-            if failure is None:
-                if has_result:
-                    link.value(RESULT, result)
-                _deliver(link, namespace)
+            try:
+                link.heed_interrupts()
+                failure, result, has_result = _run(code, namespace)
+                if failure is None:
+                    if has_result:
+                        link.value(RESULT, result)
+                    _deliver(link, namespace)
+            except KeyboardInterrupt:
+                failure = INTERRUPTED
+            link.put_interrupts_off()
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             link.done(failure)

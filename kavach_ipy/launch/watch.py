@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import select
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Literal, Protocol
 
 from kavach_ipy.errors import CellStopped, ProtocolError
 from kavach_ipy.launch import verdicts
+from kavach_ipy.launch.signals import Signals
 from kavach_ipy.linux import _libc, limits
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
@@ -81,6 +81,9 @@ class Watch:
     names: frozenset[str]
     """The values that may come, each once."""
 
+    signals: Signals
+    """Python's handlers, which run meanwhile."""
+
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
     _ended: bool = False
@@ -97,7 +100,11 @@ class Watch:
         """Listen until the cell is over; why it was stopped, or None where it said "done"."""
         for fd in (self.ends.cell, self.ends.channel, self.ends.stdout, self.ends.stderr):
             self._poll.register(fd, select.POLLIN)
-        with self._interrupts():
+        # The first SIGINT is the cell's, the second ends it. In other threads none comes.
+        with (
+            self.signals.instead(signal.SIGINT, self._on_interrupt),
+            self.signals.let_through(),
+        ):
             try:
                 return self._listen()
             except ProtocolError as error:
@@ -266,21 +273,6 @@ class Watch:
     def _verdict(self) -> CellStopped | None:
         """None where the cell said "done"; else what its end means."""
         return None if self._done else verdicts.stopped_by_status(self.policy, self._status)
-
-    @contextmanager
-    def _interrupts(self) -> Iterator[None]:
-        """Turn SIGINT into the cell's while it runs: the first asks, the second ends it.
-
-        Only the main thread gets signals; in another thread an interrupt is not ours to see.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = signal.signal(signal.SIGINT, self._on_interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
 
     def _on_interrupt(self, _: int, __: FrameType | None) -> None:
         if self._interrupted_at is not None:

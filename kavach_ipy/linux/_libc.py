@@ -371,6 +371,8 @@ def join_session_keyring() -> None:
 
 # PyDLL keeps the interpreter lock, which belongs to the thread that calls.
 _pylibc = ctypes.PyDLL(None, use_errno=True)
+_locked_syscall = _pylibc.syscall
+_locked_syscall.restype = ctypes.c_long
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _CLONE_VM, _CLONE_VFORK, _SIGCHLD = 0x100, 0x4000, 17
 _STACK_BYTES = 16 << 20
@@ -437,10 +439,13 @@ def become_zero() -> None:
 
     Raw calls, for this one task: glibc's functions, and so Python's, make every thread that they
     know of change its ids as well, and in a process that shares memory those are another's.
+
+    The interpreter's lock is kept: the change forgets the parent-death signal, and who took the
+    lock here and was killed would leave this process waiting for it.
     """
     zero = ctypes.c_long(0)
     for name in ("setresgid", "setresuid"):
-        _call(name, zero, zero, zero, shown=(0, 0, 0))
+        _checked(name, _locked_syscall(ctypes.c_long(_NR[name]), zero, zero, zero), (0, 0, 0))
 
 
 def drop_groups() -> None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc, verify
+from kavach_ipy.linux.knobs import write_knob
 
 __all__ = ["Group", "find_delegated"]
 
@@ -163,14 +164,7 @@ class Group:
 
     def _write(self, name: str, value: str) -> None:
         path = os.path.join(self.folder, name)
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, value.encode("ascii"))
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise _libc.SyscallError(f"write {name}", error.errno or 0, path) from error
+        write_knob(path, value.encode("ascii"), path)
 
 
 def _remove_leftovers(parent: str) -> None:

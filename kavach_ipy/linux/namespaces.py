@@ -15,6 +15,7 @@ import struct
 
 from kavach_ipy.linux import _libc
 from kavach_ipy.linux._libc import CloneFlag
+from kavach_ipy.linux.knobs import write_knob
 
 __all__ = [
     "ALL",
@@ -58,15 +59,7 @@ def write_id_maps(pid: int, host_uid: int, host_gid: int) -> None:
         ("gid_map", f"0 {host_gid} 1\n"),
         ("uid_map", f"0 {host_uid} 1\n"),
     ):
-        try:
-            fd = os.open(f"{base}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, line.encode())
-            finally:
-                os.close(fd)
-        except OSError as error:
-            call = f"write {name}"
-            raise _libc.SyscallError(call, error.errno or 0, line.strip()) from error
+        write_knob(f"{base}/{name}", line.encode(), line.strip())
 
 
 def become_mapped_root() -> None:
@@ -117,12 +110,4 @@ def limit_user_counts(proc: bytes) -> None:
     """
     for name, value in _USER_LIMITS:
         path = os.path.join(proc, b"sys/user", name)
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, value)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            call = f"write {os.fsdecode(name)}"
-            raise _libc.SyscallError(call, error.errno or 0, path) from error
+        write_knob(path, value, path)

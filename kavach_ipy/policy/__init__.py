@@ -21,7 +21,7 @@ from kavach_ipy.policy.flags import from_flags, to_flags
 from kavach_ipy.policy.model import FIELDS, Network, Policy
 from kavach_ipy.policy.options import OPTIONS, Option
 from kavach_ipy.policy.profiles import PROFILES, profile
-from kavach_ipy.policy.secrets import SHORTEST_SECRET, check_secrets
+from kavach_ipy.policy.secrets import check_secrets
 from kavach_ipy.policy.sentences import explain, from_sentences
 from kavach_ipy.policy.units import format_duration, format_size, parse_duration, parse_size
 
@@ -30,7 +30,6 @@ __all__ = [
     "FIELDS",
     "OPTIONS",
     "PROFILES",
-    "SHORTEST_SECRET",
     "Network",
     "Option",
     "Policy",

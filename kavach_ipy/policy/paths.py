@@ -146,6 +146,9 @@ def shortest_lists(
     )
 
 
+_OWN = ("/proc", "/dev")
+
+
 def places(
     read_only: object, writable: object, hidden: object
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -153,13 +156,18 @@ def places(
 
     Raises:
         PolicyError: a path is none, stands in both of the first two, or lies in a hidden one; or
-            everything would be hidden.
+            everything would be hidden, or what no cell can run without.
     """
     read = normalise_paths(read_only, field="read_only")
     write = normalise_paths(writable, field="writable")
     hide = outermost(normalise_paths(hidden, field="hidden"))
     if "/" in hide:
         raise PolicyError("hidden", "/", "a path below / is: nothing runs without the system")
+    for path in hide:
+        if is_covered(path, _OWN):
+            raise PolicyError(
+                "hidden", path, "a path of the host's is: /proc and /dev are the sandbox's own"
+            )
     for path in sorted(read & write):
         raise PolicyError("writable", path, "it is read-only as well: name it once")
     for field, paths in (("read_only", read), ("writable", write)):

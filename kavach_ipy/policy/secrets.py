@@ -12,9 +12,9 @@ from typing import Final
 
 from kavach_ipy.errors import PolicyError
 
-__all__ = ["SHORTEST_SECRET", "check_secrets"]
+__all__ = ["check_secrets"]
 
-SHORTEST_SECRET: Final = 8
+_SHORTEST: Final = 8
 """Characters: a shorter text stands in memory by chance, and is overwritten there, too."""
 
 
@@ -25,12 +25,12 @@ def check_secrets(values: object) -> tuple[str, ...]:
         PolicyError: it is no list of texts, or one of them is too short. Named by its place, for
             what is written by mistake may be a secret all the same.
     """
-    allowed = f"a list of texts of {SHORTEST_SECRET} characters or more"
+    allowed = f"a list of texts of {_SHORTEST} characters or more"
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise PolicyError("known_secrets", f"<a {type(values).__name__}>", allowed)
     for place, value in enumerate(values):
         if not isinstance(value, str):
             raise PolicyError(f"known_secrets[{place}]", f"<a {type(value).__name__}>", allowed)
-        if len(value) < SHORTEST_SECRET:
+        if len(value) < _SHORTEST:
             raise PolicyError(f"known_secrets[{place}]", f"<{len(value)} characters>", allowed)
     return tuple(dict.fromkeys(values))

@@ -37,6 +37,7 @@ __all__ = [
     "children",
     "descendants",
     "failed",
+    "program",
     "python",
     "run",
     "stopped",
@@ -127,8 +128,13 @@ class Ear:
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a script in a fresh interpreter that finds kavach_ipy, without any sandbox."""
+    return program(sys.executable, "-c", textwrap.dedent(code), *arguments, **environment)
+
+
+def program(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; a Python that it starts finds kavach_ipy."""
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        command,
         env=_environment(environment),
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ import pytest
 from kavach_ipy.linux import cgroups
 from kavach_ipy.linux._libc import SyscallError
 from kavach_ipy.linux.verify import read_mounts
-from tests.contract.cells import NEEDS, ROOT
+from tests.contract.cells import NEEDS, python
 
 pytestmark = [pytest.mark.contract, NEEDS]
 
@@ -79,17 +79,6 @@ def delegated() -> Iterator[Path]:
         assert left == ["leaf"], "a cell's group was left behind"
 
 
-def _python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def _enabled(top: Path) -> list[str]:
     return (top / "cgroup.subtree_control").read_text(encoding="ascii").split()
 
@@ -105,7 +94,7 @@ def _sleeper() -> subprocess.Popen[bytes]:
 
 def test_delegated_group_is_found_from_a_leaf(delegated: Path) -> None:
     """The nearest ancestor with a controller for its children; none without one."""
-    done = _python(FIND, str(delegated / "leaf"))
+    done = python(FIND, str(delegated / "leaf"))
     expected = str(delegated) if set(_enabled(delegated)) & {"memory", "pids"} else "None"
     assert done.stdout.strip() == expected, done.stderr
 
@@ -160,7 +149,7 @@ def test_limit_that_does_not_read_back_is_an_error_and_leaves_no_group(delegated
 def test_cell_that_forks_is_held_by_its_group(delegated: Path) -> None:
     """pids.max holds over the whole tree, host root included, and the report names it."""
     _needs(delegated, "pids")
-    done = _python(RUN, str(delegated / "leaf"), "{'pids': 8, 'timeout': 30}", FORKS)
+    done = python(RUN, str(delegated / "leaf"), "{'pids': 8, 'timeout': 30}", FORKS)
     failure, limits = done.stdout.splitlines()
     assert "stopped after 7 by Resource temporarily unavailable" in failure
     assert "8 processes (cgroup pids.max)" in limits
@@ -179,7 +168,7 @@ while True:
     os.write(w, bytes(65536))
 """
     policy = "{'memory': '64M', 'disk': '1M', 'timeout': 30, 'files': 100000}"
-    done = _python(RUN, str(delegated / "leaf"), policy, code)
+    done = python(RUN, str(delegated / "leaf"), policy, code)
     failure, limits = done.stdout.splitlines()
     assert "stopped by memory" in failure
     assert "--memory" in failure

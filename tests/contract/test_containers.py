@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from tests.contract.cells import NEEDS, ROOT
+from tests.contract.cells import NEEDS, program
 from tests.contract.test_refusals import RUN
 
 pytestmark = [pytest.mark.contract, NEEDS]
@@ -29,17 +29,6 @@ prctl.set_no_new_privs(1)
 host.load()
 os.execv(sys.executable, [sys.executable, "-c", code])
 """
-
-
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def _refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -69,7 +58,7 @@ def test_call_that_the_host_refuses_is_named_with_its_remedy(
     call: str, number: int, step: str, remedy: str
 ) -> None:
     """Step, call, errno and what to do, in one sentence; nothing of the cell ran."""
-    said = _refused(_run(sys.executable, "-c", FILTERED, call, str(number), RUN))
+    said = _refused(program(sys.executable, "-c", FILTERED, call, str(number), RUN))
     assert said.startswith(
         (f"SetupFailed: {step}: {call}", f"CannotEnforce: cannot enforce {step}")
     )
@@ -79,7 +68,7 @@ def test_call_that_the_host_refuses_is_named_with_its_remedy(
 
 def test_host_that_refuses_nothing_runs_the_cell() -> None:
     """The same filter around a call that no step needs stops nothing."""
-    done = _run(sys.executable, "-c", FILTERED, "acct", str(errno.EPERM), RUN)
+    done = program(sys.executable, "-c", FILTERED, "acct", str(errno.EPERM), RUN)
     assert (done.returncode, done.stdout) == (0, "nothing was refused\n"), done.stderr
 
 
@@ -88,7 +77,7 @@ def test_host_that_refuses_nothing_runs_the_cell() -> None:
 def test_host_that_refuses_the_uid_map_is_named_with_its_remedy() -> None:
     """Without CAP_SETUID, as under Ubuntu's AppArmor, the namespace is made and its map is not."""
     without = ("setpriv", "--bounding-set", "-setuid", "--inh-caps", "-setuid")
-    said = _refused(_run(*without, sys.executable, "-c", RUN))
+    said = _refused(program(*without, sys.executable, "-c", RUN))
     assert said.startswith("SetupFailed: id maps: write uid_map")
     assert "EPERM" in said
     assert "apparmor_restrict_unprivileged_userns" in said
@@ -99,7 +88,7 @@ def test_host_with_a_read_only_proc_is_named() -> None:
     """Where /proc cannot be written the maps cannot be, whoever asks."""
     flags = "-m" if os.geteuid() == 0 else "-Urm"
     prepare = "mount --bind /proc /proc && mount -o remount,bind,ro /proc"
-    done = _run(
+    done = program(
         "unshare", flags, "sh", "-c", f'{prepare} && exec "$0" -c "$1"', sys.executable, RUN
     )
     said = _refused(done)

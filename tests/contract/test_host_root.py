@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.contract.cells import NEEDS, ROOT, run, value
+from tests.contract.cells import NEEDS, program, run, value
 
 pytestmark = [
     pytest.mark.contract,
@@ -107,12 +106,8 @@ def test_file_system_without_idmapped_mounts_is_said_in_the_report(private: Path
         'mount -t overlay none -o "lowerdir=$1,upperdir=$2,workdir=$3" "$4" && cd "$4" && shift 4'
     )
     folders = [str(private), *(str(private.parent / name) for name in ("upper", "work", "merged"))]
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *map(str, folders),
-         sys.executable, "-c", REPORT],
-        capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    shell = ("unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *map(str, folders))
+    done = program(*shell, sys.executable, "-c", REPORT)
     assert done.returncode == 0, done.stderr
     failure, *report = done.stdout.splitlines()
     assert "Permission denied" in failure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
+import prctl
 import pytest
 
 from tests.contract.cells import NEEDS, Script
@@ -147,3 +148,75 @@ print(open(f"/proc/self/task/{caller}/children").read().split())
         kernel.wait_for(b"forks\n")
         kernel.signal(signal.SIGINT)
         assert kernel.rest() == "forks\ninterrupted\nTrue\n[]\n"
+
+
+EVERYWHERE = """
+import gc, os, signal, sys, threading
+from kavach_ipy import Policy, Sandbox
+
+again, step = int(sys.argv[1]), int(sys.argv[2])
+caller = os.getpid()
+box = Sandbox(Policy(timeout=20))
+box.run("1")
+
+def look():
+    gc.collect()
+    with open(f"/proc/self/task/{caller}/children") as file:
+        children = file.read().split()
+    files = sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
+                   if os.path.lexists(f"/proc/self/fd/{fd}"))
+    return children, files, signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+first = look()
+
+def interrupted_at(line):
+    seen = 0
+    def trace(frame, event, _):
+        nonlocal seen
+        # A and the cell run with this thread's state, and so with its trace function.
+        if os.getpid() != caller or "kavach_ipy" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line or (again and line and seen > line and (seen - line) % again == 0):
+                signal.raise_signal(signal.SIGINT)
+        return trace
+    end = "not interrupted"
+    sys.settrace(trace)
+    try:
+        outcome = box.run("import time; time.sleep(600)" if line else "1")
+        end = str(outcome.failure)
+    except KeyboardInterrupt:
+        end = "KeyboardInterrupt"
+    finally:
+        sys.settrace(None)
+    return seen, end
+
+total, _ = interrupted_at(0)
+ends = set()
+for line in range(1, total, step):
+    seen, end = interrupted_at(line)
+    ends.add(end.split(":")[0])
+    found = look()
+    if found != first:
+        print("left at", line, "of", total, end, [b for a, b in zip(first, found) if a != b])
+        first = found
+    assert box.run("6 * 7").result == 42
+    print(line, end=" ", flush=True)
+print(total > 500, sorted(ends))
+"""
+
+
+@pytest.mark.parametrize("again", [0, 7], ids=["once", "again-and-again"])
+def test_interrupt_at_any_line_leaves_nothing(again: int, request: pytest.FixtureRequest) -> None:
+    """Whichever line of ours SIGINT comes at: no process, no descriptor and no handler stays.
+
+    Orphans of the script become this process's, which does not reap them: nothing may wait for it.
+    """
+    was_subreaper = prctl.get_child_subreaper()
+    prctl.set_child_subreaper(True)
+    request.addfinalizer(lambda: prctl.set_child_subreaper(was_subreaper))
+    with Script(EVERYWHERE, str(again), "23") as kernel:
+        text = kernel.rest()
+    assert " True [" in text, text
+    assert "left" not in text, text

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kavach_ipy import CannotEnforce
-from tests.contract.cells import NEEDS, ROOT, failed, value
+from tests.contract.cells import NEEDS, ROOT, failed, program, value
 
 pytestmark = [
     pytest.mark.contract,
@@ -33,14 +33,8 @@ print("nothing was refused")
 
 def _run_where(prepare: str, *flags: str) -> subprocess.CompletedProcess[str]:
     """Run RUN as root of a user namespace that `prepare` has spoilt."""
-    return subprocess.run(
-        ["unshare", *flags, "sh", "-c", f'{prepare} && exec "$0" -c "$1"', sys.executable, RUN],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    shell = f'{prepare} && exec "$0" -c "$1"'
+    return program("unshare", *flags, "sh", "-c", shell, sys.executable, RUN)
 
 
 def test_machine_without_user_namespaces_runs_nothing() -> None:
@@ -58,14 +52,7 @@ def test_exception_that_nobody_catches_is_a_status_of_failure() -> None:
     """A plain script that meets the refusal ends by it."""
     code = "from kavach_ipy import Sandbox; Sandbox().run('print(1)')"
     prepare = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" -c "$1"'
-    done = subprocess.run(
-        ["unshare", "-Ur", "sh", "-c", prepare, sys.executable, code],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = program("unshare", "-Ur", "sh", "-c", prepare, sys.executable, code)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("kavach_ipy.errors.CannotEnforce: ")
 

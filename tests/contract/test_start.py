@@ -16,6 +16,7 @@ from kavach_ipy.launch import launcher
 from kavach_ipy.launch.host import survey
 from kavach_ipy.launch.plan import Plan, make_plan
 from kavach_ipy.launch.script import script_body
+from kavach_ipy.launch.signals import handlers_later
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.frames import Frame
@@ -39,8 +40,8 @@ class _Deaf:
 
 
 def _launch(plan: Plan) -> None:
-    with Arena.create(1 << 20) as arena:
-        launcher.launch(plan, script_body("1", {}), _Deaf(), arena)
+    with handlers_later() as signals, Arena.create(1 << 20) as arena:
+        launcher.launch(plan, launcher.Job(script_body("1", {}), arena), _Deaf(), signals)
 
 
 def _state() -> dict[str, object]:

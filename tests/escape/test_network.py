@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.cells import NEEDS
-from tests.escape.probes import attack, found, number, outside
+from tests.contract.cells import CHANNEL, NEEDS
+from tests.escape.probes import attack, found, looked_at, number, outside
 
 pytestmark = [pytest.mark.escape, NEEDS]
 
@@ -180,3 +180,68 @@ def test_cell_sees_no_interface_of_the_host() -> None:
     devices, lines = found(code)
     assert [line.split(":")[0].strip() for line in devices.splitlines()[2:]] == ["lo"]
     assert lines == 1
+
+
+OWN_SOCKET = """
+import fcntl, socket, struct
+def addresses(number):
+    room = (ctypes.c_char * 4096)()
+    # netdevice(7) SIOCGIFCONF: struct ifconf, and 40 bytes for each address.
+    answer = fcntl.ioctl(number, 0x8912, struct.pack("iiQ", 4096, 0, ctypes.addressof(room)))
+    return struct.unpack("iiQ", answer)[0] // 40
+def take_name(number, name):
+    with socket.socket(fileno=os.dup(number)) as mine:
+        mine.bind(name)
+"""
+
+
+def test_channel_belongs_to_no_network_of_the_host() -> None:
+    """The one socket that a cell is given shows no address and takes no name among the host's."""
+    name = f"kavach-test-{os.getpid()}"
+    code = f"{CHANNEL}{OWN_SOCKET}take_name(channel, b'\\0{name}')\nanswers = addresses(channel)"
+
+    def look(_: int) -> None:
+        assert name not in Path("/proc/net/unix").read_text(encoding="utf-8")
+
+    assert looked_at(code, look).result == 0
+    code = f"{OWN_SOCKET}one, other = socket.socketpair()\ntake_name(one.fileno(), b'\\0{name}')\n"
+    code += f"print({name!r} in open('/proc/net/unix').read(), addresses(one.fileno()) > 0)"
+    assert outside(code) == "True True\n"
+
+
+def test_channel_names_no_process_of_the_host() -> None:
+    """Its peer, as the kernel tells it, is nobody that a signal or an ioctl could reach."""
+    code = (
+        CHANNEL
+        + """
+import fcntl, signal, socket
+own = socket.socket(fileno=os.dup(channel))
+answers = [attempt(lambda: own.getsockopt(socket.SOL_SOCKET, 77))]  # SO_PEERPIDFD
+if answers == ["done"]:
+    peer = own.getsockopt(socket.SOL_SOCKET, 77)
+    answers.append(attempt(signal.pidfd_send_signal, peer, 0))
+    # pidfd_open(2), PIDFD_GET_*_NAMESPACE
+    answers += {attempt(fcntl.ioctl, peer, 0xFF00 | n) for n in range(1, 11)} & {"done"}
+answers
+"""
+    )
+    assert "done" not in found(code)[1:]
+
+
+def test_channel_takes_no_descriptors() -> None:
+    """What is sent along is refused, or closed unseen: the kernel process gains no descriptor."""
+    before = os.listdir("/proc/self/fd")
+    code = (
+        CHANNEL
+        + """
+import socket
+own = socket.socket(fileno=os.dup(channel))
+answers = attempt(socket.send_fds, own, [stream("sent")], [0])
+answers = answers in ("done", "EPERM")
+"""
+    )
+    counted: list[int] = []
+    outcome = looked_at(code, lambda _: counted.append(len(os.listdir("/proc/self/fd"))))
+    assert outcome.result is True
+    assert outcome.stdout in ("look\n", "sentlook\n")
+    assert os.listdir("/proc/self/fd") == before

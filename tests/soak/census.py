@@ -69,9 +69,18 @@ class Census:
         ]
 
 
+_there_before: set[int] = set()
+
+
 def adopt_orphans() -> None:
-    """Become a child subreaper: prctl(2), PR_SET_CHILD_SUBREAPER."""
+    """Become a child subreaper: prctl(2), PR_SET_CHILD_SUBREAPER.
+
+    Who is a descendant by now (multiprocessing's resource tracker lives as long as the tests do)
+    was not left by what comes.
+    """
     prctl.set_child_subreaper(1)
+    _there_before.clear()
+    _there_before.update(descendants(os.getpid()))
 
 
 def take_census(pid: int, places: Sequence[Path] = (), token: str = "") -> Census:
@@ -130,7 +139,7 @@ def leftovers(but: int = 0) -> dict[int, str]:
     """Descendants of this process, but for `but` and what is its own business: state and name."""
     found = {}
     for pid in descendants(os.getpid()):
-        if pid == but:
+        if pid == but or pid in _there_before:
             continue
         with suppress(OSError):
             text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")

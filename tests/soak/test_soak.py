@@ -45,7 +45,7 @@ def _holds(part: Callable[[Callable[[str], None]], list[str]]) -> None:
 
 def test_nothing_adds_up_over_many_cells(folder: Path) -> None:
     """Descriptors, mounts, processes, threads, files and memory of one kernel stay as they were."""
-    _holds(lambda say: many_cells(120, 1, folder, say, looks=6))
+    _holds(lambda say: many_cells(240, 1, folder, say, looks=6))
 
 
 def test_cells_killed_at_random_leave_nothing(folder: Path) -> None:

@@ -193,6 +193,13 @@ def test_what_is_hidden_through_a_link_is_hidden_where_it_is(host: Host, tmp_pat
     assert plan.places.order[-1] == Hide(os.fsencode((tmp_path / "real" / "secret").resolve()))
 
 
+def test_what_is_the_sandboxs_own_cannot_be_hidden(host: Host) -> None:
+    """A link to /proc or /dev is refused: nothing would cover it, and the cell needs it."""
+    entry = dataclasses.replace(_entry(b"/srv/devices"), real=b"/dev")
+    with pytest.raises(CannotEnforce, match="leads to /dev"):
+        make_plan(Policy(), dataclasses.replace(host, hidden=(entry,)))
+
+
 @pytest.mark.parametrize("hidden", [b"/home", b"/home/someone", b"/home/someone/project"])
 def test_what_lies_below_a_hidden_path_is_hidden(host: Host, hidden: bytes) -> None:
     """A hidden path need not be shown itself: the working directory below it is gone as well."""

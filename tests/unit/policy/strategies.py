@@ -42,6 +42,10 @@ def lies_in(path: str, top: str) -> bool:
     return top == "/" or parts[: len(top_parts)] == top_parts
 
 
+def _is_own(path: str) -> bool:
+    return any(lies_in(path, own) for own in ("/proc", "/dev"))
+
+
 @st.composite
 def policies(
     draw: st.DrawFn,
@@ -52,7 +56,8 @@ def policies(
     """Draw any valid policy."""
     clean = draw(st.booleans())
     networks = list(Network) if clean else [Network.NONE, Network.LOOPBACK]
-    hidden = draw(st.sets(places.filter(lambda path: path != "/"), max_size=2))
+    may_hide = places.filter(lambda path: path != "/" and not _is_own(path))
+    hidden = draw(st.sets(may_hide, max_size=2))
     shown = places.filter(lambda path: not any(lies_in(path, top) for top in hidden))
     marks = draw(st.dictionaries(shown, st.booleans(), max_size=4))
     names = st.none() | st.sets(st.sampled_from(NAMES))

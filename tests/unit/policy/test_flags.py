@@ -104,6 +104,8 @@ def test_each_option_means_what_its_help_says(line: str, expected: Policy) -> No
         ("--ro a --rw a", "--rw", "it is read-only as well"),
         ("--ro a/b --hide a", "--ro", "hidden wins"),
         ("--hide /", "--hide", "a path below /"),
+        ("--hide /proc", "--hide", "the sandbox's own"),
+        ("--hide /dev/null", "--hide", "the sandbox's own"),
         ("--profile stric", "--profile", "did you mean 'strict'"),
         ("--profile ''", "--profile", "default, strict, grading, agent"),
     ],
