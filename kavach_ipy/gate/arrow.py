@@ -37,13 +37,13 @@ def _stream(tag: Any) -> Build:
     def build(budget: Budget, arguments: Arguments) -> object:
         exactly(arguments, BUFFERS)
         raw = cast("bytes | bytearray | memoryview", arguments[0])
-        # A message costs at most a hundred microseconds, and validating reads all once or twice.
-        check_stream(raw, lambda: budget.spend_work(100))
+        largest = check_stream(raw, budget)
+        # Validating reads all once or twice.
         budget.spend_work(len(raw) >> 9)
         budget.claim(raw)
         with arrow.open_stream(raw) as reader:
             _check_schema(reader.schema)
-        _check_table(budget, arrow.table(raw))
+        _check_table(budget, arrow.table(raw), largest)
         return tag(raw)
 
     return build
@@ -53,19 +53,31 @@ def _check_schema(schema: pa.Schema) -> None:
     if len(schema) > _COLUMNS:
         raise refused(f"a table has more than {_COLUMNS} columns")
     for field in schema:
+        # Nothing else checks that a name is a text; it raises UnicodeDecodeError.
+        _ = field.name
         if not arrow.is_listed(field.type):
             raise refused("a table has a column of a type that is not listed")
         _check_zones(field.type)
 
 
-def _check_table(budget: Budget, table: pa.Table) -> None:
+def _check_table(budget: Budget, table: pa.Table, largest: int) -> None:
+    # A table without columns has any number of rows for free.
+    budget.spend_memory(16 * table.num_rows)
+    table.validate()
     for column in table.columns:
         chunks = 1 + column.num_chunks
-        budget.spend_work(_COLUMN * chunks)
+        # One dictionary may belong to every chunk of every column, and is read for each.
+        read = chunks * _dictionaries(column.type) * (largest >> 9)
+        budget.spend_work(_COLUMN * chunks + read)
         # A column of nulls has any length for free; and this is what a copy of it would take.
         budget.spend_memory(2000 * chunks + 16 * len(column))
-    # All that Arrow would otherwise believe; it raises ArrowInvalid.
-    table.validate(full=True)
+        # All that Arrow would otherwise believe; it raises ArrowInvalid.
+        column.validate(full=True)
+
+
+def _dictionaries(kind: Any) -> int:
+    inner = sum(_dictionaries(kind.field(at).type) for at in range(kind.num_fields))
+    return inner + hasattr(kind, "index_type")
 
 
 def _check_zones(kind: Any) -> None:
@@ -73,6 +85,7 @@ def _check_zones(kind: Any) -> None:
     if zone is not None and not (_OFFSET.fullmatch(zone) or is_zone_key(zone)):
         raise refused("a column of times has a zone that this machine does not know")
     for at in range(kind.num_fields):
+        _ = kind.field(at).name
         _check_zones(kind.field(at).type)
 
 

@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from kavach_ipy.gate import ipc
 from kavach_ipy.gate.reader import read_pickle
 from kavach_ipy.wire import arrays, arrow, polars_frames, sparse, tables
 from tests.unit.gate.forging import Call, forge, is_refused
+from tests.unit.gate.pace import cpu_seconds
 
 
 def _ints(*values: int, dtype: str = "<i4") -> Call:
@@ -218,6 +220,84 @@ def test_columns_of_nulls_are_no_free_rows() -> None:
     """A billion nulls, which take no bytes on the wire, are refused; a thousand come back."""
     assert _is_table(_stream(pa.table({"n": pa.nulls(1000)})))
     assert not _is_table(_stream(pa.table({"n": pa.nulls(2**30)})))
+
+
+def _with_buffers(raw: bytes, big: bytes) -> bytes:
+    """Let every text of a stream's one batch be the same big text."""
+    size = struct.unpack_from("<i", raw, 4)[0]
+    start = 8 + size + 8
+    size = struct.unpack_from("<i", raw, start - 4)[0]
+    metadata = raw[start : start + size]
+    changed = bytearray(metadata)
+    message = ipc._follow(metadata, 0)
+    batch = ipc._follow(metadata, ipc._field(metadata, message, ipc._MESSAGE_FIELDS["header"]))
+    vector = ipc._follow(metadata, ipc._field(metadata, batch, ipc._BUFFERS))
+    for at in range(struct.unpack_from("<I", metadata, vector)[0]):
+        # Of each column: no validity, two offsets, and the text.
+        span = [(0, 0), (0, 8), (64, len(big))][at % 3]
+        struct.pack_into("<qq", changed, vector + 4 + 16 * at, *span)
+    body = struct.pack("<ii", 0, len(big)).ljust(64, b"\0") + big
+    length = ipc._find(metadata, message, ipc._MESSAGE_FIELDS["length"])
+    struct.pack_into("<q", changed, length, len(body))
+    return raw[:start] + bytes(changed) + body + struct.pack("<Ii", 0xFFFFFFFF, 0)
+
+
+def test_columns_that_share_a_buffer_are_refused() -> None:
+    """One text is read once: three thousand columns over 32 MiB of it took a minute."""
+    big = "é".encode() * (1 << 20)
+    assert _is_table(_with_buffers(_stream(pa.table({"0": ["é"]})), big))
+    assert not _is_table(_with_buffers(_stream(pa.table({"0": ["é"], "1": ["é"]})), big))
+
+
+def test_a_dictionary_that_is_read_for_every_chunk_is_paid_for_each_time() -> None:
+    """Thousands of small batches over one dictionary of 16 MiB are refused, soon; a few are not."""
+    codes = pa.array([0], pa.int8())
+    batch = pa.record_batch(
+        [pa.DictionaryArray.from_arrays(codes, pa.array(["é" * (8 << 20)]))], names=["d"]
+    )
+
+    def stream(count: int) -> bytes:
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            for _ in range(count):
+                writer.write_batch(batch)
+        return sink.getvalue()
+
+    assert _is_table(stream(3))
+    many = stream(3000)
+    assert cpu_seconds(lambda: _is_table(many), 1.0) < 1.0
+    assert not _is_table(many)
+
+
+@pytest.mark.parametrize("count", [1 << 31, 1 << 60])
+def test_lists_of_nulls_are_no_free_items(count: int) -> None:
+    """Nulls inside of a list have no bytes either; for want of memory polars ends the kernel."""
+    kind = pa.large_list(pa.null())
+    assert _is_table(_stream(pa.table({"l": pa.array([[None] * 1000, [], None], kind)})))
+    # The three lengths of a list of so many nulls: its column's, its items', and its last offset.
+    raw = _stream(pa.table({"l": pa.array([[None] * 0x12345], kind)}))
+    assert raw.count(struct.pack("<q", 0x12345)) > 1
+    forged = raw.replace(struct.pack("<q", 0x12345), struct.pack("<q", count))
+    assert not _is_table(forged)
+    assert is_refused(forge(Call(polars_frames.frame, (Call(arrow.table, (forged,)),))))
+
+
+def test_a_table_of_rows_without_columns_is_refused() -> None:
+    """A batch without columns may claim any number of rows."""
+    raw = _stream(pa.table({"a": pa.nulls(0x12345)}).select([]))
+    assert raw.count(struct.pack("<q", 0x12345)) == 1
+    assert _is_table(raw)
+    assert not _is_table(raw.replace(struct.pack("<q", 0x12345), struct.pack("<q", 2**60)))
+
+
+def test_names_of_columns_are_texts() -> None:
+    """What Arrow would raise for when somebody prints the table is refused before."""
+    raw = _stream(pa.table({"abcd": [1]}))
+    inside = _stream(pa.table({"s": [{"abcd": 1}]}))
+    assert _is_table(raw)
+    assert _is_table(inside)
+    assert not _is_table(raw.replace(b"abcd", b"\xff\xfe\xfd\xfc"))
+    assert not _is_table(inside.replace(b"abcd", b"\xff\xfe\xfd\xfc"))
 
 
 def test_streams_cut_anywhere_and_streams_with_more_are_refused() -> None:
