@@ -1,7 +1,8 @@
 """Rules for the tag of SciPy (`kavach_ipy.wire.sparse`).
 
 Guarantees: every index lies inside the shape and every row inside the indices, which SciPy's C++
-routines take for granted; the arrays are plain numbers of one axis.
+routines take for granted, and nobody else can change them; the arrays are plain numbers of one
+axis.
 Assumes: arrays that the rules of `kavach_ipy.gate.arrays` made.
 """
 
@@ -34,6 +35,7 @@ def _compressed(budget: Budget, arguments: Arguments) -> object:
     for part in (indices, indptr):
         if part.ndim != 1 or part.dtype not in (np.dtype("i4"), np.dtype("i8")):
             raise refused("the indices of a sparse array are of another type")
+        budget.own(part)
     budget.spend_memory(4000 + 2 * (indices.nbytes + indptr.nbytes))
     budget.spend_work((data.nbytes + indices.nbytes + indptr.nbytes) >> 9)
     major, minor = shape if kind.startswith("csr") else shape[::-1]

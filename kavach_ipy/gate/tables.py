@@ -1,13 +1,15 @@
 """Rules for the tags of pandas (`kavach_ipy.wire.tables`).
 
 Guarantees: lengths agree before pandas sees them; texts that pandas parses (frequencies, units,
-zones) are of a closed form; labels cannot be made to collide where pandas hashes them at once.
+zones) are of a closed form; labels cannot be made to collide where pandas hashes them at once;
+nobody else can change codes and labels that were checked.
 Assumes: pandas' public constructors check intervals' ends against each other, and steady paces
 against the values; they do in pandas 2.1 to 3.1 (tested).
 """
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kavach_ipy.gate import table_scalars
@@ -35,13 +37,15 @@ _STORAGES: Final = frozenset({"python", "pyarrow", "pyarrow_numpy"})
 _LEVELS: Final = 64
 # Above it, numbers must be sorted: then pandas needs no hash table to see that they are unique.
 _UNSORTED: Final = 20_000
+# Steps of a calendar that are timed before the others.
+_WALK: Final = 200
 # One Series, in microseconds: by far the dearest object that one opcode makes.
 _TABLE: Final = 100
 
 
 def _categorical(budget: Budget, arguments: Arguments) -> object:
     codes, categories, ordered = three(arguments)
-    _numpy(codes, "i", 1)
+    budget.own(_numpy(codes, "i", 1))
     _unique_labels(budget, _index_of(categories))
     _codes(codes, categories)
     if type(ordered) is not bool:
@@ -118,7 +122,8 @@ def _intervals(budget: Budget, arguments: Arguments) -> object:
 
 def _index(budget: Budget, arguments: Arguments) -> object:
     values, name = two(arguments)
-    _column(values)
+    # An index refers to its labels without holding them: who changed them would free them.
+    budget.own(_column(values))
     label(budget, name)
     if values.dtype == object:
         _check_labels(budget, values.tolist())
@@ -133,9 +138,14 @@ def _dates(budget: Budget, arguments: Arguments) -> object:
         raise refused("an index of times holds something else")
     check_freq(freq)
     label(budget, name)
-    # pandas walks the calendar step by step to see whether the frequency fits.
-    budget.spend_work(5 * len(values))
     _spend(budget, 32 * len(values))
+    # pandas walks the calendar step by step to see whether the frequency fits, at half a
+    # microsecond for days and at 150 for hours of business: so a first walk is timed.
+    if len(values) > _WALK:
+        tables.dates(values[:16], freq, None)
+        start = monotonic()
+        tables.dates(values[:_WALK], freq, None)
+        budget.spend_work(int((monotonic() - start) / _WALK * 1e6 * len(values)))
     return tables.dates(values, freq, name)
 
 
@@ -154,7 +164,7 @@ def _multi_index(budget: Budget, arguments: Arguments) -> object:
         raise refused(f"an index has levels, codes and names of different number, or > {_LEVELS}")
     for level, code, name in zip(levels, codes, names, strict=True):
         _unique_labels(budget, _index_of(level))
-        _numpy(code, "i", 1)
+        budget.own(_numpy(code, "i", 1))
         _codes(code, level)
         label(budget, name)
         _spend(budget, code.nbytes + 16 * len(level))

@@ -36,4 +36,5 @@ def take_apart(value: Any) -> Reduced:
     if kind not in KINDS or type(value) is not getattr(scipy.sparse, kind) or value.ndim != 2:
         raise unlisted("this type of SciPy is not listed", "bring back value.tocsr()")
     shape = tuple(map(int, value.shape))
-    return compressed, (kind, shape, value.data, value.indices, value.indptr)
+    # Views, as two matrices may share indices here, and may not there.
+    return compressed, (kind, shape, value.data, value.indices.view(), value.indptr.view())

@@ -70,13 +70,18 @@ def _values(value: Any) -> Any:
     return value.to_numpy() if is_numpy or is_plain_time else array
 
 
+def _labels(value: pd.Index) -> Any:
+    # A view, as a copy of an index shares its array here, and may not there.
+    return _values(value).view()
+
+
 def _index(value: pd.Index) -> Reduced:
-    return tables.index, (_values(value), value.name)
+    return tables.index, (_labels(value), value.name)
 
 
 def _dates(value: Any) -> Reduced:
     if value.freq is None:
-        return tables.index, (_values(value), value.name)
+        return tables.index, (_labels(value), value.name)
     return tables.dates, (_values(value), value.freqstr, value.name)
 
 
@@ -87,14 +92,16 @@ def _range_index(value: pd.RangeIndex) -> Reduced:
 def _multi_index(value: pd.MultiIndex) -> Reduced:
     import numpy as np  # noqa: PLC0415 - pandas has loaded it.
 
-    codes = [np.asarray(code) for code in value.codes]
+    # Views, as in _labels.
+    codes = [np.asarray(code).view() for code in value.codes]
     return tables.multi_index, (list(value.levels), codes, list(value.names))
 
 
 def _categorical(value: pd.Categorical) -> Reduced:
     import numpy as np  # noqa: PLC0415 - pandas has loaded it.
 
-    return tables.categorical, (np.asarray(value.codes), value.categories, bool(value.ordered))
+    codes = np.asarray(value.codes).view()
+    return tables.categorical, (codes, value.categories, bool(value.ordered))
 
 
 def _masked(value: Any) -> Reduced:

@@ -12,6 +12,7 @@ from kavach_ipy.gate.budget import EQUAL_HASHES
 from kavach_ipy.gate.reader import read_pickle
 from kavach_ipy.wire import arrays, tables, tags
 from tests.unit.gate.forging import Call, forge, is_refused
+from tests.unit.gate.pace import cpu_seconds
 
 
 def _numbers(*values: float, dtype: str = "<i8") -> Call:
@@ -165,6 +166,33 @@ def test_a_column_cannot_be_a_whole_frame() -> None:
     for bad in (frame, _RANGE3, Call(tags.double_ended, ([1, 2, 3], None)), {0: 1, 1: 2, 2: 3}):
         assert is_refused(forge(Call(tables.series, (bad, _RANGE3, None))))
         assert is_refused(forge(Call(tables.frame, (_labels("a"), _RANGE3, [bad]))))
+
+
+@pytest.mark.parametrize(("freq", "step"), [("999cbh", "h"), ("cbh", "h"), ("CBMS", "D")])
+def test_a_long_walk_through_the_calendar_is_refused(freq: str, step: str) -> None:
+    """Hours of business and their like take pandas half a minute for 200,000 dates."""
+
+    def dates(count: int) -> bytes:
+        first = pd.date_range("2000-01-03 09:00", periods=250, freq=freq)
+        rest = np.arange(max(0, count - 250)).astype(f"m8[{step}]") + first[-1].to_datetime64()
+        values = np.concatenate([first.to_numpy().astype("M8[s]"), rest.astype("M8[s]")])[:count]
+        raw = Call(arrays.array, (values.dtype.str, values.shape, "C", values.tobytes()))
+        return forge(Call(tables.dates, (raw, first.freqstr, None)))
+
+    assert not is_refused(dates(250))
+    long = dates(200_000)
+    assert cpu_seconds(lambda: is_refused(long), 1.0) < 1.0
+    assert is_refused(long)
+
+
+def test_a_long_index_of_days_is_read() -> None:
+    """A pace that pandas computes at once costs what it takes."""
+    index = pd.date_range("1900-01-01", periods=100_000, freq="D")
+    values = index.to_numpy().astype("M8[s]")
+    raw = Call(arrays.array, (values.dtype.str, values.shape, "C", values.tobytes()))
+    back = read_pickle(forge(Call(tables.dates, (raw, "D", None))))
+    assert isinstance(back, pd.DatetimeIndex)
+    assert back.freqstr == "D"
 
 
 def test_a_frame_with_repeated_labels_is_read() -> None:
