@@ -90,10 +90,9 @@ def trust(
     if encode is not None and decode is not None:
         made = Trusted(cls, None, encode, decode)
     elif issubclass(cls, Flag):
-        made = Trusted(cls, None, _number_of, cls)
+        made = Trusted(cls, None, _number_of, lambda value: cls(_exact(value, int)))
     elif issubclass(cls, Enum):
-        members = cast("Callable[[str], object]", cls.__members__.__getitem__)
-        made = Trusted(cls, None, _name_of, members)
+        made = Trusted(cls, None, _name_of, lambda value: cls.__members__[_exact(value, str)])
     else:
         made = Trusted(cls, _fields_of(cls))
     _table[_full_name(cls)] = made
@@ -183,6 +182,13 @@ def _exactly(found: Trusted, made: object) -> object:
 
 def _full_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _exact(value: object, kind: type[_T]) -> _T:
+    # Looking anything else up hashes it, and a tuple of tuples is hashed for seconds.
+    if type(value) is not kind:
+        raise TypeError(f"a {kind.__name__} is needed")
+    return value
 
 
 def _number_of(value: Any) -> object:

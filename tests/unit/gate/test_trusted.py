@@ -200,6 +200,31 @@ def test_towers_of_trusted_instances_never_become_keys() -> None:
     assert is_refused(b"\x80\x05}" + tower[2:-1] + b"Ns.")
 
 
+class _Odd:
+    """A value that says when it is looked up."""
+
+    hashed = 0
+
+    def __hash__(self) -> int:
+        _Odd.hashed += 1
+        return 1
+
+
+@pytest.mark.usefixtures("_trusting")
+@pytest.mark.parametrize("name", ["Hue", "Bits"])
+def test_members_are_looked_up_by_a_text_or_a_number_alone(name: str) -> None:
+    """A tower of tuples, which hashes for seconds, is refused before it is looked up."""
+    with pytest.raises(TypeError, match="is needed"):
+        trusted.encoded(f"{__name__}.{name}", _Odd())
+    assert _Odd.hashed == 0
+    value: object = 1
+    for _ in range(24):
+        value = (value, value)
+    tower = forge(Call(trusted.encoded, (f"{__name__}.{name}", value)))
+    assert is_refused(tower)
+    assert is_refused(forge(Call(trusted.encoded, (f"{__name__}.{name}", True))))
+
+
 def _data(value: object) -> memoryview:
     data = write_value(value)[0]
     assert isinstance(data, memoryview)
