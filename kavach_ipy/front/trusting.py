@@ -7,6 +7,7 @@ Assumes: called in the thread that runs cells, before a sandbox is made.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,6 +20,7 @@ from kavach_ipy.wire.trusted import by_text, distrust, trust
 
 __all__ = ["apply_trusted_types", "may_trust", "warn_of_trust"]
 
+_POLICY_FILE: Final = "/etc/kavach/policy.toml"
 _WARNING: Final = (
     "\x1b[1;31m--trust: what comes back of this cell is unpickled without a check. A hostile cell"
     " can run any code in this notebook, and on this machine as you.\x1b[0m"
@@ -47,8 +49,8 @@ def apply_trusted_types(names: Sequence[str], before: Sequence[type]) -> tuple[t
 def may_trust(settings: Kavach) -> bool:
     """True where ``--trust`` is permitted: by the settings, and by no policy file forbidden."""
     # A policy file is a floor that no setting loosens. This version reads none, so one that is
-    # named forbids.
-    return settings.allow_trust and not settings.policy_file
+    # named, or lies where an administrator puts it, forbids.
+    return settings.allow_trust and not settings.policy_file and not os.path.lexists(_POLICY_FILE)
 
 
 def warn_of_trust() -> None:
