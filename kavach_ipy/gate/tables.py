@@ -188,6 +188,8 @@ def _frame(budget: Budget, arguments: Arguments) -> object:
         _same_length(_column(values), index)
         budget.spend_work(_TABLE)
         _spend(budget, 0)
+    if not arrays:
+        _spend_labels(budget, len(index))
     return tables.frame(columns, index, arrays)
 
 
@@ -197,6 +199,8 @@ def _frame_of(budget: Budget, arguments: Arguments) -> object:
     if values.shape != (len(_index_of(index)), len(_index_of(columns))):
         raise refused("a DataFrame's labels do not fit its shape")
     _spend(budget, 0)
+    if not values.size:
+        _spend_labels(budget, sum(values.shape))
     return tables.frame_of(columns, index, values)
 
 
@@ -266,6 +270,11 @@ def _same_length(one: Any, other: Any) -> None:
 def _spend(budget: Budget, size: int) -> None:
     budget.spend_memory(1000 + 2 * size)
     budget.spend_work(size >> 10)
+
+
+def _spend_labels(budget: Budget, count: int) -> None:
+    # A frame without values has any number of labels for free, and printing it makes them all.
+    budget.spend_memory(8 * count)
 
 
 _ARRAYS = rules(

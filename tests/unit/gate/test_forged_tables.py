@@ -195,6 +195,27 @@ def test_a_long_index_of_days_is_read() -> None:
     assert back.freqstr == "D"
 
 
+@pytest.mark.parametrize("count", [2**31, 2**40])
+def test_frames_without_values_have_no_free_labels(count: int) -> None:
+    """Printing no rows of 2**31 columns takes 16 GiB; a thousand labels come back."""
+
+    def frames(count: int) -> list[bool]:
+        many, none = (Call(tables.range_index, (0, stop, 1, None)) for stop in (count, 0))
+        wide = Call(arrays.array, ("<f8", (0, count), "C", b""))
+        tall = Call(arrays.array, ("<f8", (count, 0), "C", b""))
+        return [
+            is_refused(forge(call))
+            for call in (
+                Call(tables.frame_of, (many, none, wide)),
+                Call(tables.frame_of, (none, many, tall)),
+                Call(tables.frame, (none, many, [])),
+            )
+        ]
+
+    assert frames(1000) == [False] * 3
+    assert frames(count) == [True] * 3
+
+
 def test_a_frame_with_repeated_labels_is_read() -> None:
     """Repeated labels of rows and columns are honest, and come back."""
     call = Call(
