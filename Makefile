@@ -45,8 +45,8 @@ unit: venv-test ## the tests that need nothing of the kernel, in seconds
 docs: venv-test ## write the generated pages of docs/reference again
 	$(PY) docs/reference/generate.py
 
-bench: venv-test ## one table of ratios against a bare fork and against peers
-	$(PY) benchmarks/run.py
+bench: venv-test ## ratios against a bare fork and peers, and values against stock pickle
+	@$(PY) benchmarks/run.py; kept=$$?; $(PY) benchmarks/values.py && exit $$kept
 
 bench-confinement: venv-test ## work inside against the same work outside, and what the verification adds
 	$(PY) benchmarks/confinement.py

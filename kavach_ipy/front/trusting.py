@@ -39,10 +39,15 @@ def apply_trusted_types(names: Sequence[str], before: Sequence[type]) -> tuple[t
     """
     for cls in before:
         distrust(cls)
+    classes: list[type] = []
     # By name each time: a class of the notebook's may have been defined anew.
     try:
-        return tuple(trust(by_text(name)) for name in names)
+        classes += [by_text(name) for name in names]
+        return tuple(trust(cls) for cls in classes)
     except PolicyError as error:
+        # Or the first ones would stay trusted after the setting is taken back.
+        for cls in classes:
+            distrust(cls)
         raise UsageError(f"c.Kavach.{error}; nothing ran") from error
 
 

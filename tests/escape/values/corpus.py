@@ -100,6 +100,10 @@ def _numpy() -> dict[str, Any]:
     }
 
 
+def _twice(part: Call, make: Callable[[Call], Call]) -> bytes:
+    return forge([part, make(part)])
+
+
 def _labels(*values: object) -> Call:
     return Call(tables.index, (Call(arrays.object_array, ((len(values),), list(values))), None))
 
@@ -120,6 +124,29 @@ def _pandas() -> dict[str, Any]:
         "frame of another shape": Call(tables.frame_of, (_labels("a"), three, _ints(1, 2, 3))),
         "mask of another length": Call(tables.masked, (_ints(1, 2), _array("|b1", (1,), b"\0"))),
         "frequency that is code": Call(tables.periods, (_ints(1, dtype="<i8"), TOUCH)),
+        "codes that are an array too": _twice(
+            _ints(0, 0), lambda codes: Call(tables.categorical, (codes, _labels("a"), False))
+        ),
+        "labels that are a column too": _twice(
+            Call(arrays.object_array, ((1,), ["a"])),
+            lambda labels: Call(tables.index, (labels, None)),
+        ),
+        "dates in hours of business": Call(
+            tables.dates,
+            (
+                _array("<M8[h]", (200_000,), np.arange(200_000, dtype="<i8").tobytes()),
+                "999cbh",
+                None,
+            ),
+        ),
+        "no rows of 2**40 columns": Call(
+            tables.frame_of,
+            (
+                Call(tables.range_index, (0, 2**40, 1, None)),
+                Call(tables.range_index, (0, 0, 1, None)),
+                _array("<f8", (0, 2**40), b""),
+            ),
+        ),
         "zone of dateutil": Call(
             tables.zoned, (_array("<M8[s]", (1,), bytes(8)), "dateutil//etc/passwd")
         ),
@@ -136,6 +163,14 @@ def _stream(change: Callable[[bytearray], object] | None = None, **options: Any)
     if change is not None:
         change(raw)
     return bytes(raw)
+
+
+def _nulls() -> bytes:
+    sink = io.BytesIO()
+    column = pa.table({"l": pa.array([[None] * 0x12345], pa.large_list(pa.null()))})
+    with pa.ipc.new_stream(sink, column.schema) as writer:
+        writer.write_table(column)
+    return sink.getvalue().replace(struct.pack("<q", 0x12345), struct.pack("<q", 2**60))
 
 
 def _arrow() -> dict[str, Any]:
@@ -160,6 +195,14 @@ def _arrow() -> dict[str, Any]:
             raw[at : at + 8] = struct.pack("<q", 2**40)
             at = raw.find(packed, at + 8)
 
+    def overlap(raw: bytearray) -> None:
+        # Six bytes of texts, which begin where the offsets of all columns do.
+        size = struct.pack("<q", 6)
+        at = raw.find(size)
+        while at >= 0:
+            raw[at - 8 : at] = bytes(8)
+            at = raw.find(size, at + 8)
+
     def extension(raw: bytearray) -> None:
         at = raw.rindex(b"d\0\0\0")
         raw[at:at] = b"ARROW:extension:name"
@@ -175,6 +218,9 @@ def _arrow() -> dict[str, Any]:
         "Arrow extension": table(_stream(extension)),
         "Arrow inflated": table(_stream(compression="zstd")),
         "Arrow cut off": table(_stream()[:-40]),
+        "Arrow buffers over each other": table(_stream(overlap)),
+        "Arrow list of 2**60 nulls": table(_nulls()),
+        "polars list of 2**60 nulls": Call(polars_frames.frame, (table(_nulls()),)),
         "polars of broken offsets": Call(polars_frames.frame, (table(_stream(offsets)),)),
     }
 

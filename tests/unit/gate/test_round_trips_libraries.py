@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import pickle
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -370,3 +373,39 @@ def test_what_has_no_form_on_the_wire_is_withheld(value: object, reason: str) ->
     """Relatives of listed types say that they are none, and are never turned into one."""
     with pytest.raises(OutputWithheld, match=reason):
         write_value(value)
+
+
+_THREADS = """
+import base64, os, sys
+from kavach_ipy.gate.reader import read_pickle
+
+def pool():
+    names = []
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/comm") as name:
+            names.append(name.read().strip())
+    return [name for name in names if name.startswith("polars-") and name[7:].isdigit()]
+
+frame = read_pickle(base64.b64decode(sys.stdin.buffer.read()))
+print(frame.shape, pool())
+frame.group_by("t").len()
+print(pool() != [])
+"""
+
+
+def test_polars_frames_come_back_without_its_pool_of_threads() -> None:
+    """A kernel that only takes frames can still be forked; its own first query starts the pool."""
+    texts = ["a", "b"] * 50_000
+    frame = pl.DataFrame(
+        {"t": texts, "c": pl.Series(texts, dtype=pl.Categorical), "l": [[1], [2]] * 50_000}
+    )
+    data = write_value(frame, None, 1 << 30)[0]
+    assert not isinstance(data, tuple)
+    run = subprocess.run(
+        [sys.executable, "-c", _THREADS],
+        input=base64.b64encode(data),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert run.stdout.decode().splitlines() == ["(100000, 3) []", "True"]
