@@ -6,9 +6,9 @@ and the vtable says at which distance from the table each field stands, 0 for on
 (flatbuffers, "FlatBuffer Internals"; Arrow's format/Message.fbs names the fields).
 
 Guarantees: every message lies inside the stream, and nothing follows the last; the first is a
-schema, the others are whole dictionaries and batches; none is compressed; no field is of an
-extension type; the buffers of a message lie in its body one after the other, and items without
-bytes are paid for, so that what it means is no larger than what it is.
+schema, the others are whole dictionaries and batches; none is compressed or big endian; no field is
+of an extension type; the buffers of a message lie in its body one after the other, and items
+without bytes are paid for, so that what it means is no larger than what it is.
 Assumes: `raw` does not change meanwhile.
 """
 
@@ -26,6 +26,7 @@ _MESSAGE_FIELDS: Final = {"type": 1, "header": 2, "length": 3}
 _SCHEMA: Final = 1
 _DICTIONARY: Final = 2
 _BATCH: Final = 3
+_ENDIANNESS: Final = 0
 _NODES: Final = 1
 _BUFFERS: Final = 2
 _COMPRESSION: Final = 3
@@ -91,7 +92,12 @@ def _check_message(metadata: bytes, budget: Budget, *, is_first: bool) -> tuple[
         if _find(metadata, header, _IS_DELTA):
             raise refused("an Arrow stream has a dictionary that comes in pieces")
         header = _follow(metadata, _field(metadata, header, _DATA))
-    if kind != _SCHEMA:
+    if kind == _SCHEMA:
+        # Arrow turns the bytes of the other order around before anybody can validate them.
+        at = _find(metadata, header, _ENDIANNESS)
+        if at and struct.unpack_from("<h", metadata, at)[0]:
+            raise refused("an Arrow stream is not little endian")
+    else:
         if _find(metadata, header, _COMPRESSION):
             raise refused("an Arrow stream is compressed")
         _check_nodes(_pairs(metadata, header, _NODES), length, budget)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate import ipc
 from kavach_ipy.gate.reader import read_pickle
 from kavach_ipy.wire import arrays, arrow, polars_frames, sparse, tables
@@ -288,6 +289,21 @@ def test_a_table_of_rows_without_columns_is_refused() -> None:
     assert raw.count(struct.pack("<q", 0x12345)) == 1
     assert _is_table(raw)
     assert not _is_table(raw.replace(struct.pack("<q", 0x12345), struct.pack("<q", 2**60)))
+
+
+def test_streams_of_the_other_byte_order_are_refused() -> None:
+    """Arrow would turn all bytes around, before it has looked at any length."""
+    raw = bytearray(_stream(pa.table({"a": [1]})))
+    metadata = bytes(raw[8:])
+    message = ipc._follow(metadata, 0)
+    schema = ipc._follow(metadata, ipc._field(metadata, message, ipc._MESSAGE_FIELDS["header"]))
+    vtable = schema - struct.unpack_from("<i", metadata, schema)[0]
+    assert ipc._find(metadata, schema, ipc._ENDIANNESS) == 0
+    # The field is absent, which means little endian; what stands first in the table is not 0.
+    assert struct.unpack_from("<h", metadata, schema + 4)[0]
+    struct.pack_into("<H", raw, 8 + vtable + 4, 4)
+    with pytest.raises(OutputWithheld, match="little endian"):
+        read_pickle(forge(Call(arrow.table, (bytes(raw),))))
 
 
 def test_names_of_columns_are_texts() -> None:
