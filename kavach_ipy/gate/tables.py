@@ -38,7 +38,9 @@ _LEVELS: Final = 64
 # Above it, numbers must be sorted: then pandas needs no hash table to see that they are unique.
 _UNSORTED: Final = 20_000
 # Steps of a calendar that are timed before the others.
-_WALK: Final = 200
+_WALK: Final = 1000
+# Steps that show what a walk costs without them.
+_FIRST_STEPS: Final = 20
 # One Series, in microseconds: by far the dearest object that one opcode makes.
 _TABLE: Final = 100
 
@@ -139,14 +141,19 @@ def _dates(budget: Budget, arguments: Arguments) -> object:
     check_freq(freq)
     label(budget, name)
     _spend(budget, 32 * len(values))
-    # pandas walks the calendar step by step to see whether the frequency fits, at half a
-    # microsecond for days and at 150 for hours of business: so a first walk is timed.
-    if len(values) > _WALK:
-        tables.dates(values[:16], freq, None)
-        start = monotonic()
-        tables.dates(values[:_WALK], freq, None)
-        budget.spend_work(int((monotonic() - start) / _WALK * 1e6 * len(values)))
+    # pandas walks the calendar step by step to see whether the frequency fits, at hundredths of a
+    # microsecond for seconds and at 150 for hours of business: so a first walk is timed.
+    if len(values) > _WALK + _FIRST_STEPS:
+        first = min(_walk(values[:_FIRST_STEPS], freq) for _ in range(3))
+        step = (_walk(values[: _WALK + _FIRST_STEPS], freq) - first) / _WALK
+        budget.spend_work(int(max(step, 0.0) * 1e6 * len(values)) + len(values) // 16)
     return tables.dates(values, freq, name)
+
+
+def _walk(values: Any, freq: str) -> float:
+    start = monotonic()
+    tables.dates(values, freq, None)
+    return monotonic() - start
 
 
 def _range_index(budget: Budget, arguments: Arguments) -> object:
