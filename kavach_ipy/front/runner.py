@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
 from kavach_ipy.front.names import defined_by, forget_all_but
+from kavach_ipy.launch.exhausted import explain
 from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
 from kavach_ipy.wire.messages import RESULT, Failure
 
@@ -109,7 +110,7 @@ def _run(shell: Shell, cell: _Cell, link: ChildLink, sender: Sender) -> Failure 
     result = shell.run_cell(cell.code, store_history=True)
     error = result.error_before_exec or result.error_in_exec
     if error is not None:
-        return recorder.failure_of(error)
+        return recorder.failure_of(error, explain(error, link.policy))
     recorder.say_all()
     if result.result is not None:
         link.value(RESULT, result.result)
@@ -168,13 +169,13 @@ class _Recorder:
         self.say_all()
         self._shown.append((error, []))
 
-    def failure_of(self, error: BaseException) -> Failure:
+    def failure_of(self, error: BaseException, limits: tuple[str, ...]) -> Failure:
         """Return the record of the error that ended the cell, and show the others as text."""
         lines: list[str] = []
         if self._shown and self._shown[-1][0] is error:
             lines = self._shown.pop()[1]
         self.say_all()
-        return _failure(error, lines)
+        return _failure(error, lines, limits)
 
     def say_all(self) -> None:
         """Write what turned out to be no end of the cell: a formatter's error, ``%tb``."""
@@ -184,10 +185,10 @@ class _Recorder:
             self._sender.text("stderr", f"{text}\n")
 
 
-def _failure(error: BaseException, lines: list[str]) -> Failure:
+def _failure(error: BaseException, lines: list[str], limits: tuple[str, ...] = ()) -> Failure:
     try:
         text = str(error)
     except Exception as unsayable:  # noqa: BLE001 - __str__ is the cell's
         text = f"<its text cannot be had: {type(unsayable).__name__}>"
-    notes = tuple(str(note) for note in getattr(error, "__notes__", ()) or ())
+    notes = (*(str(note) for note in getattr(error, "__notes__", ()) or ()), *limits)
     return Failure(type(error).__name__, text, tuple(str(line) for line in lines), notes)

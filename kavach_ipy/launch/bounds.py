@@ -28,9 +28,16 @@ def verify_limits(plan: Plan, cell: int, group: Group | None) -> Layer:
         SetupFailed: naming the limit, what was read and what was promised.
     """
     check_limits(plan, verify.read_limits(cell))
+    check_group(plan, cell, group)
+    return Layer("limits", "verified", _in_words(plan, group))
+
+
+def check_group(plan: Plan, cell: int, group: Group | None) -> None:
+    """Check that the cell is in its group, and has no memory that the group does not count."""
     if group is not None and not group.holds(cell):
         raise mismatch("cgroup", f"the cell is not a member of {group.folder}")
-    return Layer("limits", "verified", _in_words(plan, group))
+    if plan.counts_memory and (group is None or not group.counts_memory()):
+        raise mismatch("cgroup", "memory that no process holds is allowed, and no group counts it")
 
 
 def check_limits(plan: Plan, found: dict[str, int | None]) -> None:

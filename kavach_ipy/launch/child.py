@@ -228,7 +228,7 @@ def become_the_cell(
         for fd in (fd for group in rules for fd in group):
             os.close(fd)
     arena = ArenaWriter(ends.arena, plan.policy.memory)
-    link = ChildLink(ends.channel, arena, names, is_stock=plan.policy.trust)
+    link = ChildLink(ends.channel, arena, names, plan.policy)
     with step("seccomp"):
         seccomp.load(plan.seccomp_program)
     # From here on nobody listens to reports; what fails now shows as an early end.

@@ -7,6 +7,7 @@ Assumes: the limits of `linux.limits` and the watching parent are there in any c
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 from kavach_ipy.errors import CellStopped
 from kavach_ipy.launch import verdicts
@@ -15,7 +16,7 @@ from kavach_ipy.linux import _libc
 from kavach_ipy.linux.cgroups import Group
 from kavach_ipy.policy import Policy
 
-__all__ = ["explain_kill", "group_for"]
+__all__ = ["explain_kill", "group_for", "plan_within"]
 
 
 def group_for(plan: Plan) -> Group | None:
@@ -25,6 +26,8 @@ def group_for(plan: Plan) -> Group | None:
     limits = {
         # Scratch files are pages that their writer pays for, and have a limit of their own.
         "memory.max": str(_whole_pages(plan.policy.memory + plan.policy.disk)),
+        # What is swapped out is off memory.max, and stays the cell's.
+        "memory.swap.max": "0",
         "memory.oom.group": "1",
         "pids.max": str(plan.processes),
     }
@@ -33,6 +36,13 @@ def group_for(plan: Plan) -> Group | None:
     except _libc.SyscallError:
         # What was delegated when this process began may have been taken away since.
         return None
+
+
+def plan_within(plan: Plan, group: Group | None) -> Plan:
+    """Let the cell have memory that belongs to no process, where its group counts that."""
+    if plan.counted_program is None or group is None or not group.counts_memory():
+        return plan
+    return replace(plan, seccomp_program=plan.counted_program, counts_memory=True)
 
 
 def explain_kill(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from kavach_ipy.errors import CellStopped, SetupFailed
+from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.beginnings import SHARES_MEMORY, start_apart, start_sharing
 from kavach_ipy.launch.child import ChildEnds, set_up
 from kavach_ipy.launch.control import (
@@ -28,7 +29,7 @@ from kavach_ipy.launch.control import (
     send_mappings,
 )
 from kavach_ipy.launch.ends import Ends
-from kavach_ipy.launch.groups import explain_kill, group_for
+from kavach_ipy.launch.groups import explain_kill, group_for, plan_within
 from kavach_ipy.launch.hearing import (
     await_ready,
     deadline_of_set_up,
@@ -40,6 +41,7 @@ from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
+from kavach_ipy.launch.program import Program
 from kavach_ipy.launch.quiet import no_collection
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.signals import SIGNALS, Signals
@@ -107,6 +109,8 @@ def launch(plan: Plan, job: Job, listener: Listener, signals: Signals) -> Ending
         start = time.monotonic()
         stopped = parent.watch(listener, job.names)
         parent.end()
+        if parent.program.leave():
+            stopped = verdicts.touched_program()
         seconds = time.monotonic() - start
         return Ending(report, stopped, seconds)
 
@@ -115,16 +119,17 @@ class _Parent:
     """One child from before its fork until nothing of it is left."""
 
     def __init__(self, plan: Plan, arena: int, signals: Signals) -> None:
-        self.plan = plan
+        self._group = group_for(plan)
+        self.plan = plan_within(plan, self._group)
         self._signals = signals
         self.decoder = Decoder()
         self._arena = arena
         self._setter = self._cell = self._init = NOBODY
         self._proc_root = -1
         self._foreign: frozenset[bytes] = frozenset()
-        self._group = group_for(plan)
         self._user_namespace = ""
         self._ends = Ends()
+        self.program = Program(plan.identity.uid)
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +138,7 @@ class _Parent:
         try:
             self.end()
         finally:
+            self.program.leave()
             self._ends.close()
             if self._group is not None:
                 self._group.remove()
@@ -266,6 +272,7 @@ class _Parent:
             stderr=self._ends.stderr,
             cell=self._cell.fd,
             proc_root=self._proc_root,
+            arena=self._arena,
         )
         resident = limits.inherited_resident_bytes()
         stopped = Watch(
@@ -278,6 +285,8 @@ class _Parent:
             kill=self._init.kill,
             names=names | {RESULT},
             signals=self._signals,
+            is_program_changed=self.program.is_changed,
+            charged=float if self._group is None else self._group.processor_seconds,
         ).run()
         return explain_kill(self.plan.policy, stopped, self._group)
 

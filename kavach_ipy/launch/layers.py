@@ -42,13 +42,22 @@ class ConfinementReport:
         """Lay the report out as plain text: one line a layer, and the score."""
         width = max((len(layer.name) for layer in self.layers), default=0)
         rows = (
-            f"  {layer.state:<8}  {layer.name:<{width}}  {layer.detail}" for layer in self.layers
+            f"  {layer.state:<8}  {layer.name:<{width}}  {_on_a_line(layer.detail)}"
+            for layer in self.layers
         )
         strength = self.strength
         total = f"strength {strength.score} of 100, counting what was verified"
         if strength.missing:
             total += f"; not verified: {', '.join(strength.missing)}"
         return "\n".join(("confinement of this cell:", *rows, total))
+
+
+def _on_a_line(detail: str) -> str:
+    # A path of the host's, unpacked from somebody's archive, may hold escape sequences.
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode("ascii")
+        for mark in detail
+    )
 
 
 def mismatch(layer: str, found: str) -> SetupFailed:

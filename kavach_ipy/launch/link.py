@@ -15,6 +15,7 @@ from types import FrameType
 from typing import assert_never
 
 from kavach_ipy.errors import ProtocolError
+from kavach_ipy.policy import Policy
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.frames import Decoder, Frame, encode, read_frame, write_frame
@@ -45,11 +46,10 @@ class ChildLink:
     """Frames out, answers in. Made in the child, after the fork."""
 
     def __init__(
-        self, channel: int, arena: ArenaWriter, names: frozenset[str], *, is_stock: bool = False
+        self, channel: int, arena: ArenaWriter, names: frozenset[str], policy: Policy
     ) -> None:
         self._channel = channel
         self._arena = arena
-        self._is_stock = is_stock
         self._decoder = Decoder()
         self._lock = threading.RLock()
         self._owner = os.getpid()
@@ -58,6 +58,9 @@ class ChildLink:
         self._interrupted = False
         self.names = names
         """The names that were asked for."""
+
+        self.policy = policy
+        """For the words of an error that comes from one of its limits."""
 
     def say_ready(self) -> None:
         """Say that set-up is finished; the parent begins to verify."""
@@ -84,7 +87,7 @@ class ChildLink:
     def value(self, name: str, value: object) -> None:
         """Encode and send one value; what cannot be encoded is sent as its type and reason."""
         if self._is_owner():
-            self._write(encode_value(name, value, self._arena, is_stock=self._is_stock))
+            self._write(encode_value(name, value, self._arena, is_stock=self.policy.trust))
 
     def unsent(self, name: str, kind: str, reason: str) -> None:
         """Say that a name will not come, and why."""

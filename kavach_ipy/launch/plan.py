@@ -20,7 +20,7 @@ from kavach_ipy.linux import landlock, seccomp
 from kavach_ipy.linux.identity import Identity, choose_identity
 from kavach_ipy.policy import Network, Policy, survives
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "largest_file", "make_plan"]
 
 _INODES_EACH = 16 << 10
 """Bytes of scratch space per inode: ext4's default ratio (mke2fs.conf)."""
@@ -52,6 +52,9 @@ class Plan:
     last_capability: int
     landlock_abi: int
     seccomp_program: bytes
+    counted_program: bytes | None
+    """The filter of a cell whose group counts all its memory; None where no group is delegated."""
+
     scratch_inodes: int
     processes: int
     cgroup: str | None
@@ -59,6 +62,9 @@ class Plan:
 
     cpu_seconds: int
     file_bytes: int
+    counts_memory: bool = False
+    """`seccomp_program` is the `counted_program`: `groups.plan_within` decides."""
+
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
     """What is overwritten in the cell's memory (`linux.secrets`); `make_plan` knows none."""
 
@@ -89,6 +95,7 @@ def make_plan(policy: Policy, host: Host, *, may_trust: bool = False) -> Plan:
     identity = _identity(host)
     places = lay_out(policy, host, other_id=identity.uid if identity.is_other else None)
     is_loopback = policy.network is Network.LOOPBACK
+    network: seccomp.Network = "loopback" if is_loopback else "none"
     landlock.prepare(host.landlock_abi, network=is_loopback)
     assert host.init is not None, "_refuse_what_is_missing saw to it"
     return Plan(
@@ -105,13 +112,21 @@ def make_plan(policy: Policy, host: Host, *, may_trust: bool = False) -> Plan:
         environment=_environment(policy, host, places),
         last_capability=host.last_capability,
         landlock_abi=host.landlock_abi,
-        seccomp_program=seccomp.build("loopback" if is_loopback else "none"),
+        seccomp_program=seccomp.build(network),
+        counted_program=(
+            None if host.cgroup is None else seccomp.build(network, is_memory_counted=True)
+        ),
         scratch_inodes=max(256, policy.disk // _INODES_EACH),
         processes=policy.pids + _OWN_PROCESSES,
         cgroup=host.cgroup,
         cpu_seconds=max(1, math.ceil(policy.cpu)),
-        file_bytes=max(policy.disk, policy.memory),
+        file_bytes=largest_file(policy),
     )
+
+
+def largest_file(policy: Policy) -> int:
+    """Bytes that one file may have: the arena, which is one, holds as much as memory does."""
+    return max(policy.disk, policy.memory)
 
 
 def _refuse_what_is_not_built(policy: Policy) -> None:

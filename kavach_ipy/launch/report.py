@@ -112,7 +112,10 @@ def _rights(plan: Plan, status: verify.Status) -> Iterator[Layer]:
     if status.seccomp != 2:
         raise mismatch("seccomp", f"mode {status.seccomp}, promised 2 (filter)")
     size = len(plan.seccomp_program) // 8
-    yield Layer("system calls", "verified", f"seccomp filter of {size} instructions")
+    words = f"seccomp filter of {size} instructions"
+    if plan.counts_memory:
+        words += "; memory that no process holds is allowed, for the cgroup counts it"
+    yield Layer("system calls", "verified", words)
     yield Layer("Landlock", "applied", f"ABI {plan.landlock_abi}, a second wall around files")
 
 

@@ -16,7 +16,9 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from kavach_ipy.launch.exhausted import explain
 from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
+from kavach_ipy.policy import Policy
 from kavach_ipy.wire.messages import RESULT, Failure
 
 __all__ = ["script_body"]
@@ -49,7 +51,7 @@ def script_body(code: str, inputs: Mapping[str, object]) -> Body:
         def run() -> None:
             try:
                 link.heed_interrupts()
-                failure, result, has_result = _run(code, namespace)
+                failure, result, has_result = _run(code, namespace, link.policy)
                 if failure is None:
                     if has_result:
                         link.value(RESULT, result)
@@ -66,7 +68,9 @@ def script_body(code: str, inputs: Mapping[str, object]) -> Body:
     return body
 
 
-def _run(code: str, namespace: dict[str, object]) -> tuple[Failure | None, object, bool]:
+def _run(
+    code: str, namespace: dict[str, object], policy: Policy
+) -> tuple[Failure | None, object, bool]:
     """Execute, and evaluate the last expression; the failure, the result, and if there is one."""
     result: object = None
     has_result = False
@@ -80,16 +84,17 @@ def _run(code: str, namespace: dict[str, object]) -> tuple[Failure | None, objec
             result = eval(compile(ast.Expression(last.value), _FILE, "eval"), namespace)
             has_result = result is not None
     except BaseException as error:  # every way out of the cell is an outcome, SystemExit included
-        return _failure(error), None, False
+        return _failure(error, policy), None, False
     return None, result, has_result
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(error: BaseException, policy: Policy) -> Failure:
+    notes = explain(error, policy)
     if error.__traceback__ is not None:
         # The first frame is `_run`, which is ours.
         error = error.with_traceback(error.__traceback__.tb_next)
     lines = "".join(traceback.format_exception(error)).splitlines()
-    return Failure(type(error).__name__, _text(error), tuple(lines), ())
+    return Failure(type(error).__name__, _text(error), tuple(lines), notes)
 
 
 def _text(error: BaseException) -> str:

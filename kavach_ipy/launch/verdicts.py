@@ -9,17 +9,20 @@ import os
 import signal
 
 from kavach_ipy.errors import CellStopped
+from kavach_ipy.launch.plan import largest_file
 from kavach_ipy.policy import Policy, format_duration, format_size
 
 __all__ = [
     "broken_wire",
     "interrupted",
     "out_of_cpu",
+    "out_of_file_size",
     "out_of_memory",
     "out_of_messages",
     "out_of_output",
     "out_of_time",
     "stopped_by_status",
+    "touched_program",
 ]
 
 _UNTOUCHED = "The notebook is untouched."
@@ -27,7 +30,8 @@ _WHY: dict[int, str] = {
     signal.SIGSEGV: "Native code touched memory it does not have; the notebook is untouched.",
     signal.SIGKILL: "The kernel's memory killer, or somebody, ended it.",
     signal.SIGSYS: "It made a system call of a foreign architecture.",
-    signal.SIGXFSZ: "A file grew beyond its limit; raise it with --disk.",
+    signal.SIGBUS: "It touched a page of a mapped file that is not there: the file is shorter, or "
+    "the scratch space is full; raise that with --disk.",
 }
 
 
@@ -53,6 +57,12 @@ def out_of_cpu(policy: Policy, seconds: float | None) -> CellStopped:
     if seconds is not None:
         used = f"{seconds:.1f} s of processor time"
     return CellStopped("cpu", used, format_duration(policy.cpu), "Raise it with --cpu.")
+
+
+def out_of_file_size(policy: Policy) -> CellStopped:
+    """Say that one file grew too large: setrlimit(2), RLIMIT_FSIZE."""
+    allowed = format_size(largest_file(policy))
+    return CellStopped("disk", f"more than {allowed} in one file", allowed, "Raise it with --disk.")
 
 
 def out_of_output(policy: Policy) -> CellStopped:
@@ -88,6 +98,16 @@ def broken_wire(detail: str) -> CellStopped:
     return CellStopped("protocol", detail, "", "Its output so far was kept.")
 
 
+def touched_program() -> CellStopped:
+    """Say that the interpreter's own file, the one of the host's within reach, was changed."""
+    return CellStopped(
+        "program",
+        "mode, group, time or attributes of the Python interpreter's own file were changed",
+        "",
+        "They were put back. An interpreter that another user owns is out of a cell's reach.",
+    )
+
+
 def stopped_by_status(policy: Policy, status: int | None) -> CellStopped:
     """Put a wait status into words: wait(2); None where another waiter took it."""
     if status is None:
@@ -96,6 +116,8 @@ def stopped_by_status(policy: Policy, status: int | None) -> CellStopped:
         number = os.WTERMSIG(status)
         if number == signal.SIGXCPU:
             return out_of_cpu(policy, None)
+        if number == signal.SIGXFSZ:
+            return out_of_file_size(policy)
         name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
         why = _WHY.get(number, _UNTOUCHED)
         return CellStopped("signal", f"{name} ({signal.strsignal(number)})", "", why)

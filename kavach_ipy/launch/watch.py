@@ -60,6 +60,9 @@ class WatchedEnds:
     proc_root: int
     """The sandbox's own /proc."""
 
+    arena: int
+    """The one file of memory that the cell has without a file system."""
+
 
 @dataclass(slots=True)
 class Watch:
@@ -84,6 +87,12 @@ class Watch:
     signals: Signals
     """Python's handlers, which run meanwhile."""
 
+    is_program_changed: Callable[[], bool]
+    """Tells whether the file that this process runs has another mode, group or time."""
+
+    charged: Callable[[], float]
+    """Seconds of processor time that a control group counts; 0 where there is none."""
+
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
     _ended: bool = False
@@ -95,6 +104,7 @@ class Watch:
     _interrupted_at: float | None = None
     _killed_by_interrupt: bool = False
     _cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+    _waited_seconds: float = 0.0
 
     def run(self) -> CellStopped | None:
         """Listen until the cell is over; why it was stopped, or None where it said "done"."""
@@ -150,14 +160,27 @@ class Watch:
         return None
 
     def _sample(self) -> CellStopped | None:
-        usage = limits.measure(self.ends.proc_root, self.inherited)
+        usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena)
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.
             self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))
-        cpu = sum(self._cpu_seconds.values())
+        self._waited_seconds = max(self._waited_seconds, usage.waited)
+        cpu = max(self._cpu_used(frozenset(usage.cpu)), self.charged())
+        if self.is_program_changed():
+            return verdicts.touched_program()
         if usage.memory > self.policy.memory:
             return verdicts.out_of_memory(self.policy, usage.memory)
         return verdicts.out_of_cpu(self.policy, cpu) if cpu > self.policy.cpu else None
+
+    def _cpu_used(self, living: frozenset[tuple[int, int]]) -> float:
+        """Seconds of the whole tree, those of its dead once: times(2).
+
+        A dead process was seen while it lived, or is in what its parent waited for, or both; the
+        greater of the two sums counts nothing twice.
+        """
+        alive = sum(self._cpu_seconds[process] for process in living)
+        dead = sum(self._cpu_seconds.values()) - alive
+        return alive + max(dead, self._waited_seconds)
 
     def _take(self, fd: int) -> CellStopped | None:
         """Read what one descriptor has; why the cell must stop, if it must."""

@@ -89,7 +89,7 @@ class Group:
         Args:
             parent: from `find_delegated`.
             limits: values by file (``{"pids.max": "64"}``); those of a controller that the
-                parent has not enabled are left out.
+                parent has not enabled, and of a Linux that has no such file, are left out.
 
         Raises:
             SyscallError: naming the file that was refused.
@@ -103,7 +103,7 @@ class Group:
             raise _libc.SyscallError("mkdir", error.errno or 0, group.folder) from error
         try:
             for name, value in limits.items():
-                if name.partition(".")[0] not in group.controllers:
+                if name.partition(".")[0] not in group.controllers or not group.has(name):
                     continue
                 group._write(name, value)
                 found = group.value(name)
@@ -126,6 +126,23 @@ class Group:
     def value(self, name: str) -> str:
         """What one file of the group reads."""
         return _read(self.folder, name).decode("ascii").strip()
+
+    def has(self, name: str) -> bool:
+        """Tell whether this Linux has such a file: without swap there is no ``memory.swap.max``."""
+        return os.path.exists(os.path.join(self.folder, name))
+
+    def counts_memory(self) -> bool:
+        """Tell whether the bound on memory is set and nothing can leave it by being swapped out."""
+        with suppress(OSError):
+            return self.value("memory.max") != "max" and self.value("memory.swap.max") == "0"
+        return False
+
+    def processor_seconds(self) -> float:
+        """What all members, living or dead, have used: cpu.stat, which needs no controller."""
+        with suppress(OSError, ValueError):
+            rows = (line.split() for line in _read(self.folder, "cpu.stat").splitlines())
+            return sum(int(used) for name, used in rows if name == b"usage_usec") / 1e6
+        return 0.0
 
     def was_out_of_memory(self) -> bool:
         """Tell whether the kernel killed a member for want of memory: memory.events, oom_kill."""

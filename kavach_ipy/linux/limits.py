@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc
 
-__all__ = ["Usage", "apply", "inherited_resident_bytes", "measure"]
+__all__ = ["Usage", "apply", "data_bytes", "inherited_resident_bytes", "measure"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ADDRESSES = 64 << 30
@@ -65,6 +65,9 @@ def apply(
         # 1 does (fs/coredump.c takes it for a handler that crashed), and no file is that small.
         "RLIMIT_CORE": 1,
         "RLIMIT_MSGQUEUE": 0,
+        # Timers and queued signals are counted in every user namespace up to the first, so a cell
+        # without a bound of its own takes those of its user's other programs, or of host root's.
+        "RLIMIT_SIGPENDING": 1024,
         "RLIMIT_RTPRIO": 0,
         "RLIMIT_NICE": 0,
         "RLIMIT_MEMLOCK": 8 << 20,
@@ -93,6 +96,14 @@ class Usage:
     cpu: dict[tuple[int, int], float]
     """Seconds of processor time of each living process, by pid and start time."""
 
+    waited: float
+    """Seconds of processor time of the processes that the living ones have waited for."""
+
+
+def data_bytes() -> int:
+    """Bytes of this process that RLIMIT_DATA counts: getrlimit(2)."""
+    return _statm()[5] * _PAGE
+
 
 def inherited_resident_bytes() -> int:
     """Bytes of anonymous memory of this process that are in RAM: RssAnon, from proc(5) statm."""
@@ -100,22 +111,25 @@ def inherited_resident_bytes() -> int:
     return (resident - shared) * _PAGE
 
 
-def measure(proc_root: int, inherited: int) -> Usage:
+def measure(proc_root: int, inherited: int, arena: int) -> Usage:
     """Add up the processes that a proc(5) mount shows, except its pid 1.
 
     A forked page counts as new when it is written. smaps_rollup (Linux 4.14) tells private from
     shared pages; pages that are shared among the cell's own processes show only in the
-    proportional sum, from which the forks' share of inherited pages is taken off. Page tables and
-    memfds, mapped or not, are counted too.
+    proportional sum, from which the forks' share of inherited pages is taken off. Page tables
+    are counted too, and the arena, which is the one file that lies in no file system of the cell's:
+    the filter lets it make neither a memfd nor shared memory without a file, unless a control
+    group counts them.
 
     Args:
         proc_root: an open directory descriptor of the sandbox's own /proc, so that processes
             cannot leave the sum by a double fork.
         inherited: bytes of anonymous memory that the kernel process had when it forked.
+        arena: a descriptor of the arena.
     """
     private = proportional = forks = 0
     cpu: dict[tuple[int, int], float] = {}
-    memfds: dict[int, int] = {}
+    waited = 0
     own_image = _image(_own_stat())
     for name in os.listdir(proc_root):
         if not name.isdecimal() or name == "1":
@@ -125,16 +139,47 @@ def measure(proc_root: int, inherited: int) -> Usage:
             stat = _read(proc_root, f"{name}/stat")
             fields = stat.rpartition(b") ")[2].split()
             cpu[int(name), int(fields[19])] = sum(int(ticks) for ticks in fields[11:13]) / _TICKS
-            sizes = _rollup(_read(proc_root, f"{name}/smaps_rollup"))
-            apart = sizes.get(b"SwapPss", 0) + _page_tables(proc_root, name)
+            waited += sum(int(ticks) for ticks in fields[13:15])
+            sizes, tables = _memory(proc_root, name)
+            apart = sizes.get(b"SwapPss", 0) + tables
+            # hugetlb pages stand in no other sum: proc(5), /proc/pid/smaps.
+            apart += sizes.get(b"Private_Hugetlb", 0) + sizes.get(b"Shared_Hugetlb", 0)
             private += sizes.get(b"Private_Dirty", 0) + apart
             proportional += sizes.get(b"Pss_Anon", 0) + apart
             forks += _image(stat) == own_image
-            _add_memfds(proc_root, name, memfds)
     # The kernel maps inherited pages too, so n forks that never exec'd account for n/(n+1).
     share = inherited * forks // (forks + 1)
-    memory = max(private, proportional - share) + sum(memfds.values())
-    return Usage(memory=memory, cpu=cpu)
+    # stat(2): st_blocks counts 512 bytes, whatever the file system's own block is.
+    memory = max(private, proportional - share) + os.fstat(arena).st_blocks * 512
+    return Usage(memory=memory, cpu=cpu, waited=waited / _TICKS)
+
+
+def _memory(proc_root: int, name: str) -> tuple[dict[bytes, int], int]:
+    """The sums of smaps_rollup and the bytes of page tables of one process.
+
+    pthreads(7): a first thread that has ended leaves a zombie, which /proc/<pid> then shows, with
+    no memory. The others go on, and each of them shows what they share.
+    """
+    with suppress(OSError):
+        sizes = _rollup(_read(proc_root, f"{name}/smaps_rollup"))
+        if sizes:
+            return sizes, _page_tables(proc_root, name)
+    for thread in _names(proc_root, f"{name}/task"):
+        if thread == name:
+            continue
+        with suppress(OSError):
+            sizes = _rollup(_read(proc_root, f"{name}/task/{thread}/smaps_rollup"))
+            if sizes:
+                return sizes, _page_tables(proc_root, f"{name}/task/{thread}")
+    return {}, 0
+
+
+def _names(proc_root: int, path: str) -> list[str]:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc_root)
+    try:
+        return os.listdir(folder)
+    finally:
+        os.close(folder)
 
 
 def _rollup(text: bytes) -> dict[bytes, int]:
@@ -159,20 +204,6 @@ def _page_tables(proc_root: int, name: str) -> int:
         if line.startswith(b"VmPTE:"):
             return int(line.split()[1]) << 10
     return 0
-
-
-def _add_memfds(proc_root: int, name: str, found: dict[int, int]) -> None:
-    """Add the memfds that a process holds open, by inode: in use, but perhaps mapped by nobody."""
-    folder = os.open(f"{name}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc_root)
-    try:
-        for number in os.listdir(folder):
-            with suppress(OSError):
-                if os.readlink(number, dir_fd=folder).startswith("/memfd:"):
-                    status = os.stat(number, dir_fd=folder)
-                    # stat(2): st_blocks counts 512 bytes, whatever the file system's own block is.
-                    found[status.st_ino] = status.st_blocks * 512
-    finally:
-        os.close(folder)
 
 
 def _read(proc_root: int, path: str) -> bytes:

@@ -18,7 +18,8 @@ from typing import Literal, assert_never
 
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.linux import _libc, syscalls
-from kavach_ipy.linux.syscall_arguments import Match, Network, argument_rules
+from kavach_ipy.linux.filter_rules import Match
+from kavach_ipy.linux.syscall_arguments import Network, argument_rules
 
 __all__ = ["Machine", "Network", "build", "load", "missing"]
 
@@ -41,17 +42,21 @@ def missing() -> str | None:
     return None
 
 
-def build(network: Network, machine: Machine | None = None) -> bytes:
+def build(
+    network: Network, machine: Machine | None = None, *, is_memory_counted: bool = False
+) -> bytes:
     """Build the filter as an array of struct sock_filter, eight bytes an instruction.
 
     Args:
         network: the socket families: ``"none"`` AF_UNIX only, ``"loopback"`` also TCP and UDP.
         machine: the architecture the program is for; None is the one we run on.
+        is_memory_counted: a control group counts memory that belongs to no process, so the cell
+            may have it.
 
     Raises:
         CannotEnforce: libseccomp is missing or too old, or the architecture is not supported.
     """
-    return _build(network, machine or _native())
+    return _build(network, machine or _native(), is_memory_counted)
 
 
 def load(program: bytes) -> None:
@@ -64,13 +69,14 @@ def load(program: bytes) -> None:
 
 
 @functools.cache
-def _build(network: Network, machine: Machine) -> bytes:
+def _build(network: Network, machine: Machine, is_memory_counted: bool) -> bytes:
     library = _library()
     architecture = _architecture(library, machine)
-    rules = argument_rules(network)
+    rules = argument_rules(network, is_memory_counted=is_memory_counted)
     conditional = frozenset(rule.call for rule in rules)
+    allowed = (*syscalls.ALLOWED, *syscalls.COUNTED) if is_memory_counted else syscalls.ALLOWED
     unconditional: dict[str, int | None] = {}
-    unconditional |= dict.fromkeys(syscalls.names(syscalls.ALLOWED) - conditional, None)
+    unconditional |= dict.fromkeys(syscalls.names(allowed) - conditional, None)
     unconditional |= dict.fromkeys(syscalls.names(syscalls.DENIED), errno.EPERM)
     unconditional |= dict.fromkeys(syscalls.names(syscalls.UNSUPPORTED), errno.EOPNOTSUPP)
     # Resolved first, all of them: a misspelt deny must not vanish.
@@ -155,6 +161,8 @@ def _action(library: ModuleType, error: int | None) -> int:
 
 
 def _comparison(library: ModuleType, match: Match) -> object:
+    if match.differs:
+        return library.Arg(match.argument, library.NE, match.value)
     return library.Arg(match.argument, library.MASKED_EQ, match.mask, match.value)
 
 

@@ -1,7 +1,8 @@
 """Rules on arguments: the calls whose verdict depends on what they are asked to do.
 
-Every comparison is made on the low 32 bits, because that is what the kernel reads of an int or
-unsigned int: compared on 64 bits, ``ioctl(0, TIOCSTI | 1 << 32)`` would pass as something else.
+Every comparison but that of a pointer with null is made on the low 32 bits, because that is what
+the kernel reads of an int or unsigned int: compared on 64 bits, ``ioctl(0, TIOCSTI | 1 << 32)``
+would pass as something else.
 
 Guarantees: the rules of one call never overlap with different verdicts, so that no order of
 evaluation matters; what no rule matches gets the filter's default, ENOSYS.
@@ -12,67 +13,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, assert_never
 
-__all__ = ["Match", "Network", "Rule", "argument_rules", "others"]
+from kavach_ipy.linux.filter_rules import LOW_32, Match, Rule, choose, others
+
+__all__ = ["Network", "argument_rules"]
 
 Network = Literal["none", "loopback"]
 
-_ALL = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """True when ``low 32 bits of argument & mask == value``."""
-
-    argument: int
-    """Position, from 0."""
-
-    value: int
-    mask: int = _ALL
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """The verdict on `call` when every match holds."""
-
-    call: str
-    error: int | None
-    """The errno to answer with; None lets the call through, 0 answers that it is done."""
-
-    matches: tuple[Match, ...]
-
-
-def others(values: frozenset[int], bits: int = 32) -> Iterator[tuple[int, int]]:
-    """Pairs (mask, value), disjoint, that hold every number of `bits` bits except `values`.
-
-    libseccomp cannot say "and for anything else" beside a conditional rule, and its order
-    comparisons are made on 64 bits; a masked comparison of each differing prefix says it exactly.
-    """
-
-    def branch(
-        bit: int, mask: int, prefix: int, inside: frozenset[int]
-    ) -> Iterator[tuple[int, int]]:
-        if not inside:
-            yield mask, prefix
-        elif bit:
-            here = 1 << (bit - 1)
-            for side in (0, here):
-                rest = frozenset(value for value in inside if value & here == side)
-                yield from branch(bit - 1, mask | here, prefix | side, rest)
-
-    return branch(bits, 0, 0, values)
-
-
-def _choose(
-    call: str, argument: int, allowed: frozenset[int], error: int, context: tuple[Match, ...] = ()
-) -> Iterator[Rule]:
-    """Allow `call` for the listed values of an argument, answer `error` for all others."""
-    for value in sorted(allowed):
-        yield Rule(call, None, (*context, Match(argument, value)))
-    for mask, value in others(allowed):
-        yield Rule(call, error, (*context, Match(argument, value, mask)))
+_ALL_64 = 0xFFFFFFFFFFFFFFFF
 
 
 # linux/sched.h. A namespace made here would give capabilities back (user_namespaces(7)).
@@ -131,16 +80,55 @@ def _fcntl() -> Iterator[Rule]:
 # gives a size of its own choosing, and getsockopt(2) tells the true one.
 _SOL_SOCKET = 1
 _SOCKET_SIZES = frozenset({7, 8, 32, 33})  # SO_SNDBUF, SO_RCVBUF, and both with FORCE
+# socket(7): with SO_LINGER the last close(2) waits, in whatever process does it. A descriptor that
+# is sent through the channel is closed by the kernel process: it stood still for as long as asked.
+_SO_LINGER = 13
 
 
 def _setsockopt() -> Iterator[Rule]:
     level = Match(1, _SOL_SOCKET)
-    for option in sorted(_SOCKET_SIZES):
+    ignored = _SOCKET_SIZES | {_SO_LINGER}
+    for option in sorted(ignored):
         yield Rule("setsockopt", 0, (level, Match(2, option)))
-    for mask, value in others(_SOCKET_SIZES):
+    for mask, value in others(ignored):
         yield Rule("setsockopt", None, (level, Match(2, value, mask)))
     for mask, value in others(frozenset({_SOL_SOCKET})):
         yield Rule("setsockopt", None, (Match(1, value, mask),))
+
+
+# mmap(2), asm-generic/mman-common.h; docs/decisions/0011. Pages of a shared mapping without a file
+# belong to no process: madvise(MADV_DONTNEED), a partial munmap or the end of a fork takes them off
+# every bill that proc(5) shows, and they stay. ENODEV is what mmap(2) says of memory that cannot be
+# mapped, and what a device without pages says.
+_MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS = 0x01, 0x02, 0x20
+
+
+def _mmap() -> Iterator[Rule]:
+    kind = _MAP_SHARED | _MAP_PRIVATE  # both bits: MAP_SHARED_VALIDATE, which needs a file
+    shared = _MAP_SHARED | _MAP_ANONYMOUS
+    yield Rule("mmap", None, (Match(3, 0, _MAP_SHARED),))
+    yield Rule("mmap", None, (Match(3, kind, kind),))
+    yield Rule("mmap", None, (Match(3, _MAP_SHARED, kind | _MAP_ANONYMOUS),))
+    yield Rule("mmap", errno.ENODEV, (Match(3, shared, kind | _MAP_ANONYMOUS),))
+
+
+# core(5): a limit of 1 keeps a core_pattern that is a pipe from being fed the whole memory of a
+# crash, and 0 does not; a hard limit can be lowered by anybody. Programs with secrets ask for 0 and
+# end when they are refused (gpg-agent), so they hear success: no core file is what they get.
+_RLIMIT_CORE = 4
+
+
+def _rlimits() -> Iterator[Rule]:
+    # There are sixteen resources; what other numbers get instead of EINVAL is no matter.
+    bits = 4
+    for call, argument in (("setrlimit", 0), ("prlimit64", 1)):
+        for mask, value in others(frozenset({_RLIMIT_CORE}), bits):
+            yield Rule(call, None, (Match(argument, value, mask),))
+    yield Rule("setrlimit", 0, (Match(0, _RLIMIT_CORE, 0xF),))
+    core = Match(1, _RLIMIT_CORE, 0xF)
+    # A pointer, not followed: null means that the limit is only read.
+    yield Rule("prlimit64", None, (core, Match(2, 0, _ALL_64)))
+    yield Rule("prlimit64", 0, (core, Match(2, 0, _ALL_64, differs=True)))
 
 
 # prctl(2), linux/prctl.h. Everything else answers ENOSYS.
@@ -198,12 +186,12 @@ def _prctl() -> Iterator[Rule]:
 def _personality() -> Iterator[Rule]:
     # personality(2): 0xffffffff asks, 0 is plain Linux; others switch off address randomisation,
     # map the zero page, or make every readable page executable.
-    return _choose("personality", 0, frozenset({0, _ALL}), errno.EPERM)
+    return choose("personality", 0, frozenset({0, LOW_32}), errno.EPERM)
 
 
 def _sched_setscheduler() -> Iterator[Rule]:
     # sched(7): normal, batch and idle may be chosen; the others starve whatever shares the core.
-    policy = _ALL & ~0x40000000  # SCHED_RESET_ON_FORK is a flag beside the policy
+    policy = LOW_32 & ~0x40000000  # SCHED_RESET_ON_FORK is a flag beside the policy
     for allowed in (0, 3, 5):
         yield Rule("sched_setscheduler", None, (Match(1, allowed, policy),))
     for refused in (1, 2, 6, 7):  # SCHED_FIFO, SCHED_RR, SCHED_DEADLINE, SCHED_EXT
@@ -281,7 +269,7 @@ def _socket(network: Network) -> Iterator[Rule]:
     for family in internet:
         yield from _internet(Match(0, family))
     # socketpair(2): only AF_UNIX has pairs that a program would ask for.
-    yield from _choose("socketpair", 0, frozenset({_AF_UNIX}), errno.EAFNOSUPPORT)
+    yield from choose("socketpair", 0, frozenset({_AF_UNIX}), errno.EAFNOSUPPORT)
 
 
 def _internet(family: Match) -> Iterator[Rule]:
@@ -291,16 +279,23 @@ def _internet(family: Match) -> Iterator[Rule]:
         yield Rule("socket", errno.ESOCKTNOSUPPORT, (family, Match(1, value, mask)))
     for kind, protocols in _PROTOCOLS.items():
         context = (family, Match(1, kind, type_bits))
-        yield from _choose("socket", 2, protocols, errno.EPROTONOSUPPORT, context)
+        yield from choose("socket", 2, protocols, errno.EPROTONOSUPPORT, context)
 
 
-def argument_rules(network: Network) -> tuple[Rule, ...]:
-    """Every rule that looks at an argument."""
+def argument_rules(network: Network, *, is_memory_counted: bool = False) -> tuple[Rule, ...]:
+    """Every rule that looks at an argument.
+
+    Args:
+        network: the socket families.
+        is_memory_counted: a control group counts memory that belongs to no process, too.
+    """
     return (
         *_clone(),
         *_ioctl(),
         *_fcntl(),
         *_setsockopt(),
+        *(() if is_memory_counted else _mmap()),
+        *_rlimits(),
         *_prctl(),
         *_personality(),
         *_sched_setscheduler(),

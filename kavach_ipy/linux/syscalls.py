@@ -1,10 +1,11 @@
 """The system-call table: which calls a cell may make, and why each refused one is refused.
 
 Four answers. An *allowed* call reaches the kernel; a few of those only with certain arguments
-(`syscall_arguments`). A *denied* call is known and unwanted: EPERM. An *unsupported* one answers
-EOPNOTSUPP, as if the file system could not do it. Every other number, known or yet to be invented,
-answers ENOSYS, which is what a program sees on an older kernel and is written to handle; a filter
-that kills instead has broken numerical libraries again and again.
+(`syscall_arguments`), and one group only where a control group counts memory. A *denied* call is
+known and unwanted: EPERM. An *unsupported* one answers EOPNOTSUPP, as if the file system could not
+do it. Every other number, known or yet to be invented, answers ENOSYS, which is what a program sees
+on an older kernel and is written to handle; a filter that kills instead has broken numerical
+libraries again and again.
 
 Measured (benchmarks/trace_syscalls.py) on numpy, pandas, pyarrow, polars, scikit-learn, numba,
 torch, matplotlib, sqlite3, asyncio, subprocess, multiprocessing: 107 calls. The rest of the set is
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ALLOWED", "DENIED", "NEWER", "UNANSWERED", "UNSUPPORTED", "Group", "names"]
+__all__ = ["ALLOWED", "COUNTED", "DENIED", "NEWER", "UNANSWERED", "UNSUPPORTED", "Group", "names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,10 @@ ALLOWED: tuple[Group, ...] = (
     ),
     _group(
         "memory of its own",
-        "Bounded by rlimits; memfd_create makes the descriptors that carry results.",
+        "Bounded by rlimits; mmap gives memory that is shared and has no file only where a control"
+        " group counts it.",
         "mmap munmap mremap mprotect madvise msync mincore brk mlock mlock2 munlock mlockall"
-        " munlockall membarrier memfd_create pkey_alloc pkey_free pkey_mprotect get_mempolicy",
+        " munlockall membarrier pkey_alloc pkey_free pkey_mprotect get_mempolicy",
     ),
     _group(
         "processes and threads",
@@ -219,6 +221,18 @@ UNSUPPORTED: tuple[Group, ...] = (
         "Those of a memfd or a tmpfs file are kernel memory that no limit of ours sees: 256 MiB"
         " on one descriptor. tar, cp and shutil.copystat go on after this errno.",
         "setxattr lsetxattr fsetxattr setxattrat",
+    ),
+)
+
+# Allowed where a control group counts all memory of the cell, and ENOSYS elsewhere.
+COUNTED: tuple[Group, ...] = (
+    _group(
+        "files without a file system",
+        "No tmpfs bounds them, and one that is sent through a socket and closed, or open in a"
+        " thread's own table, is on no list that a watching parent can read: a gigabyte under a"
+        " limit of 128 MiB (docs/decisions/0011). Libraries fall back to a temporary file; results"
+        " go through an arena that the parent makes.",
+        "memfd_create",
     ),
 )
 

@@ -91,13 +91,15 @@ class Policy:
     """Seconds of processor time, summed over the cell's processes.
 
     Enforced by RLIMIT_CPU in each process (whole seconds, rounded up) and by the parent over all.
-    Does not stop: waiting, which costs no processor time; see ``timeout``.
+    Does not stop: waiting, which costs no processor time, and without a cgroup a fast sequence of
+    processes that nobody waits for; see ``timeout``.
     """
 
     memory: int = 4 * GIB
     """Bytes of new memory, on top of what the cell inherits.
 
-    Enforced by a cgroup where one is delegated, else by RLIMIT_AS and the watching parent.
+    Enforced by a cgroup where one is delegated, else by RLIMIT_DATA and the watching parent;
+    memory that no process holds, which nobody could count then, is refused.
     Does not stop: short peaks between two looks of the parent, where there is no cgroup.
     """
 

@@ -146,6 +146,33 @@ def test_limit_that_does_not_read_back_is_an_error_and_leaves_no_group(delegated
         cgroups.Group.create(str(delegated), {"pids.max": "-5"})
 
 
+def test_processor_time_of_a_group_is_that_of_its_dead_too(delegated: Path) -> None:
+    """A process that nobody waits for, and that ends at once, is in the group's count."""
+    group = cgroups.Group.create(str(delegated), {})
+    code = """
+        import os, signal, sys, time
+        with open(sys.argv[1] + "/cgroup.procs", "w") as file:
+            file.write(str(os.getpid()))
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for _ in range(10):
+            if os.fork() == 0:
+                while time.process_time() < 0.05:
+                    pass
+                os._exit(0)
+        try:
+            os.wait()
+        except ChildProcessError:
+            print(sum(os.times()[2:4]))
+    """
+    try:
+        assert group.processor_seconds() == 0
+        assert float(python(code, group.folder).stdout) < 0.1
+        assert 0.5 <= group.processor_seconds() < 20
+    finally:
+        group.remove()
+    assert group.processor_seconds() == 0
+
+
 def test_cell_that_forks_is_held_by_its_group(delegated: Path) -> None:
     """pids.max holds over the whole tree, host root included, and the report names it."""
     _needs(delegated, "pids")
@@ -153,6 +180,28 @@ def test_cell_that_forks_is_held_by_its_group(delegated: Path) -> None:
     failure, limits = done.stdout.splitlines()
     assert "stopped after 7 by Resource temporarily unavailable" in failure
     assert "8 processes (cgroup pids.max)" in limits
+
+
+def test_cell_has_memory_of_no_process_and_its_group_counts_it(delegated: Path) -> None:
+    """Memfds in flight and shared pages without entries are allowed here, and end the cell."""
+    _needs(delegated, "memory")
+    few = "{'memory': '256M', 'disk': '1M', 'timeout': 30}"
+    code = """
+import mmap, os, socket
+a, b = socket.socketpair()
+for _ in range(COUNT):
+    fd = os.memfd_create("m")
+    os.write(fd, bytes(16 << 20))
+    socket.send_fds(a, [b"x"], [fd])
+    os.close(fd)
+    memory = mmap.mmap(-1, 16 << 20)
+    memory[:] = bytes(16 << 20)
+    memory.madvise(mmap.MADV_DONTNEED)
+"""
+    done = python(RUN, str(delegated / "leaf"), few, code.replace("COUNT", "2"))
+    assert done.stdout.splitlines()[0] == "None", done.stdout
+    done = python(RUN, str(delegated / "leaf"), few, code.replace("COUNT", "50"))
+    assert "stopped by memory" in done.stdout.splitlines()[0]
 
 
 def test_cell_beyond_its_memory_is_ended_by_its_group_and_told_so(delegated: Path) -> None:

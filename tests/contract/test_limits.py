@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from typing import Any
 
 import pytest
 
@@ -252,3 +253,216 @@ def test_limits_cannot_be_raised_inside() -> None:
     raised
     """
     assert value(code) == []
+
+
+REFUSED = {
+    "disk": ("open('/tmp/big', 'wb').write(b'x' * (9 << 20))", "8MiB written (allowed: 8MiB)"),
+    "inodes": (
+        "for n in range(9000): os.symlink('x', f'/tmp/{n}')",
+        "512 files and directories made (allowed: 512 for 8MiB)",
+    ),
+    "files": ("kept = [open('/dev/null') for _ in range(9000)]", "32 open (allowed: 32)"),
+    "pids": (
+        "import signal\nwhile True:\n    if os.fork() == 0: signal.pause()",
+        "9 processes and threads (allowed: 9)",
+    ),
+    "threads": (
+        "import threading as t\nwhile True: t.Thread(target=t.Event().wait, daemon=True).start()",
+        "9 processes and threads (allowed: 9)",
+    ),
+    "memory": ("x = bytearray(80 << 20)\ny = bytearray(80 << 20)", "(allowed: 128MiB)"),
+    "mapping": (
+        "import mmap\nmmap.mmap(-1, 1 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)",
+        "(allowed: 128MiB)",
+    ),
+    "one file": (
+        "fd = os.open('/tmp/big', os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 200 << 20)",
+        "more than 128MiB in one file (allowed: 128MiB)",
+    ),
+    "cause": (
+        "try: kept = [open('/dev/null') for _ in range(9000)]\nexcept OSError: raise ValueError",
+        "32 open (allowed: 32)",
+    ),
+}
+OPTIONS = {
+    "inodes": "--disk",
+    "threads": "--pids",
+    "cause": "--files",
+    "mapping": "--memory",
+    "one file": "--disk",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_error_of_a_limit_names_limit_amount_and_option(name: str) -> None:
+    """Where the kernel refuses a call and the cell lives on, the error says what to raise."""
+    code, amount = REFUSED[name]
+    failure = failed(f"import os\n{code}", disk="8M", files=32, pids=9, memory="128M")
+    (line,) = (line for line in failure.lines if line.startswith("the sandbox's limit is reached"))
+    assert amount in line
+    assert f"Raise it with {OPTIONS.get(name, f'--{name}')}." in line
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise OSError(28, 'No space left on device')",
+        "raise BlockingIOError(11, 'Resource temporarily unavailable')",
+        "raise RuntimeError('a new thread of thought')",
+        "class Odd(OSError):\n    errno = property(lambda self: 1 / 0)\nraise Odd",
+        "1 / 0",
+    ],
+    ids=["space", "again", "thread", "hostile", "other"],
+)
+def test_error_of_no_limit_names_none(code: str) -> None:
+    """The same errors from elsewhere get no line: there is room, so raising nothing would help."""
+    assert not [line for line in failed(code).lines if "limit" in line]
+
+
+UNSEEN = {
+    "mapping": ("import mmap\nmmap.mmap(-1, 4096)", "MAP_PRIVATE | mmap.MAP_ANONYMOUS"),
+    "elsewhere": ("import mmap as m\ndef f(): return m.mmap(-1, 1)\nf()", "MAP_PRIVATE"),
+    "zero": (
+        "import mmap, os\nmmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096)",
+        "multiprocessing.shared_memory",
+    ),
+    "memfd": ("import os\nos.memfd_create('x')", 'tempfile.TemporaryFile(dir="/dev/shm")'),
+}
+
+
+def _is_counted() -> bool:
+    """Whether cells of this machine have a control group that counts their memory."""
+    return "no process holds" in str(run("1").check().report)
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_memory_that_no_limit_would_see_says_why_and_what_to_use(name: str) -> None:
+    """A library tells of a strange errno; the line below tells of the sandbox."""
+    if _is_counted():
+        pytest.skip("a control group counts this memory, so it is not refused")
+    code, way = UNSEEN[name]
+    (line,) = (line for line in failed(code).lines if "no limit would see" in line)
+    assert way in line
+    assert "refused in a sandboxed cell" in line
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise OSError(19, 'No such device', '/dev/mine')",
+        "raise OSError(38, 'Function not implemented')",
+        "import mmap\nmmap.mmap(-1, -1)",
+    ],
+    ids=["file", "call", "value"],
+)
+def test_other_errors_of_devices_and_calls_say_nothing_of_memory(code: str) -> None:
+    """The explanation hangs on the call, not on the errno alone."""
+    assert not [line for line in failed(code).lines if "no limit would see" in line]
+
+
+def test_what_the_explanations_offer_works() -> None:
+    """Private memory, a file in /dev/shm, and memory that a forked process writes to."""
+    code = """
+    import mmap, os, tempfile
+    from multiprocessing import shared_memory
+    own = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    own[:3] = b"own"
+    file = tempfile.TemporaryFile(dir="/dev/shm")
+    file.truncate(4096)
+    shared = shared_memory.SharedMemory(create=True, size=4096)
+    with mmap.mmap(file.fileno(), 4096) as both:
+        if os.fork() == 0:
+            own[:3], both[:4], shared.buf[:5] = b"xxx", b"both", b"share"
+            os._exit(0)
+        os.wait()
+        seen = own[:3], both[:4], bytes(shared.buf[:5])
+    shared.unlink()
+    seen
+    """
+    assert value(code) == (b"own", b"both", b"share")
+
+
+STOPPED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "timeout": ("import signal; signal.pause()", {"timeout": 0.5}, "0.5"),
+    "cpu": ("while True: pass", {"cpu": 1}, "processor time"),
+    "memory": (
+        "import os, signal as s\nfor _ in range(3): os.fork()\nx = b'x' * (60 << 20)\ns.pause()",
+        {"memory": "128M"},
+        "KiB of new memory",
+    ),
+    "output": ("while True: print('y' * 1000)", {"output": "64K"}, "more than 64KiB printed"),
+    "disk": (
+        "import signal as s\ns.signal(s.SIGXFSZ, 0)\nopen('/tmp/x', 'w').truncate(200 << 20)",
+        {"disk": "8M", "memory": "128M"},
+        "more than 128MiB in one file",
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", STOPPED)
+def test_limit_that_ends_a_cell_names_itself_the_amount_and_the_option(limit: str) -> None:
+    """What ran out, how much was used, what was allowed, and what raises it."""
+    code, policy, used = STOPPED[limit]
+    failure = stopped(code, **policy)
+    assert failure.limit == limit
+    assert used in failure.used
+    assert failure.allowed
+    assert failure.remedy == f"Raise it with --{limit}."
+    assert all(part in str(failure) for part in (limit, failure.used, failure.allowed, "--"))
+
+
+def test_full_scratch_space_under_a_mapping_is_told() -> None:
+    """mmap(2): a page that the file system has no room for is a SIGBUS, which says nothing."""
+    code = """
+    import multiprocessing.shared_memory as m
+    memory = m.SharedMemory(create=True, size=16 << 20)
+    memory.buf[:] = bytes(16 << 20)
+    """
+    failure = stopped(code, disk="8M")
+    assert failure.used.startswith("SIGBUS")
+    assert "--disk" in failure.remedy
+
+
+def test_memory_amount_in_use_is_told() -> None:
+    """What the cell holds when a request is refused, not what it asked for."""
+    lines = failed("x = bytearray(80 << 20)\ny = bytearray(80 << 20)", memory="128M").lines
+    (line,) = (line for line in lines if line.startswith("the sandbox's limit is reached"))
+    used = float(line.split("memory, ")[1].split("KiB")[0])
+    assert (80 << 10) <= used < (100 << 10)
+
+
+@pytest.fixture
+def two_gib() -> bytearray:
+    """What a notebook holds: every page of it written, so that none is the kernel's zero page."""
+    held = bytearray(2 << 30)
+    held[:: 1 << 12] = b"x" * (len(held) >> 12)
+    return held
+
+
+def test_notebook_of_two_gib_runs_a_cell_of_256_mib(two_gib: bytearray) -> None:
+    """Inherited memory is not on the bill, also when the cell reads all of it and forks."""
+    code = """
+    import os
+    total = held.count(b"x")
+    mine = bytearray(100 << 20)
+    if os.fork() == 0:
+        os._exit(held.count(b"x") != total)
+    total, os.wait()[1], len(mine)
+    """
+    answer = value(code, inputs={"held": two_gib}, memory="256M")
+    assert answer == (1 << 19, 0, 100 << 20)
+
+
+def test_cell_of_a_notebook_of_two_gib_takes_no_more_than_its_own(two_gib: bytearray) -> None:
+    """New memory is refused at the limit, and inherited pages are new when they are written to."""
+    outcome = run("bytearray(300 << 20)", inputs={"held": two_gib}, memory="256M")
+    assert getattr(outcome.failure, "name", None) == "MemoryError"
+    code = """
+    import signal
+    for at in range(0, 400 << 20, 1 << 12):
+        held[at] = 1
+    signal.pause()
+    """
+    outcome = run(code, inputs={"held": two_gib}, memory="256M")
+    assert getattr(outcome.failure, "limit", None) == "memory"
+    assert two_gib.count(b"x") == 1 << 19

@@ -2,17 +2,21 @@
 
 Guarantees: the oracle of a test stands in the test's own process: a fingerprint of files, a
 listener, /proc. What the cell says of itself is never the only proof.
+A probe that nothing is known to come of proves nothing, so each is seen to succeed without the
+sandbox: a test calls `outside`, `looked_at_outside` or `found_in_a_fork` itself, or is named by a
+``baseline`` mark, or says in a ``no_baseline`` mark why not (tests/repo/test_threat_model.py).
 Assumes: probes touch canaries of the tests alone, so that they are harmless where they succeed.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import signal
 import stat
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +26,23 @@ from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.launch.script import script_body
 from kavach_ipy.policy import Policy
 from kavach_ipy.sandbox import Sandbox
-from tests.contract.cells import DEADLINE, Ear, children, python, run
+from tests.contract.cells import DEADLINE, Ear, Script, children, python, run
+from tests.unit.linux.throwaway import forked
 
-__all__ = ["CALLS", "SIBLING", "attack", "fingerprint", "found", "looked_at", "number", "outside"]
+__all__ = [
+    "CALLS",
+    "FIRST",
+    "POWERS",
+    "SIBLING",
+    "attack",
+    "fingerprint",
+    "found",
+    "found_in_a_fork",
+    "looked_at",
+    "looked_at_outside",
+    "number",
+    "outside",
+]
 
 CALLS = """
 import ctypes, errno, os
@@ -45,6 +63,32 @@ def attempt(act, *arguments):
     return "done"
 """
 """Code for a cell: raw system calls, and errnos by name."""
+
+_UNSHARE, _MOUNT = (
+    pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name) for name in ("unshare", "mount")
+)
+
+POWERS = f"""
+def become_root():
+    "Have every capability, over namespaces of its own: all kinds but those that wait for a fork."
+    uid, gid = os.geteuid(), os.getegid()
+    assert call({_UNSHARE}, 0x5E020000) == "done"
+    # user_namespaces(7): "deny" comes before a gid_map that is written without CAP_SETGID outside.
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {{uid}} 1"),
+                       ("gid_map", f"0 {{gid}} 1")):
+        with open(f"/proc/self/{{name}}", "w") as file:
+            file.write(text)
+become_root()
+"""
+"""Code for a plain process, before a probe that needs rights: what it may harm is its own."""
+
+FIRST = f"""{POWERS}
+# pid_namespaces(7): the next child is process 1; mount_namespaces(7): /proc is private to it.
+if call({_UNSHARE}, 0x20000000) == "done" and (first := os.fork()):
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]))
+assert call({_MOUNT}, b"proc", b"/proc", b"proc", 0, 0) == "done"
+"""
+"""Code for a plain process that is to be process 1 as well, with a /proc that shows it."""
 
 SIBLING = """
 import os, signal
@@ -83,6 +127,22 @@ def outside(code: str) -> str:
     return done.stdout
 
 
+def found_in_a_fork(code: str, inputs: Mapping[str, object] | None = None) -> Any:
+    """Run the same code in a plain fork of this process; the value of its last expression."""
+    body = ast.parse(CALLS + textwrap.dedent(code))
+    last = body.body[-1]
+    if isinstance(last, ast.Expr):
+        target = ast.Name("_last", ast.Store())
+        body.body[-1] = ast.fix_missing_locations(ast.Assign([target], last.value, lineno=1))
+
+    def act() -> object:
+        names: dict[str, Any] = dict(inputs or {})
+        exec(compile(body, "<fork>", "exec"), names)
+        return names.get("_last")
+
+    return forked(act).value
+
+
 def found(code: str, **policy: Any) -> Any:
     """Run hostile code that must come to its end; the value of its last expression."""
     return attack(code, **policy).check().result
@@ -109,6 +169,20 @@ def looked_at(
     outcome.check()
     assert looked, "the cell was never looked at"
     return outcome
+
+
+def looked_at_outside(code: str, look: Callable[[int], object]) -> None:
+    """Run hostile code in a plain process and, when all has been tried, call `look` with its pid.
+
+    The process leads a group of its own, and what it started is killed with it.
+    """
+    wait = "print('look', flush=True)\nimport signal\nsignal.pause()"
+    with Script(f"{CALLS}{textwrap.dedent(code)}\n{wait}") as script:
+        try:
+            script.wait_for(b"look")
+            look(script.pid)
+        finally:
+            os.killpg(script.pid, signal.SIGKILL)
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[object, ...]]:

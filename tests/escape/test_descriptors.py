@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.cells import NEEDS, run
-from tests.escape.probes import attack, found
+from tests.escape.probes import attack, found, found_in_a_fork
 from tests.unit.linux.throwaway import forked
 
 pytestmark = [pytest.mark.escape, NEEDS]
@@ -191,6 +191,7 @@ def test_descriptor_of_the_notebook_is_dead_in_a_cell(held: Held) -> None:
     assert held.state() == before
 
 
+@pytest.mark.baseline("test_descriptor_of_the_notebook_is_dead_in_a_cell")
 def test_descriptor_is_live_in_a_plain_fork(held: Held) -> None:
     """Without the sandbox the child shares the open file, and the notebook sees the attack."""
     before = held.state()
@@ -201,21 +202,28 @@ def test_descriptor_is_live_in_a_plain_fork(held: Held) -> None:
 
 def test_every_descriptor_is_null_but_the_cells_own() -> None:
     """All numbers stay taken, so that stale objects hit nothing new; four are the cell's."""
+    pipes = [end for _ in range(3) for end in os.pipe()]
     taken = {int(name) for name in os.listdir("/proc/self/fd")}
     code = """
     import os
     links = {}
     for name in os.listdir("/proc/self/fd"):
         try:
-            links[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+            links[name] = os.readlink(f"/proc/self/fd/{name}")
         except FileNotFoundError:
             pass
     links
     """
     links = found(code)
-    live = {number for number, link in links.items() if link != "/dev/null"}
-    assert len(live) <= 5
-    assert {number for number in taken if number > 2} <= links.keys() | {max(taken)}
+    assert len(_live(links)) <= 5
+    assert {number for number in taken if number > 2} <= {*map(int, links), max(taken)}
+    assert set(pipes) <= _live(found_in_a_fork(code))
+    for end in pipes:
+        os.close(end)
+
+
+def _live(links: dict[str, str]) -> set[int]:
+    return {int(number) for number, link in links.items() if link != "/dev/null"}
 
 
 def test_file_object_of_the_notebook_writes_nowhere(tmp_path: Path) -> None:
@@ -225,7 +233,10 @@ def test_file_object_of_the_notebook_writes_nowhere(tmp_path: Path) -> None:
         code = "file.write('by the cell')\nfile.flush()"
         run(code, inputs={"file": file})
         file.write("by the notebook")
-    assert (tmp_path / "file").read_text(encoding="utf-8") == "waiting by the notebook"
+        file.flush()
+        assert (tmp_path / "file").read_text(encoding="utf-8") == "waiting by the notebook"
+        found_in_a_fork(code, {"file": file})
+        assert (tmp_path / "file").read_text(encoding="utf-8").endswith("by the cell")
 
 
 def test_database_of_the_notebook_is_not_written(tmp_path: Path) -> None:
@@ -235,6 +246,9 @@ def test_database_of_the_notebook_is_not_written(tmp_path: Path) -> None:
     code = "connection.execute('insert into t values (1)')"
     run(code, inputs={"connection": connection})
     assert connection.execute("select count(*) from t").fetchone() == (0,)
+    # The last expression is a cursor, which does not come back from a fork.
+    found_in_a_fork(f"{code}\nNone", {"connection": connection})
+    assert connection.execute("select count(*) from t").fetchone() == (1,)
     connection.close()
 
 
@@ -250,4 +264,9 @@ def test_descriptors_of_the_launcher_lead_nowhere() -> None:
             pass
     kinds <= {stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFREG}
     """
-    assert found(code) is True
+    folder = os.open("/", os.O_PATH)
+    try:
+        assert found(code) is True
+        assert found_in_a_fork(code) is False
+    finally:
+        os.close(folder)

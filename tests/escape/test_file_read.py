@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.cells import NEEDS
-from tests.escape.probes import attack, found, number, outside
+from tests.escape.probes import FIRST, attack, found, number, outside
 
 pytestmark = [pytest.mark.escape, NEEDS]
 
@@ -50,31 +51,39 @@ READS = {
     "by its own directory": "open('/proc/self/cwd/' + '../' * 20 + F[1:]).read()",
     "by init's root": "open('/proc/1/root' + F).read()",
     "by a thread's root": "open('/proc/thread-self/root' + F).read()",
-    "by a link": "os.symlink(F, '/dev/shm/way')\nopen('/dev/shm/way').read()",
+    "by a link": "os.symlink(F, W + '/way')\nopen(W + '/way').read()",
     "by a program": "__import__('subprocess').check_output(['cat', F], text=True)",
     "by a map": "__import__('mmap').mmap(os.open(F, 0), 0, prot=1)[:].decode()",
-    "by a hard link": "os.link(F, '/tmp/linked')\nopen('/tmp/linked').read()",
+    "by a hard link": "os.link(F, W + '/linked')\nopen(W + '/linked').read()",
     "by listing": "' '.join(open(os.path.join(os.path.dirname(F), n)).read()"
     " for n in os.listdir(os.path.dirname(F)))",
 }
 
 
+def _code(name: str, secret: Path, workspace: Path | str) -> str:
+    """Code whose last line is the text that was read; links are made in the workspace."""
+    body, _, last = READS[name].rpartition("\n")
+    names = f"F, W = {str(secret)!r}, {str(workspace)!r}"
+    return f"import os\n{names}\n{body}\ntext = {last}\nprint(text)\ntext"
+
+
 @pytest.mark.parametrize("name", READS)
 def test_secret_of_the_host_is_not_there(name: str, secret: Path) -> None:
     """Every way to the file ends where the sandbox does."""
-    code = f"import os\nF = {str(secret)!r}\n{READS[name]}"
-    outcome = attack(code)
+    outcome = attack(_code(name, secret, "/tmp"))
     assert SECRET not in repr(outcome.result) + outcome.stdout + repr(outcome.failure)
     assert not outcome.ok
 
 
-@pytest.mark.parametrize(
-    "name", ["open", "relative", "by its own root", "by a program", "by a map"]
+@pytest.mark.baseline(
+    "test_secret_of_the_host_is_not_there", "test_secret_is_read_where_a_rule_names_it"
 )
+@pytest.mark.parametrize("name", READS)
 def test_secret_is_read_without_the_sandbox(name: str, secret: Path) -> None:
     """A plain process finds it in the same way."""
-    first, _, last = READS[name].rpartition("\n")
-    assert SECRET in outside(f"import os\nF = {str(secret)!r}\n{first}\nprint({last})")
+    # proc(5): who follows /proc/1/root must be allowed to trace process 1, so it is its own.
+    rights = FIRST if name == "by init's root" else ""
+    assert SECRET in outside(rights + _code(name, secret, secret.parent))
 
 
 def test_secret_is_read_where_a_rule_names_it(secret: Path) -> None:
@@ -85,18 +94,27 @@ def test_secret_is_read_where_a_rule_names_it(secret: Path) -> None:
 
 def test_walk_over_everything_finds_no_canary(secret: Path) -> None:
     """No other name of the file is visible anywhere."""
-    code = """
-    import os
-    found = []
-    for top, folders, names in os.walk("/"):
-        if top == "/":
-            folders[:] = set(folders) - {"usr", "proc"}
-        found += [os.path.join(top, n) for n in (*folders, *names) if "kavach-secret" in n]
-        if "canary" in names:
-            found.append(top)
-    found
-    """
-    assert found(code) == []
+    assert found(_walk("/")) == []
+    # The machine of whoever runs the tests is not to be walked over from its root.
+    walk = f"{_walk(str(secret.parent.parent))}\nprint(found)"
+    assert str(secret.parent) in outside(walk)
+
+
+def _walk(start: str) -> str:
+    """Code that looks for names of the canary; the places deep below others are not its own."""
+    return f"""
+import os
+found = []
+for top, folders, names in os.walk({start!r}):
+    if top == "/":
+        folders[:] = set(folders) - {{"usr", "proc"}}
+    found += [os.path.join(top, n) for n in (*folders, *names) if "kavach-secret" in n]
+    if "canary" in names:
+        found.append(top)
+    if {start!r} != "/":
+        folders[:] = [n for n in folders if "kavach-secret" in n]
+found
+"""
 
 
 HOME = {
@@ -140,8 +158,7 @@ found
 
 def test_credentials_of_the_home_are_not_there(home: Path) -> None:
     """Keys, tokens, histories and the runtime files of Jupyter."""
-    body, _, last = READ_ALL.strip().rpartition("\n")
-    assert outside(f"{body}\nprint({last})").count(SECRET) == len(HOME)
+    assert outside(f"{READ_ALL}\nprint(found)").count(SECRET) == len(HOME)
     assert found(READ_ALL) == []
     assert found("import os\nos.listdir(os.path.expanduser('~'))") == []
 
@@ -151,6 +168,7 @@ def test_working_directory_that_is_the_home_hides_its_dot_entries(
 ) -> None:
     """A notebook in the home itself sees the files beside it, and no credentials."""
     monkeypatch.chdir(home)
+    assert outside(f"{READ_ALL}\nprint(found)").count(SECRET) == len(HOME)
     letters = found(READ_ALL)
     assert letters in ([], [f"{SECRET} letter"])
     listed = found("import os\nos.listdir('.')")
@@ -163,8 +181,9 @@ def test_working_directory_below_the_home_shows_nothing_above(
 ) -> None:
     """Going up from a project ends in an empty home."""
     monkeypatch.chdir(home / "Documents")
-    code = "import os\n[open('letter.txt').read(), os.listdir('..')]"
-    assert found(code) == [f"{SECRET} letter", ["Documents"]]
+    code = "[open('letter.txt').read(), os.listdir('..')]"
+    assert found(f"import os\n{code}") == [f"{SECRET} letter", ["Documents"]]
+    assert ".ssh" in outside(f"print({code})")
 
 
 def test_file_that_only_root_may_read_is_closed() -> None:
@@ -191,31 +210,53 @@ def test_file_handles_lead_nowhere(secret: Path) -> None:
     """`open_by_handle_at` needs no path, and is refused (the Shocker escape)."""
     handle = b"\x08\0\0\0\x01\0\0\0" + (2).to_bytes(8, "little")
     code = f"""
-    mount = os.open("/usr", os.O_RDONLY)
-    [call({number("open_by_handle_at")}, mount, {handle!r}, 0),
-     call({number("name_to_handle_at")}, mount, b".", {bytes(136)!r}, 0, 0)]
-    """
+mount = os.open("/usr", os.O_RDONLY)
+answers = [call({number("open_by_handle_at")}, mount, {handle!r}, 0),
+           call({number("name_to_handle_at")}, mount, b".", {bytes(144)!r}, bytes(8), 0)]
+answers
+"""
     assert found(code) == ["EPERM", "EPERM"]
+    # open_by_handle_at(2): asks for CAP_DAC_READ_SEARCH, and name_to_handle_at for nothing; the
+    # one is told that the handle is stale, the other that there was no room for it.
+    opened, named = ast.literal_eval(outside(f"{code}\nprint(answers)"))
+    assert named == "EOVERFLOW"
+    assert opened != "EPERM" or os.geteuid() != 0
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/timer_list", "/proc/kallsyms"],
-)
+TELLING = ["/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/timer_list", "/proc/kallsyms"]
+
+
+@pytest.mark.parametrize("path", TELLING)
 def test_memory_and_secrets_of_the_machine_are_covered(path: str) -> None:
     """The telling files of /proc are empty."""
     outcome = attack(f"open({path!r}, 'rb').read(64)")
     assert not outcome.result
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/sys/kernel", "/sys/class", "/sys/fs/cgroup", "/sys/firmware", "/dev/mem", "/dev/kmsg",
-        "/dev/tty", "/dev/vda", "/dev/sda", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/boot",
-        "/var/run/docker.sock", "/run/docker.sock", "/run/dbus/system_bus_socket", "/var/lib",
-    ],
-)  # fmt: skip
+@pytest.mark.baseline("test_memory_and_secrets_of_the_machine_are_covered")
+@pytest.mark.parametrize("path", [path for path in TELLING if os.access(path, os.R_OK)])
+def test_memory_and_secrets_of_the_machine_are_read_without_the_sandbox(path: str) -> None:
+    """What this Linux has of them, and lets this user read."""
+    assert int(outside(f"print(len(open({path!r}, 'rb').read(64)))")) > 0
+
+
+ABSENT = [
+    "/sys/kernel", "/sys/class", "/sys/fs/cgroup", "/sys/firmware", "/dev/mem", "/dev/kmsg",
+    "/dev/tty", "/dev/vda", "/dev/sda", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/boot",
+    "/var/run/docker.sock", "/run/docker.sock", "/run/dbus/system_bus_socket", "/var/lib",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ABSENT)
 def test_place_of_the_host_does_not_exist(path: str) -> None:
     """Devices, kernel interfaces and the sockets of services."""
     assert found(f"import os\nos.path.lexists({path!r})") is False
+
+
+@pytest.mark.baseline("test_place_of_the_host_does_not_exist")
+def test_places_of_the_host_exist_without_the_sandbox() -> None:
+    """Those that every Linux has; devices and services are as the machine happens to be."""
+    code = f"print([path for path in {ABSENT!r} if os.path.lexists(path)])"
+    assert {"/sys/kernel", "/sys/class", "/dev/tty", "/var/lib"} <= set(
+        ast.literal_eval(outside(code))
+    )

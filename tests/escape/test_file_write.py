@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.contract.cells import NEEDS
-from tests.escape.probes import attack, fingerprint, number, outside
+from kavach_ipy.linux.identity import UNPRIVILEGED_ID
+from tests.contract.cells import NEEDS, ROOT
+from tests.escape.probes import FIRST, attack, fingerprint, number, outside
 
 pytestmark = [pytest.mark.escape, NEEDS]
 
@@ -54,8 +58,6 @@ WRITES = {
     "send": "i = os.open('/etc/passwd', 0); o = os.open(D + '/file', os.O_WRONLY)\n"
     "os.sendfile(o, i, 0, 10)",
 }
-# Only root may follow /proc/1/root, so the probe cannot be shown to succeed for everybody.
-HARMFUL_OR_UNSURE = {"of another"}
 
 
 def _code(name: str, folder: Path) -> str:
@@ -63,11 +65,17 @@ def _code(name: str, folder: Path) -> str:
     return f"import os\nD = {str(folder)!r}\nRENAMEAT2 = {renameat2}\n{WRITES[name]}"
 
 
-@pytest.mark.parametrize("name", sorted(WRITES.keys() - HARMFUL_OR_UNSURE))
+@pytest.mark.baseline(
+    "test_cell_changes_nothing_where_it_may_not_look",
+    "test_cell_changes_nothing_where_it_may_only_read",
+    "test_cell_changes_nothing_in_its_working_directory",
+)
+@pytest.mark.parametrize("name", WRITES)
 def test_probe_changes_the_canary_without_the_sandbox(name: str, canaries: Path) -> None:
     """Each way to write is one: a plain process changes what is watched below."""
     before = fingerprint(canaries)
-    outside(_code(name, canaries))
+    # proc(5): who follows /proc/1/root must be allowed to trace process 1, so it is its own.
+    outside((FIRST if name == "of another" else "") + _code(name, canaries))
     assert fingerprint(canaries) != before
 
 
@@ -112,9 +120,13 @@ def test_link_that_the_host_has_leads_to_no_canary(project: Path, canaries: Path
 def test_links_of_the_cell_mislead_nobody(project: Path, canaries: Path) -> None:
     """Links that the cell plants in a place that lasts are refused or stay links."""
     before = fingerprint(canaries)
-    attack(f"import os\nos.symlink({str(canaries)!r}, 'way')\nopen('way/file', 'w').write('x')")
+    code = f"import os\nos.symlink({str(canaries)!r}, 'way')\nopen('way/file', 'w').write('x')"
+    attack(code)
     assert fingerprint(canaries) == before
     assert not os.path.lexists(project / "way")
+    outside(code)
+    assert fingerprint(canaries) != before
+    assert (project / "way").is_symlink()
 
 
 def test_fifo_of_a_shown_directory_takes_no_bytes(canaries: Path) -> None:
@@ -136,7 +148,10 @@ def test_fifo_of_the_working_directory_takes_no_bytes(project: Path) -> None:
     """The overlay's pipe is not the host's."""
     reader = _fifo(project)
     try:
-        attack("import os\nos.write(os.open('fifo', os.O_RDWR | os.O_NONBLOCK), b'out')")
+        code = "import os\nos.write(os.open('fifo', os.O_RDWR | os.O_NONBLOCK), b'out')"
+        outside(code)
+        assert os.read(reader, 10) == b"out"
+        attack(code)
         with pytest.raises(BlockingIOError):
             os.read(reader, 10)
     finally:
@@ -148,3 +163,137 @@ def _fifo(folder: Path) -> int:
     os.mkfifo(folder / "fifo")
     (folder / "fifo").chmod(0o666)
     return os.open(folder / "fifo", os.O_RDWR | os.O_NONBLOCK)
+
+
+CHANGES = {
+    "mode": "os.chmod(exe, 0o777)",
+    "time": "os.utime(exe, (1, 1))",
+    "group": "os.chown(exe, -1, 0)",
+    "attribute": "os.removexattr(exe, 'user.mine')",
+}
+"""What the owner of a file may do to it without opening it."""
+EXE = "import os\nexe = '/proc/self/exe'\n"
+TWO_CELLS = """
+import sys, threading
+from kavach_ipy import Sandbox, Policy
+from kavach_ipy.launch.script import script_body
+changed = threading.Event()
+class Ear:
+    def stream(self, name, text): changed.set()
+    def show(self, shown): pass
+    def ask(self, prompt, *, password): raise EOFError
+ends = []
+def first():
+    code = sys.argv[1] + "\\nimport signal\\nsignal.pause()"
+    body = script_body(code, {})
+    ends.append(Sandbox(Policy(timeout=20)).execute(body, sink=Ear()).failure)
+thread = threading.Thread(target=first)
+thread.start()
+assert changed.wait(20)
+class Second(Ear):
+    def stream(self, name, text): thread.join()
+body = script_body("print('x', flush=True)", {})
+ends.append(Sandbox(Policy(timeout=20)).execute(body, sink=Second()).failure)
+print({getattr(end, "limit", None) for end in ends} - {None})
+"""
+IN_A_CELL = """
+import sys
+from kavach_ipy import Sandbox, Policy
+print(getattr(Sandbox(Policy(timeout=20)).run(sys.argv[1]).failure, "limit", None))
+"""
+
+
+@pytest.fixture
+def own_python(tmp_path: Path) -> Path:
+    """A copy of the interpreter that belongs to whoever a cell is outside."""
+    copy = tmp_path / "python"
+    shutil.copy(os.path.realpath(sys.executable), copy)
+    copy.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(copy, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+    return copy
+
+
+def _run_by(program: Path, *arguments: str) -> str:
+    places = os.pathsep.join((str(ROOT), *sys.path))
+    done = subprocess.run(
+        [program, "-c", *arguments],
+        env={"PYTHONPATH": places, "PYTHONHOME": sys.base_prefix, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _state(path: Path) -> tuple[object, ...]:
+    status = path.stat()
+    names = os.listxattr(path)
+    return (status.st_mode, status.st_gid, status.st_mtime_ns, names)
+
+
+def _may_make(change: str, own_python: Path) -> None:
+    """Prepare the file for a change, where this user and this file system can."""
+    if change == "group":
+        if os.geteuid() != 0:
+            pytest.skip("an ordinary user has no second group to give a file")
+        os.chown(own_python, -1, UNPRIVILEGED_ID + 1)
+    if change == "attribute":
+        try:
+            os.setxattr(own_python, "user.mine", b"1")
+        except OSError:
+            pytest.skip("this file system has no attributes of users")
+
+
+@pytest.mark.parametrize("after", ["", "import signal\nsignal.pause()"], ids=["short", "long"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_interpreter_of_the_user_stays_as_it_was(own_python: Path, change: str, after: str) -> None:
+    """/proc/self/exe leads out of every root; what is done there is noticed and undone."""
+    _may_make(change, own_python)
+    before = _state(own_python)
+    said = _run_by(own_python, IN_A_CELL, f"{EXE}{CHANGES[change]}\n{after}")
+    assert said == "program\n"
+    assert _state(own_python) == before
+
+
+@pytest.mark.baseline(
+    "test_interpreter_of_the_user_stays_as_it_was",
+    "test_cells_at_the_same_time_compare_with_what_was_before_them",
+)
+@pytest.mark.parametrize("change", CHANGES)
+def test_interpreter_is_changed_without_the_sandbox(own_python: Path, change: str) -> None:
+    """A plain process changes its own program for good."""
+    _may_make(change, own_python)
+    before = _state(own_python)
+    _run_by(own_python, f"{EXE}{CHANGES[change]}")
+    assert _state(own_python) != before
+
+
+def test_cells_at_the_same_time_compare_with_what_was_before_them(own_python: Path) -> None:
+    """A cell that starts after the change of another does not take it for the truth."""
+    before = _state(own_python)
+    said = _run_by(own_python, TWO_CELLS, f"{EXE}{CHANGES['mode']}\nprint('now', flush=True)")
+    assert said == "{'program'}\n"
+    assert _state(own_python) == before
+
+
+@pytest.mark.no_baseline("it shows what must work")
+def test_interpreter_that_is_left_alone_stops_no_cell(own_python: Path) -> None:
+    """An honest cell of such an interpreter comes to its end."""
+    assert _run_by(own_python, IN_A_CELL, "import os\nos.stat('/proc/self/exe')") == "None\n"
+
+
+def test_interpreter_is_neither_opened_nor_emptied(own_python: Path) -> None:
+    """Landlock asks for the file itself, and it lies outside."""
+    code = "import os\nfor flags in (os.O_RDONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC):\n"
+    code += "    try: os.open('/proc/self/exe', flags)\n"
+    code += "    except OSError: pass\n    else: raise SystemExit\n"
+    code += "try: os.truncate('/proc/self/exe', 0)\nexcept OSError: pass\nelse: raise SystemExit\n"
+    size = own_python.stat().st_size
+    said = _run_by(own_python, IN_A_CELL.replace('failure, "limit"', 'failure, "name"'), code)
+    assert said == "None\n"
+    assert own_python.stat().st_size == size
+    plain = "import os\nprint(len(os.read(os.open('/proc/self/exe', os.O_RDONLY), 4)))"
+    assert outside(plain) == "4\n"

@@ -46,6 +46,7 @@ print(Sandbox().run(code, inputs=inputs).check().result, read())
     assert done.stdout == "['EPERM', 'EPERM', 'EPERM'] secret\n", done.stderr
 
 
+@pytest.mark.baseline("test_key_of_the_notebook_is_neither_read_nor_changed")
 def test_key_is_read_and_changed_by_a_plain_fork() -> None:
     """Without the sandbox a forked child has the session's keyring."""
     done = python(

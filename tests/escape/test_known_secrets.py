@@ -6,6 +6,7 @@ import gc
 import os
 import secrets
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,9 @@ def test_two_secrets_are_overwritten_and_their_neighbours_are_not() -> None:
     assert first.encode() in note
 
 
+@pytest.mark.baseline(
+    "test_cell_that_searches_its_own_memory_finds_the_secret_only_where_it_is_not_known"
+)
 def test_cell_that_searches_its_own_memory_finds_the_secret_only_where_it_is_not_known(
     tmp_path: Path,
 ) -> None:
@@ -88,6 +92,7 @@ def test_cell_that_searches_its_own_memory_finds_the_secret_only_where_it_is_not
     try:
         kernel.run("%load_ext kavach_ipy")
         kernel.run(f"token = {secret!r}\nNEEDLE = {needle!r}")
+        plain = kernel.run(SEARCH.partition("\n")[2])
         before = kernel.run(SEARCH)
         kernel.run(f"%config Kavach.known_secrets = [{secret!r}]")
         after = kernel.run(SEARCH)
@@ -96,11 +101,13 @@ def test_cell_that_searches_its_own_memory_finds_the_secret_only_where_it_is_not
         kernel.close()
     # One copy is the search's own.
     assert after.status == "ok", (after.error, after.stderr)
+    assert int(plain.stdout.split()[1]) > 1, plain
     assert int(before.stdout.split()[1]) > 1, before
     assert int(after.stdout.split()[1]) <= 1, after
     assert kept.stdout == f"{secret}\n"
 
 
+@pytest.mark.no_baseline("no cell is run: the setting is refused")
 @pytest.mark.parametrize("values", [["hunter2"], "hunter22", [b"hunter22"], [1], None])
 def test_secret_that_cannot_be_searched_for_is_refused_and_not_repeated(values: object) -> None:
     """Too short, or no list of texts: said by its place, never by its value."""
@@ -112,19 +119,36 @@ def test_secret_that_cannot_be_searched_for_is_refused_and_not_repeated(values: 
 
 def test_search_leaves_no_copy_of_what_it_searched_for() -> None:
     """In a throw-away fork: afterwards neither the list nor the search's own pages hold a value."""
+    forms = forms_of(secrets.token_hex(16))
+    found, left = _copies_after(lambda: overwrite(forms), forms)
+    assert found >= 1
+    assert left == 0
+
+
+@pytest.mark.baseline(
+    "test_known_secret_is_nowhere_in_the_cells_memory",
+    "test_two_secrets_are_overwritten_and_their_neighbours_are_not",
+    "test_search_leaves_no_copy_of_what_it_searched_for",
+)
+def test_secret_stands_in_the_memory_of_a_plain_fork() -> None:
+    """The same look at a fork that nobody searched finds the notebook's copies."""
     secret = secrets.token_hex(16)
-    forms = forms_of(secret)
+    held = [secret, secret.encode("utf-8"), bytearray(secret.encode("utf-16-le"))]
+    assert _copies_after(lambda: 0, forms_of(secret))[1] >= len(held)
+
+
+def _copies_after(act: Callable[[], int], forms: tuple[bytes, ...]) -> tuple[int, int]:
+    """What `act` returns in a fork, and the copies that stand in the fork's memory afterwards."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        copies = overwrite(forms)
+        copies = act()
         os.write(writer, b"%d" % copies)
         os.close(writer)
         signal.pause()
     os.close(writer)
     try:
-        assert int(os.read(reader, 16)) >= 1
-        assert _copies(pid, forms) == 0
+        return int(os.read(reader, 16)), _copies(pid, forms)
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)

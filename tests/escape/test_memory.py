@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Iterator
 from multiprocessing import shared_memory
@@ -40,8 +41,6 @@ def _deleted_file() -> Iterator[object]:
 
 
 def _memory_file() -> Iterator[object]:
-    import os
-
     fd = os.memfd_create("canary")
     os.write(fd, b"original" * 1024)
     with mmap.mmap(fd, 8192) as memory:
@@ -100,6 +99,7 @@ def test_cell_writes_its_own_copy(memory: memoryview) -> None:
     assert bytes(memory[:8]) == b"original"
 
 
+@pytest.mark.baseline("test_cell_writes_its_own_copy")
 def test_plain_fork_writes_the_notebooks_memory(memory: memoryview) -> None:
     """Without the sandbox all of them are shared."""
     forked(lambda: exec(WRITE, {"memory": memory}))
@@ -113,13 +113,33 @@ def test_notebook_that_writes_later_is_not_heard(memory: memoryview) -> None:
     assert value("bytes(memory[:8])", inputs={"memory": memory}) == b"changed!"
 
 
+@pytest.mark.baseline("test_notebook_that_writes_later_is_not_heard")
+def test_notebook_that_writes_later_is_heard_by_a_plain_fork(memory: memoryview) -> None:
+    """A child that was made before the write reads what was written."""
+    go, answer = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(go[0], 1)
+        os.write(answer[1], bytes(memory[:8]))
+        os._exit(0)
+    memory[:8] = b"changed!"
+    os.write(go[1], b"x")
+    assert os.read(answer[0], 8) == b"changed!"
+    os.waitpid(child, 0)
+    for fd in (*go, *answer):
+        os.close(fd)
+
+
 def test_bytes_of_a_mapped_file_stay_on_the_disk(tmp_path: Path) -> None:
     """``flush`` and ``resize`` of an inherited mapping reach no file."""
     path = tmp_path / "file"
     path.write_bytes(b"original" * 1024)
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 8192) as memory:
-        run(f"{WRITE}\nmemory.flush()\nmemory.resize(16384)", inputs={"memory": memory})
+        code = f"{WRITE}\nmemory.flush()\nmemory.resize(16384)"
+        run(code, inputs={"memory": memory})
         assert path.read_bytes() == b"original" * 1024
+        forked(lambda: exec(code, {"memory": memory}))
+        assert path.read_bytes() == b"attacked" + b"original" * 1023 + bytes(8192)
 
 
 def test_semaphore_of_the_notebook_is_not_turned() -> None:
@@ -139,11 +159,14 @@ def test_segment_of_the_host_is_not_attached() -> None:
     try:
         segment.buf[:8] = b"original"
         code = (
-            "from multiprocessing import shared_memory as s\ns.SharedMemory(name=name).buf[0] = 0"
+            "from multiprocessing.shared_memory import SharedMemory\n"
+            "attached = SharedMemory(name=name)\nattached.buf[0] = 0"
         )
         outcome = run(code, inputs={"name": segment.name})
         assert getattr(outcome.failure, "name", None) == "FileNotFoundError"
         assert bytes(segment.buf[:8]) == b"original"
+        forked(lambda: exec(code, {"name": segment.name}))
+        assert bytes(segment.buf[:8]) == b"\0riginal"
     finally:
         segment.close()
         segment.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import socket
 import textwrap
@@ -12,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.contract.cells import CHANNEL, NEEDS
-from tests.escape.probes import attack, found, looked_at, number, outside
+from tests.escape.probes import (
+    POWERS,
+    attack,
+    found,
+    found_in_a_fork,
+    looked_at,
+    number,
+    outside,
+)
 
 pytestmark = [pytest.mark.escape, NEEDS]
 
@@ -53,7 +62,10 @@ def test_listener_of_the_host_hears_no_cell(network: str, family: int, address: 
         assert _accepted(server) == 1
         attack(code, network=network)
         program = f"bash -c 'exec 3<>/dev/tcp/{target}/{port}'"
-        attack(f"import os\nassert os.system({program!r}) == 0", network=network)
+        code = f"import os\nassert os.system({program!r}) == 0"
+        outside(code)
+        assert _accepted(server) == 1
+        attack(code, network=network)
         assert _accepted(server) == 0
 
 
@@ -108,6 +120,8 @@ def test_pathname_socket_of_the_host_hears_no_cell(canaries: Path) -> None:
 def test_socket_in_the_working_directory_hears_no_cell(project: Path) -> None:
     """The overlay shows the name and not the listener."""
     with _door(project) as (path, server):
+        outside(_knock(path))
+        assert _accepted(server) == 1
         attack(_knock(path))
         attack(_knock(path) + "\n", network="loopback")
         assert _accepted(server) == 0
@@ -130,6 +144,8 @@ def test_socket_in_the_working_directory_hears_no_cell(project: Path) -> None:
 def test_socket_below_a_named_path_hears_no_cell(how: str, canaries: Path) -> None:
     """``--ro`` and ``--rw`` give files, not the services that listen among them."""
     with _door(canaries) as (path, server):
+        outside(_knock(path))
+        assert _accepted(server) == 1
         attack(_knock(path), **{how: str(canaries)})
         assert _accepted(server) == 0
 
@@ -158,28 +174,38 @@ def test_no_socket_of_any_other_family_is_made(network: str, allowed: set[int]) 
 def test_no_raw_socket_and_no_ping_on_the_loopback() -> None:
     """Streams and datagrams alone; not the kinds that see or forge packets."""
     code = """
-    import socket
-    [attempt(socket.socket, f, t, p) for f in (2, 10)
-     for t, p in ((3, 0), (3, 1), (3, 255), (2, 1), (2, 58), (1, 262), (5, 132), (2, 136))]
-    """
+import socket
+answers = [attempt(socket.socket, f, t, p) for f in (2, 10)
+           for t, p in ((3, 1), (3, 255), (3, 0), (2, 1), (2, 58), (1, 262), (5, 132), (2, 136))]
+answers
+"""
     assert "done" not in found(code, network="loopback")
+    # raw(7): in a network namespace of its own a process has the right to them.
+    answers = ast.literal_eval(outside(f"{POWERS}{code}\nprint(answers)"))
+    assert answers[:2] == answers[8:10] == ["done", "done"]
 
 
 def test_family_in_the_high_half_of_the_register_is_looked_through() -> None:
     """The filter compares what the kernel reads: 32 bits."""
     code = f"""
-    [call({number("socket")}, 2 | 1 << 32, 1, 0), call({number("socket")}, 16 | 1 << 40, 3, 0),
-     call({number("socket")}, 1 | 1 << 32, 1, 0)]
-    """
+SOCKET = {number("socket")}
+answers = [call(SOCKET, 2 | 1 << 32, 1, 0), call(SOCKET, 16 | 1 << 40, 3, 0),
+           call(SOCKET, 1 | 1 << 32, 1, 0)]
+answers
+"""
     assert found(code) == ["EAFNOSUPPORT", "EAFNOSUPPORT", "done"]
+    assert outside(f"{code}\nprint(answers)") == "['done', 'done', 'done']\n"
 
 
 def test_cell_sees_no_interface_of_the_host() -> None:
     """/proc/net is that of the empty namespace."""
     code = "open('/proc/net/dev').read(), open('/proc/net/tcp').read().count('\\n')"
-    devices, lines = found(code)
-    assert [line.split(":")[0].strip() for line in devices.splitlines()[2:]] == ["lo"]
-    assert lines == 1
+    with _listener(socket.AF_INET, ("127.0.0.1", 0)):
+        devices, lines = found(code)
+        assert [line.split(":")[0].strip() for line in devices.splitlines()[2:]] == ["lo"]
+        assert lines == 1
+        _, lines = ast.literal_eval(outside(f"print(({code}))"))
+        assert lines > 1
 
 
 OWN_SOCKET = """
@@ -211,9 +237,7 @@ def test_channel_belongs_to_no_network_of_the_host() -> None:
 
 def test_channel_names_no_process_of_the_host() -> None:
     """Its peer, as the kernel tells it, is nobody that a signal or an ioctl could reach."""
-    code = (
-        CHANNEL
-        + """
+    code = """
 import fcntl, signal, socket
 own = socket.socket(fileno=os.dup(channel))
 answers = [attempt(lambda: own.getsockopt(socket.SOL_SOCKET, 77))]  # SO_PEERPIDFD
@@ -224,24 +248,32 @@ if answers == ["done"]:
     answers += {attempt(fcntl.ioctl, peer, 0xFF00 | n) for n in range(1, 11)} & {"done"}
 answers
 """
-    )
-    assert "done" not in found(code)[1:]
+    assert "done" not in found(CHANNEL + code)[1:]
+    # socket(7): Linux 6.5 names the peer of a pair, which is the process itself.
+    pair = "import socket\none, other = socket.socketpair()\nchannel = one.fileno()\n"
+    first, *others = ast.literal_eval(outside(f"{pair}{code}\nprint(answers)"))
+    assert others[:1] == ["done"] or first == "ENOPROTOOPT"
 
 
 def test_channel_takes_no_descriptors() -> None:
     """What is sent along is refused, or closed unseen: the kernel process gains no descriptor."""
     before = os.listdir("/proc/self/fd")
-    code = (
-        CHANNEL
-        + """
+    code = """
 import socket
 own = socket.socket(fileno=os.dup(channel))
 answers = attempt(socket.send_fds, own, [stream("sent")], [0])
 answers = answers in ("done", "EPERM")
 """
-    )
+    mine, other = socket.socketpair()
+    with mine, other:
+        # A socket that does take descriptors, by the same code in a plain fork.
+        given = "channel, stream = number, str.encode\nimport os" + code
+        found_in_a_fork(given, {"number": other.fileno()})
+        _, sent, _, _ = socket.recv_fds(mine, 100, 10)
+        assert len(sent) == 1
+        os.close(sent[0])
     counted: list[int] = []
-    outcome = looked_at(code, lambda _: counted.append(len(os.listdir("/proc/self/fd"))))
+    outcome = looked_at(CHANNEL + code, lambda _: counted.append(len(os.listdir("/proc/self/fd"))))
     assert outcome.result is True
     assert outcome.stdout in ("look\n", "sentlook\n")
     assert os.listdir("/proc/self/fd") == before

@@ -150,3 +150,31 @@ def test_what_cannot_be_enforced_is_said_and_nothing_runs(kernel: Kernel) -> Non
     assert "did not run" in plain(run)
     assert "File " not in plain(run)
     assert run.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ("--disk 8M", "open('/tmp/big', 'wb').write(b'x' * (9 << 20))", "--disk"),
+        ("--memory 128M", "x = bytearray(1 << 30)", "--memory"),
+    ],
+)
+def test_an_error_of_a_limit_says_which_option_raises_it(
+    kernel: Kernel, options: str, code: str, told: str
+) -> None:
+    """Below the cell's own traceback, once."""
+    text = plain(kernel.run(f"%%sandbox {options}\n{code}"))
+    assert text.count("the sandbox's limit is reached") == 1
+    assert text.endswith(f"Raise it with {told}.")
+
+
+def test_memory_that_no_limit_would_see_is_explained_in_the_notebook(kernel: Kernel) -> None:
+    """Without a control group that counts it, the user reads why, and what to use instead."""
+    report = kernel.run("%%sandbox --report\n1")
+    run = kernel.run("%%sandbox\nimport mmap\nlen(mmap.mmap(-1, 4096))")
+    if "no process holds" in str(report.outputs):
+        assert run.status == "ok"
+        return
+    assert "No such device" in plain(run)
+    assert "no limit would see" in plain(run)
+    assert "multiprocessing.shared_memory" in plain(run)

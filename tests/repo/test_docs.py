@@ -91,17 +91,6 @@ def test_architecture_describes_every_folder() -> None:
     assert [name for name in sorted(folders) if f"### {name}/" not in architecture] == []
 
 
-def test_threat_model_names_test_files_that_exist() -> None:
-    """A row of promises without its test is a wish."""
-    lines = _text("docs/explanation/threat-model.md").splitlines()
-    promises = [line for line in lines if line.startswith("|") and line.count("|") == 6][2:]
-    assert promises
-    for promise in promises:
-        shown_by = re.findall(r"`(tests/[\w/]+(?:\.py)?)`", promise)
-        assert shown_by, promise
-        assert [path for path in shown_by if not (ROOT / path).exists()] == []
-
-
 def test_decisions_are_numbered_without_gaps() -> None:
     """A superseded decision stays, so a number is never used twice."""
     names = sorted(path.name for path in (ROOT / "docs/decisions").glob("*.md"))

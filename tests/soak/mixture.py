@@ -83,7 +83,11 @@ CELLS = (
         "emory",
     ),
     Cell("terminal", "%%sandbox\nimport pty\npair = pty.openpty()\nos.write(pair[1], b'x')"),
-    Cell("shared", "%%sandbox\nfd = os.memfd_create('left')\nos.ftruncate(fd, 1 << 20)"),
+    Cell(
+        "shared",
+        "%%sandbox\nfd = os.open('/dev/shm/left', os.O_RDWR | os.O_CREAT)\n"
+        "os.ftruncate(fd, 1 << 20)",
+    ),
     Cell("zombies", "%%sandbox\nfor _ in range(5):\n    if os.fork() == 0: os._exit(0)"),
     Cell(
         "display", "%%sandbox\nfrom IPython.display import HTML, display\ndisplay(HTML('<b>b</b>'))"

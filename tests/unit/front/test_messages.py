@@ -17,6 +17,7 @@ from hypothesis import strategies as some
 
 from kavach_ipy.front.messages import Sender, plain
 from kavach_ipy.launch.link import ChildLink
+from kavach_ipy.policy import Policy
 from kavach_ipy.wire.arena import Arena, ArenaWriter
 from kavach_ipy.wire.documents import Json, read_document, write_document
 from kavach_ipy.wire.frames import Decoder
@@ -29,7 +30,9 @@ class Channel:
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()
         self.arena = Arena.create(1 << 20)
-        link = ChildLink(self.theirs.fileno(), ArenaWriter(self.arena.fd, 1 << 20), frozenset())
+        link = ChildLink(
+            self.theirs.fileno(), ArenaWriter(self.arena.fd, 1 << 20), frozenset(), Policy()
+        )
         self.sender = Sender(link)
 
     def arrived(self) -> list[Message]:

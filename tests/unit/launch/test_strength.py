@@ -45,6 +45,21 @@ def test_name_without_a_weight_adds_nothing() -> None:
     assert strength_of(WEIGHTS).missing == ()
 
 
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [
+        ("/home/a\x1b[2J\nb", r"/home/a\x1b[2J\nb"),
+        ("/home/\udcff\u202eb", r"/home/\udcff\u202eb"),
+        ("/home/é 日本", "/home/é 日本"),
+    ],
+)
+def test_report_shows_the_path_of_an_archive_on_one_line(detail: str, shown: str) -> None:
+    """A name that somebody else chose moves no cursor; what can be printed stays."""
+    lines = ConfinementReport((Layer("files", "verified", detail),)).text().splitlines()
+    assert len(lines) == 3
+    assert lines[1].endswith(f"files  {shown}")
+
+
 @pytest.mark.contract
 @pytest.mark.needs("userns", "seccomp", "landlock", "overlay")
 @pytest.mark.parametrize("policy", [Policy(), LOOPBACK])

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.linux import seccomp, syscalls
+from kavach_ipy.linux.filter_rules import others
 from kavach_ipy.linux.seccomp import Machine, Network
-from kavach_ipy.linux.syscall_arguments import argument_rules, others
+from kavach_ipy.linux.syscall_arguments import argument_rules
 from tests.unit.linux import bpf
 
 MACHINES: tuple[Machine, ...] = ("x86_64", "aarch64")
@@ -28,8 +29,8 @@ PAIRS = [(machine, network) for machine in MACHINES for network in NETWORKS]
 # Looked at by argument, and so proven one by one below.
 CONDITIONAL = frozenset({
     "chmod", "clone", "creat", "fchmod", "fchmodat", "fchmodat2", "fcntl", "ioctl", "mknod",
-    "mknodat", "open", "openat", "personality", "prctl", "sched_setscheduler", "sendmmsg",
-    "sendmsg", "sendto", "setsockopt", "socket", "socketpair",
+    "mknodat", "mmap", "open", "openat", "personality", "prctl", "prlimit64", "sched_setscheduler",
+    "sendmmsg", "sendmsg", "sendto", "setrlimit", "setsockopt", "socket", "socketpair",
 })  # fmt: skip
 
 # Written down by hand from unistd.h: the table must not agree with a wrong libseccomp.
@@ -60,7 +61,7 @@ ALWAYS = (
     "read", "write", "readv", "writev", "close", "fstat", "lseek", "mmap", "mprotect", "munmap",
     "mremap", "madvise", "brk", "pread64", "pwrite64", "ftruncate", "fcntl", "dup2", "dup3",
     "recvfrom", "recvmsg", "ppoll", "poll", "select", "pselect6", "epoll_create1",
-    "epoll_ctl", "epoll_pwait", "memfd_create", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+    "epoll_ctl", "epoll_pwait", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
     "sigaltstack", "tgkill", "kill", "fork", "vfork", "execve", "wait4", "waitid", "exit",
     "exit_group", "futex", "set_robust_list", "rseq", "getrandom", "clock_nanosleep", "nanosleep",
     "pipe2", "getpid", "gettid", "sched_yield", "sched_getaffinity", "prlimit64", "getrusage",
@@ -339,17 +340,64 @@ def test_fcntl_holds_no_file_of_the_host(machine: Machine, command: int, garbage
 @pytest.mark.parametrize("machine", MACHINES)
 @given(
     level=st.sampled_from((0, 1, 6, 41)) | registers,
-    option=st.sampled_from((7, 8, 32, 33)) | st.integers(0, 90) | registers,
+    option=st.sampled_from((7, 8, 13, 32, 33)) | st.integers(0, 90) | registers,
     garbage=registers,
 )
-def test_socket_buffers_grow_by_no_option(
+def test_socket_neither_grows_nor_lingers_by_an_option(
     machine: Machine, level: int, option: int, garbage: int
 ) -> None:
-    """The four sizes of SOL_SOCKET are answered and not done, behind any high bits; no other is."""
+    """Sizes and SO_LINGER are answered and not done, behind any high bits; no other option is."""
     high = garbage >> 32 << 32
     arguments = (5, low(level) | high, low(option) | high, 7, 4)
-    sized = low(level) == 1 and low(option) in (7, 8, 32, 33)
+    sized = low(level) == 1 and low(option) in (7, 8, 13, 32, 33)
     assert verdict(machine, "none", "setsockopt", *arguments) == (DONE if sized else bpf.ALLOW)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@given(flags=st.integers(0, 0x3F) | registers, garbage=registers)
+def test_no_memory_is_shared_without_a_file(machine: Machine, flags: int, garbage: int) -> None:
+    """MAP_SHARED with MAP_ANONYMOUS is ENODEV behind any high bits; every other mapping passes."""
+    register = low(flags) | garbage >> 32 << 32
+    error = errno.ENODEV if flags & 0x23 == 0x21 else 0
+    assert verdict(machine, "none", "mmap", 0, 4096, 3, register, 5, 0) == expected_of(error)
+
+
+@pytest.mark.parametrize(("machine", "network"), PAIRS)
+def test_memory_without_a_process_is_had_where_a_group_counts_it(
+    machine: Machine, network: Network
+) -> None:
+    """Then memfds and shared memory without a file pass; nothing else differs."""
+    counted = seccomp.build(network, machine, is_memory_counted=True)
+    plain = seccomp.build(network, machine)
+    shared = (0, 4096, 3, 0x21, 2**64 - 1, 0)
+    differs = []
+    for number in range(601):
+        for arguments in ((), shared, (2**64 - 1,) * 6):
+            found = bpf.run(counted, AUDIT[machine], number, *arguments).value
+            if found != bpf.run(plain, AUDIT[machine], number, *arguments).value:
+                differs.append((number, arguments))
+                assert found == bpf.ALLOW
+    memfd, mmap = (number_of(machine, call) for call in ("memfd_create", "mmap"))
+    every = [(memfd, arguments) for arguments in ((), shared, (2**64 - 1,) * 6)]
+    assert sorted(differs) == sorted([(mmap, shared), *every])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@given(
+    resource=st.sampled_from((3, 4, 5)) | registers,
+    pointer=st.sampled_from((0, 1 << 32, 1, 1 << 63)) | registers,
+    garbage=registers,
+)
+def test_limit_of_core_files_is_read_and_not_set(
+    machine: Machine, resource: int, pointer: int, garbage: int
+) -> None:
+    """RLIMIT_CORE keeps its 1: a new value, wherever it lies, is answered and not set."""
+    register = low(resource) | garbage >> 32 << 32
+    is_core = low(resource) % 16 == 4
+    changed = DONE if is_core and pointer else bpf.ALLOW
+    assert verdict(machine, "none", "prlimit64", 0, register, pointer, 5) == changed
+    changed = DONE if is_core else bpf.ALLOW
+    assert verdict(machine, "none", "setrlimit", register, pointer) == changed
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -455,7 +503,8 @@ def test_others_is_everything_else_exactly_once() -> None:
 def test_no_call_stands_in_two_groups() -> None:
     """A call has one answer, one reason, and an entry about its age only if it has an answer."""
     groups = (
-        *syscalls.ALLOWED, *syscalls.DENIED, *syscalls.UNSUPPORTED, *syscalls.UNANSWERED
+        *syscalls.ALLOWED, *syscalls.DENIED, *syscalls.UNSUPPORTED, *syscalls.UNANSWERED,
+        *syscalls.COUNTED,
     )  # fmt: skip
     every = [call for group in groups for call in group.calls]
     assert sorted(every) == sorted(set(every))

@@ -8,12 +8,14 @@ import fcntl
 import mmap
 import os
 import platform
+import resource
 import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,9 +48,11 @@ def number_of(call: str) -> int:
     return int(pyseccomp.resolve_syscall(pyseccomp.system_arch(), call))
 
 
-def confined(function: Callable[[], object], network: Network = "none") -> Ending:
+def confined(
+    function: Callable[[], object], network: Network = "none", *, is_memory_counted: bool = False
+) -> Ending:
     """Run `function` in a process of its own under the filter."""
-    program = seccomp.build(network)
+    program = seccomp.build(network, is_memory_counted=is_memory_counted)
 
     def child() -> object:
         confine(program)
@@ -61,7 +65,8 @@ def test_denied_calls_answer_before_they_look_at_arguments() -> None:
     """With null arguments each refused call has its group's errno: never EFAULT or EINVAL."""
     wanted = dict.fromkeys(syscalls.names(syscalls.DENIED), errno.EPERM)
     wanted |= dict.fromkeys(syscalls.names(syscalls.UNSUPPORTED), errno.EOPNOTSUPP)
-    wanted |= dict.fromkeys(syscalls.names(syscalls.UNANSWERED), errno.ENOSYS)
+    unanswered = (*syscalls.UNANSWERED, *syscalls.COUNTED)
+    wanted |= dict.fromkeys(syscalls.names(unanswered), errno.ENOSYS)
     numbers = {call: number_of(call) for call in wanted}
 
     def attack() -> object:
@@ -154,7 +159,8 @@ def test_interrupt_0x80_ends_the_process() -> None:
     """A 32-bit call from 64-bit code, here getpid, does not pass as what its number means to us."""
 
     def attack() -> object:
-        code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        every = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+        code = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=every)
         code.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")  # mov $20, %eax; int $0x80; ret
         address = ctypes.addressof(ctypes.c_char.from_buffer(code))
         return ctypes.CFUNCTYPE(ctypes.c_int)(address)()
@@ -274,8 +280,10 @@ def test_attributes_take_no_memory(tmp_path: Path) -> None:
     # setxattrat, by number: the same everywhere, and newer than most libseccomps.
     newest = 463
 
+    # A cell makes none, and has one: the arena.
+    memory = os.memfd_create("hoard")
+
     def attack() -> object:
-        memory = os.memfd_create("hoard")
         answers = [
             errno_of(os.setxattr, memory, "user.hoard", b"x"),
             errno_of(os.setxattr, source, "user.hoard", b"x"),
@@ -287,6 +295,36 @@ def test_attributes_take_no_memory(tmp_path: Path) -> None:
     with suppress(OSError):  # not every file system has them
         os.setxattr(source, "user.kept", b"x")
     assert confined(attack).value == [[errno.EOPNOTSUPP] * 3, True, "x"]
+    os.close(memory)
+
+
+@pytest.mark.parametrize("is_counted", [False, True], ids=["alone", "counted"])
+def test_memory_of_no_process_is_had_where_a_group_counts_it(is_counted: bool) -> None:
+    """Memfds and shared memory without a file; a private mapping and a named one always."""
+
+    def attack() -> object:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(4096)
+            mmap.mmap(file.fileno(), 4096).close()
+        mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        return [errno_of(os.memfd_create, "m"), errno_of(mmap.mmap, -1, 4096)]
+
+    expected = [0, 0] if is_counted else [errno.ENOSYS, errno.ENODEV]
+    assert confined(attack, is_memory_counted=is_counted).value == expected
+
+
+def test_core_limit_is_asked_for_in_vain() -> None:
+    """A program that wants no core file hears that it is so, and the limit stays."""
+
+    def attack() -> object:
+        before = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.prlimit(0, resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        after = resource.getrlimit(resource.RLIMIT_CORE)
+        return before == after, resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert confined(attack).value == [True, [64, 64]]
 
 
 def test_socket_buffers_keep_their_size() -> None:
