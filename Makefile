@@ -10,6 +10,8 @@ VENV ?= .venv
 IPYKERNEL ?=
 # More arguments for pytest: make test PYTEST='-x tests/unit'
 PYTEST ?=
+# More arguments for the fuzzer: make fuzz FUZZ='--seed 7 --programs 10000'
+FUZZ ?=
 # More arguments for the mutations: make mutate MUTATE='--only seccomp'
 MUTATE ?=
 # More arguments for the soak: make soak SOAK='--seed 7 --cells 200 cells ends'
@@ -20,7 +22,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement soak mutate build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz mutate build clean venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,11 +45,17 @@ unit: venv-test ## the tests that need nothing of the kernel, in seconds
 docs: venv-test ## write the generated pages of docs/reference again
 	$(PY) docs/reference/generate.py
 
-bench: venv-test ## one table of ratios against a bare fork and against peers
-	$(PY) benchmarks/run.py
+bench: venv-test ## ratios against a bare fork and peers, and values against stock pickle
+	@$(PY) benchmarks/run.py; kept=$$?; $(PY) benchmarks/values.py && exit $$kept
 
 bench-confinement: venv-test ## work inside against the same work outside, and what the verification adds
 	$(PY) benchmarks/confinement.py
+
+bench-values: venv-test ## values on their way back, against stock pickle and the one copy that must be
+	$(PY) benchmarks/values.py
+
+fuzz: venv-test ## a million changed pickles for the reader, under an address-space limit; ten minutes
+	$(PY) -m tests.fuzz $(FUZZ)
 
 soak: venv-test ## 2,000 cells in one kernel, 200 killed at random, random policies, forged frames; half an hour
 	$(PY) -m tests.soak $(SOAK)

@@ -66,6 +66,19 @@ def kernel(session: nox.Session, ipykernel: str) -> None:
     session.run("python", "-m", "pytest", "tests/kernel", *session.posargs)
 
 
+# The oldest generation that values are promised for; pyarrow 18 is the last that takes NumPy 1.
+_OLD = ["numpy==1.26.*", "pandas==2.1.*", "pyarrow<19"]
+
+
+@nox.session(python="3.11")
+def old_libraries(session: nox.Session) -> None:
+    """Run the round trips and the attacks on values with NumPy 1.26 and pandas 2."""
+    session.install("--editable", ".[test]", *_OLD)
+    session.run(
+        "python", "-m", "pytest", "tests/unit/gate", "tests/escape/values", *session.posargs
+    )
+
+
 @nox.session
 def escape(session: nox.Session) -> None:
     """Play the attacker: one promise of the threat model each."""

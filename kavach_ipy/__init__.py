@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kavach_ipy.gate.withheld import Withheld
     from kavach_ipy.policy import Network, Policy
     from kavach_ipy.sandbox import Sandbox
+    from kavach_ipy.wire.trusted import distrust, trust
 
 __all__ = [
     "CannotEnforce",
@@ -45,7 +46,9 @@ __all__ = [
     "Sandbox",
     "SetupFailed",
     "Withheld",
+    "distrust",
     "load_ipython_extension",
+    "trust",
     "unload_ipython_extension",
 ]
 
@@ -63,6 +66,8 @@ _HOMES: Final = {
     "Sandbox": "kavach_ipy.sandbox",
     "SetupFailed": "kavach_ipy.errors",
     "Withheld": "kavach_ipy.gate.withheld",
+    "distrust": "kavach_ipy.wire.trusted",
+    "trust": "kavach_ipy.wire.trusted",
 }
 
 

@@ -69,6 +69,8 @@ class Sandbox:
         policy: what every run is allowed; the default profile where it is None.
         known_secrets: values that are overwritten in the memory of each forked child before its
             first line. That takes about 0.1 s for each GiB that this process holds.
+        allow_trust: permit a policy with `trust`, under which what comes back is unpickled: a
+            hostile cell then runs code in this process.
 
     Raises:
         PolicyError: a secret is too short to be told from other memory.
@@ -76,9 +78,16 @@ class Sandbox:
     A sandbox holds nothing between runs, so leaving the context manager only ends its use.
     """
 
-    def __init__(self, policy: Policy | None = None, *, known_secrets: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        known_secrets: Sequence[str] = (),
+        allow_trust: bool = False,
+    ) -> None:
         self.policy = Policy() if policy is None else policy
         self._secrets = check_secrets(known_secrets)
+        self._allow_trust = allow_trust
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -152,9 +161,12 @@ class Sandbox:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
-        hearing = _Hearing(sink, allow_input)
+        hearing = _Hearing(sink, allow_input, self.policy.trust)
         with handlers_later() as signals:
-            plan = make_plan(self.policy, survey(self.policy))
+            plan = make_plan(self.policy, survey(self.policy), may_trust=self._allow_trust)
+            if self.policy.trust:
+                # Before the fork: the child may be another user, who cannot walk to it.
+                import kavach_ipy.wire.stock  # noqa: F401, PLC0415
             if self._secrets:
                 forms = tuple(form for secret in self._secrets for form in forms_of(secret))
                 plan = replace(plan, secrets=forms)
@@ -180,6 +192,8 @@ class _Hearing:
 
     sink: Sink | None
     allow_input: bool
+    is_stock: bool = False
+    """The cell ran with `Policy.trust`, so its values are stock pickles."""
     ids: DisplayIds = field(default_factory=DisplayIds)
     streams: Streams = field(default_factory=Streams)
     outputs: list[Shown] = field(default_factory=list)
@@ -266,7 +280,9 @@ class _Hearing:
         try:
             with arena.seal() as sealed:
                 for frame in self.values:
-                    name, value = read_value(frame, sealed, asked, allowance)
+                    name, value = read_value(
+                        frame, sealed, asked, allowance, is_stock=self.is_stock
+                    )
                     if isinstance(value, Withheld):
                         withheld[name] = value
                     else:

@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["run_empty_cell", "run_task"]
 
 
-def run_task(
-    shell: Shell, task: Task, policy: Policy, secrets: Sequence[str], *, with_report: bool
+def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
+    shell: Shell,
+    task: Task,
+    policy: Policy,
+    secrets: Sequence[str],
+    *,
+    with_report: bool,
+    allow_trust: bool = False,
 ) -> None:
     """Run ``task`` and show, assign and raise what comes of it.
 
@@ -37,6 +43,7 @@ def run_task(
         policy: what it is allowed.
         secrets: values that it may not find in its memory.
         with_report: show what confined it.
+        allow_trust: permit a policy with ``trust``.
 
     Raises:
         KavachError: what `front.failures.as_shown` makes of the cell's error, or of the reason why
@@ -45,7 +52,7 @@ def run_task(
     sink = ShellSink(shell)
     body = cell_body(shell, task)
     try:
-        with Sandbox(policy, known_secrets=secrets) as box:
+        with Sandbox(policy, known_secrets=secrets, allow_trust=allow_trust) as box:
             outcome = box.execute(body, out=task.outputs, sink=sink)
     except KavachError as error:
         raise as_shown(error) from None

@@ -42,6 +42,8 @@ def run_command(line: str, settings: Kavach) -> None:
             _status(settings)
         case "doctor":
             _doctor()
+        case "explain" if rest.strip() == "types":
+            _explain_types()
         case "explain":
             policy = policy_of(read_cell_line(rest), settings)
             say("\n".join(_wrapped(sentence) for sentence in explain(policy)))
@@ -69,6 +71,22 @@ def _status(settings: Kavach) -> None:
         raise UsageError(f"c.Kavach.{error}") from error
     run_empty_cell(policy)
     say("This was an empty cell, confined by the settings as every cell is.")
+
+
+def _explain_types() -> None:
+    # What the gate knows of types is loaded with the first cell, and not with the extension.
+    from kavach_ipy.gate.listed import WITHHELD, sentences  # noqa: PLC0415
+
+    told = sentences()
+    width = 2 + max(len(group) for group, _ in told)
+    say("These come back from a cell, by exact type, after -o or as its result:")
+    for group, text in told:
+        say(
+            textwrap.fill(
+                text, _WIDTH, initial_indent=f"{group:<{width}}", subsequent_indent=" " * width
+            )
+        )
+    say(textwrap.fill(WITHHELD, _WIDTH))
 
 
 def _doctor() -> None:

@@ -22,7 +22,7 @@ __all__ = ["COMMANDS", "make_matcher"]
 COMMANDS: Final[Mapping[str, str]] = {
     "status": "what confines a cell here and now, as verified from outside",
     "doctor": "what this machine grants and refuses, why, and what to do",
-    "explain": "what a cell with these options may and may not do, in plain sentences",
+    "explain": "what a cell with these options may and may not do; explain types: what comes back",
     "sessions": "the sandboxes that live on between cells",
     "restart": "start the named session afresh",
 }
@@ -63,6 +63,8 @@ def _candidates(
         if words[0] != "explain":
             return ()
         words = words[1:]
+        if not words:
+            return ("types", *_BY_FLAG, *FRONT_FLAGS)
     elif not (name == "%sandbox" or (name in _CELL_MAGICS and context.cursor_line == 0)):
         # Below the first line of a cell there is code, also where it looks like options.
         return ()

@@ -65,6 +65,7 @@ class KavachMagics(Magics):
         # IPython's stub wants its own class; any shell that has what Shell says will do.
         super().__init__(shell=shell)  # type: ignore[arg-type]
         self._settings = settings
+        self._from_settings: tuple[type, ...] = ()
 
     @no_var_expand
     @with_options(_SUMMARY)
@@ -83,11 +84,26 @@ class KavachMagics(Magics):
         # All that a sandbox is made of is loaded with the first cell, before its fork.
         from kavach_ipy.front.cells import run_task  # noqa: PLC0415
         from kavach_ipy.front.runner import Task  # noqa: PLC0415
+        from kavach_ipy.front.trusting import (  # noqa: PLC0415
+            apply_trusted_types,
+            may_trust,
+            warn_of_trust,
+        )
 
         magic_line = None if cell is None else f"%%sandbox {line}".strip()
         task = Task(code, magic_line, policy.inputs, policy.outputs or ())
-        secrets = self._settings.known_secrets
-        run_task(self.shell, task, policy, secrets, with_report=request.wants_report)
+        allow_trust = may_trust(self._settings)
+        if policy.trust and allow_trust:
+            warn_of_trust()
+        self._from_settings = apply_trusted_types(self._settings.trusted_types, self._from_settings)
+        run_task(
+            self.shell,
+            task,
+            policy,
+            self._settings.known_secrets,
+            with_report=request.wants_report,
+            allow_trust=allow_trust,
+        )
 
     @no_var_expand
     @line_magic

@@ -11,8 +11,9 @@ Assumes: settings of features that this version lacks fail closed: they cannot b
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
-from typing import Final, TypedDict
+from typing import Final, TypedDict, cast
 
 from traitlets import Bool, Dict, Float, Int, List, TraitError, TraitType, Unicode, Union, validate
 from traitlets.config import Configurable
@@ -34,6 +35,7 @@ __all__ = ["Kavach"]
 
 _DEFAULT: Final = Policy()
 _NO_PROFILE: Final = "default"
+_DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 # Setting, and the field of Policy that it fills. The settings are named from the notebook's side
 # ("what is readable"), the fields from the sandbox's ("what is bound read-only").
@@ -57,8 +59,6 @@ _FIELDS: Final = {
 _LATER: Final[dict[str, object]] = {
     "default_on": False,
     "policy_file": "",
-    "trusted_types": [],
-    "allow_trust": False,
 }
 
 
@@ -194,13 +194,14 @@ class Kavach(Configurable):
     )
     trusted_types = _list(
         (),
-        "Classes whose instances may come back, as module.Class. By default none, and this version"
-        " knows none: any is refused. A class that comes back runs its constructor here.",
+        "Classes whose instances may come back, as module.Class: dataclasses, attrs classes,"
+        " pydantic models, Enums, NamedTuples. By default none; kavach_ipy.trust adds one for this"
+        " notebook. A class that comes back runs its constructor here, on values of the cell's.",
     )
     allow_trust = Bool(
         False,
-        help="Permit --trust, which unpickles what comes back. By default off, and this version"
-        " cannot switch it on: a hostile cell would run code in the notebook.",
+        help="Permit --trust, which unpickles what comes back, as a yes or no. By default off. With"
+        " it a hostile cell runs code in the notebook, so it guards against accidents only.",
     ).tag(config=True)
 
     def __init__(self, **kwargs: object) -> None:
@@ -253,6 +254,16 @@ class Kavach(Configurable):
             check_secrets(proposal["value"])
         except PolicyError as error:
             raise TraitError(f"c.Kavach.{error}") from None
+        return proposal["value"]
+
+    @validate("trusted_types")
+    def _check_trusted_types(self, proposal: _Proposal) -> object:
+        # They are looked up before each cell: a class of the notebook's is not there yet.
+        for name in cast("list[str]", proposal["value"]):
+            if _DOTTED.fullmatch(name) is None:
+                raise TraitError(
+                    f"c.Kavach.trusted_types: {name!r} is not allowed; module.Class is"
+                )
         return proposal["value"]
 
     @validate("profiles")

@@ -53,7 +53,7 @@ class Budget:
 
     Attributes:
         allowance: the same.
-        shared: ids of containers that may stand in more than one place; the reader notes them.
+        shared: ids of objects that may stand in more than one place; the reader notes them.
     """
 
     __slots__ = (
@@ -63,7 +63,6 @@ class Budget:
         "_known",
         "_memory",
         "_owed",
-        "_twice",
         "_unseen",
         "_unusable",
         "_work",
@@ -85,7 +84,6 @@ class Budget:
         self._hashes: dict[int, _Hashes] = {}
         self._unseen = self._owed = 0
         self._claimed: set[int] = set()
-        self._twice: set[int] = set()
         self.shared: set[int] = set()
 
     def spend_work(self, microseconds: int) -> None:
@@ -150,21 +148,31 @@ class Budget:
             OutputWithheld: the buffer is, or may become, part of something else too.
         """
         if type(raw) is bytearray:
-            if id(raw) in self._claimed or id(raw) in self._twice:
-                raise refused("two values use the same memory")
-            self._claimed.add(id(raw))
-            self._kept.append(raw)
+            self.own(raw)
 
-    def share(self, raw: bytearray) -> None:
-        """Note that a bytearray stands in more than one place.
+    def own(self, value: object) -> None:
+        """Let one object alone have what was checked for it: memory, codes, indices, labels.
+
+        A `Categorical` whose codes are also an array of the user's reads out of bounds as soon as
+        that array is written to.
 
         Raises:
-            OutputWithheld: an array uses it as its memory.
+            OutputWithheld: something else has it too.
         """
-        if id(raw) in self._claimed:
+        if id(value) in self._claimed or id(value) in self.shared:
             raise refused("two values use the same memory")
-        self._twice.add(id(raw))
-        self._kept.append(raw)
+        self._claimed.add(id(value))
+        self._kept.append(value)
+
+    def share(self, value: object) -> None:
+        """Note that an object, which the reader's memo keeps, stands in more than one place.
+
+        Raises:
+            OutputWithheld: another object has it for itself alone.
+        """
+        if id(value) in self._claimed:
+            raise refused("two values use the same memory")
+        self.shared.add(id(value))
 
     def weigh(self, value: object, room: int = DEPTH) -> tuple[int, int]:
         """Return a value's depth and its weight; a container is walked twice at most, ever.
@@ -217,6 +225,11 @@ class Budget:
                 if left < 0:
                     raise refused(f"one of its keys holds more than {KEY_ITEMS} items")
                 todo.extend(item)
+            else:
+                # An object of a class that the user trusts is hashed with all that it holds.
+                left -= self._known.get(id(item), (0, 1))[1] - 1
+                if left < 0:
+                    raise refused(f"one of its keys holds more than {KEY_ITEMS} items")
         self.spend_work(cost + (KEY_ITEMS - left) // 32)
 
     def check_keys(

@@ -22,6 +22,7 @@ BUFFERS = (bytes, bytearray, memoryview)
 ZONES = (dt.timezone, zoneinfo.ZoneInfo)
 _NONE = type(None)
 _LONGEST_TEXT = 4096
+_FLAT = frozenset({str, int, float, _NONE})
 
 
 @cache
@@ -131,6 +132,33 @@ def _text_list(budget: Budget, arguments: Arguments) -> object:
     return tags.text_list(lengths, raw)
 
 
+def _text_lines(budget: Budget, arguments: Arguments) -> object:
+    exactly(arguments, BUFFERS)
+    raw = bytes(cast("tags.Buffer", arguments[0]))
+    budget.spend_memory(len(raw))
+    width = budget.spend_text(raw)
+    # As for a list with lengths.
+    count = raw.count(b"\0") + 1
+    budget.spend_memory(count * (57 if width == 1 else 84) + width * len(raw))
+    budget.spend_work(count // 32)
+    return tags.text_lines(raw)
+
+
+def _mapping_of(budget: Budget, arguments: Arguments) -> object:
+    exactly(arguments, list, list)
+    keys, values = cast("tuple[list[Any], list[Any]]", arguments)
+    if len(keys) != len(values) or not set(map(type, values)) <= _FLAT:
+        raise refused("a dict of many keys has other values than numbers and texts")
+    made: dict[Any, Any] = {}
+    budget.check_keys(made, keys)
+    budget.spend_memory(100 * len(keys))
+    budget.spend_work(len(keys) // 8)
+    made.update(zip(keys, values, strict=True))
+    if len(made) != len(keys):
+        raise refused("its pickle repeats a key")
+    return made
+
+
 RULES = rules(
     (tags.complex_number, _simple(tags.complex_number, float, float), 1, False),
     (tags.date, _simple(tags.date, int, int, int), 1, False),
@@ -153,4 +181,6 @@ RULES = rules(
     (tags.int_list, _numbers(tags.int_list, 40), 1, False),
     (tags.float_list, _numbers(tags.float_list, 32), 1, False),
     (tags.text_list, _text_list, 1, False),
+    (tags.text_lines, _text_lines, 1, False),
+    (tags.mapping, _mapping_of, 1, False),
 )

@@ -20,11 +20,15 @@ from itertools import repeat
 from typing import Any, Final
 
 from kavach_ipy.errors import OutputWithheld
-from kavach_ipy.gate import arrays, builders, tables
+from kavach_ipy.gate import arrays, arrow, builders, sparse, tables, trusted
 from kavach_ipy.gate.allowance import Allowance, refused
 from kavach_ipy.gate.budget import DEPTH, Budget
+from kavach_ipy.gate.imports import installed_only
 from kavach_ipy.gate.rules import Rule
 from kavach_ipy.wire import arrays as wire_arrays
+from kavach_ipy.wire import arrow as wire_arrow
+from kavach_ipy.wire import polars_frames
+from kavach_ipy.wire import sparse as wire_sparse
 from kavach_ipy.wire import tables as wire_tables
 
 __all__ = ["IN_BAND", "RULES", "STREAM", "read_pickle"]
@@ -34,7 +38,15 @@ STREAM: Final = 256 << 20
 IN_BAND: Final = 16 << 20
 """Bytes of one pickle without its long texts and bytes: what is read step by step."""
 
-RULES: Final[dict[tuple[str, str], Rule]] = {**builders.RULES, **arrays.RULES, **tables.RULES}
+RULES: Final[dict[tuple[str, str], Rule]] = {
+    **builders.RULES,
+    **arrays.RULES,
+    **tables.RULES,
+    **arrow.RULES,
+    **arrow.POLARS_RULES,
+    **sparse.RULES,
+    **trusted.RULES,
+}
 
 _LONGEST_INT: Final = 4096
 # Opcodes between two looks at the clock, about a tenth of a millisecond, and the bytes that each
@@ -54,10 +66,16 @@ _SET: Final = 216
 # A slot of a dict or set, whose tables grow by leaps.
 _ENTRY: Final = 60
 # The first import of a library takes a second, which the cell's value has not caused.
-_LIBRARIES: Final = {wire_arrays.__name__: "numpy", wire_tables.__name__: "pandas"}
+_LIBRARIES: Final = {
+    wire_arrays.__name__: "numpy",
+    wire_tables.__name__: "pandas",
+    wire_arrow.__name__: "pyarrow",
+    polars_frames.__name__: "polars",
+    wire_sparse.__name__: "scipy.sparse",
+}
 _UNUSABLE: Final = frozenset({Rule, memoryview})
-# What BINGET may not give away without a note: containers, and memory that can be changed.
-_WATCHED: Final = frozenset({list, tuple, dict, set, frozenset, bytearray, memoryview})
+# What BINGET may give away without a note; the rest is a container, or memory that can be changed.
+_FREE: Final = frozenset({str, bytes, int, float, bool, type(None), Rule})
 _INT4: Final = struct.Struct("<i").unpack_from
 _SIZE4: Final = struct.Struct("<I").unpack_from
 _SIZE8: Final = struct.Struct("<Q").unpack_from
@@ -82,7 +100,7 @@ def read_pickle(
     if len(data) > STREAM:
         raise refused(f"its pickle has {len(data)} bytes without its buffers; {STREAM} are allowed")
     allowance = Allowance() if allowance is None else allowance
-    with allowance.reading():
+    with allowance.reading(), installed_only():
         try:
             return _read(bytes(data), buffers, allowance)
         except OutputWithheld as error:
@@ -149,7 +167,7 @@ class _Machine:
                     at += 1
                 elif code == 0x68:  # BINGET
                     value = memo[data[at]]
-                    if type(value) in _WATCHED:
+                    if type(value) not in _FREE:
                         self._watch(value)
                     stack.append(value)
                     at += 1
@@ -167,7 +185,7 @@ class _Machine:
                     at += 4
                 elif code == 0x6A:  # LONG_BINGET
                     value = memo[_SIZE4(data, at)[0]]
-                    if type(value) in _WATCHED:
+                    if type(value) not in _FREE:
                         self._watch(value)
                     stack.append(value)
                     at += 4
@@ -236,7 +254,7 @@ class _Machine:
                 elif code == 0x97:  # NEXT_BUFFER
                     stack.append(self._next_buffer())
                 elif code == 0x98:  # READONLY_BUFFER
-                    stack.append(stack.pop().toreadonly())
+                    stack.append(memoryview.toreadonly(stack.pop()))
                 elif code == 0x43:  # SHORT_BINBYTES
                     end = at + 1 + data[at]
                     stack.append(data[at + 1 : end])
@@ -325,13 +343,9 @@ class _Machine:
 
     def _watch(self, value: Any) -> None:
         """Note what a memo hands out a second time: it may be part of something by now."""
-        cls = type(value)
-        if cls is memoryview:
+        if type(value) is memoryview:
             raise refused("two values use the same memory")
-        if cls is bytearray:
-            self._budget.share(value)
-        else:
-            self._budget.shared.add(id(value))
+        self._budget.share(value)
 
     def _open(self, value: Any, kind: type) -> Any:
         """Return a container that may still grow: nobody else can have it yet."""
@@ -383,4 +397,7 @@ def _load(library: str) -> None:
     try:
         import_module(library)
     except ImportError as error:
-        raise refused(f"it needs {library}, which the kernel cannot import") from error
+        raise refused(
+            f"it needs {library}, which is not installed for the kernel",
+            f"import {library} in the notebook, where that works",
+        ) from error

@@ -1,20 +1,30 @@
 """Rules for the tags of pandas (`kavach_ipy.wire.tables`).
 
 Guarantees: lengths agree before pandas sees them; texts that pandas parses (frequencies, units,
-zones) are of a closed form; labels cannot be made to collide where pandas hashes them at once.
-Assumes: pandas' public constructors check codes against categories and levels, and intervals'
-ends against each other; they do in pandas 2.0 to 3.1 (tested).
+zones) are of a closed form; labels cannot be made to collide where pandas hashes them at once;
+nobody else can change codes and labels that were checked.
+Assumes: pandas' public constructors check intervals' ends against each other, and steady paces
+against the values; they do in pandas 2.1 to 3.1 (tested).
 """
 
 from __future__ import annotations
 
-import re
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from kavach_ipy.gate import table_scalars
 from kavach_ipy.gate.allowance import refused
 from kavach_ipy.gate.budget import EQUAL_HASHES, Budget
-from kavach_ipy.gate.builders import ZONES, is_zone_key
 from kavach_ipy.gate.rules import Arguments, exactly, label, rules
+from kavach_ipy.gate.table_checks import (
+    check_closed,
+    check_freq,
+    check_int64,
+    check_zone,
+    many,
+    three,
+    two,
+)
 from kavach_ipy.wire import tables
 
 if TYPE_CHECKING:
@@ -23,21 +33,23 @@ if TYPE_CHECKING:
 __all__ = ["RULES"]
 
 _NONE: Final = type(None)
-_UNITS: Final = frozenset({"s", "ms", "us", "ns"})
-_CLOSED: Final = frozenset({"left", "right", "both", "neither"})
 _STORAGES: Final = frozenset({"python", "pyarrow", "pyarrow_numpy"})
-_FREQ: Final = re.compile(r"-?\d{0,9}[A-Za-z]{1,4}(?:-[A-Z]{3}){0,2}(?:-\d{1,2})?", re.ASCII)
 _LEVELS: Final = 64
 # Above it, numbers must be sorted: then pandas needs no hash table to see that they are unique.
 _UNSORTED: Final = 20_000
+# Steps of a calendar that are timed before the others.
+_WALK: Final = 1000
+# Steps that show what a walk costs without them.
+_FIRST_STEPS: Final = 20
 # One Series, in microseconds: by far the dearest object that one opcode makes.
 _TABLE: Final = 100
 
 
 def _categorical(budget: Budget, arguments: Arguments) -> object:
-    codes, categories, ordered = _three(arguments)
-    _numpy(codes, "i", 1)
+    codes, categories, ordered = three(arguments)
+    budget.own(_numpy(codes, "i", 1))
     _unique_labels(budget, _index_of(categories))
+    _codes(codes, categories)
     if type(ordered) is not bool:
         raise refused("a Categorical's order is not yes or no")
     _spend(budget, codes.nbytes)
@@ -45,7 +57,7 @@ def _categorical(budget: Budget, arguments: Arguments) -> object:
 
 
 def _masked(budget: Budget, arguments: Arguments) -> object:
-    values, mask = _two(arguments)
+    values, mask = two(arguments)
     _numpy(values, "iufb", 1)
     _numpy(mask, "b", 1)
     _same_length(values, mask)
@@ -66,33 +78,54 @@ def _texts(budget: Budget, arguments: Arguments) -> object:
     return tables.texts(storage, na, items)
 
 
+def _arrow_backed(budget: Budget, arguments: Arguments) -> object:
+    import pyarrow as pa  # noqa: PLC0415 - the argument is pyarrow's, so it is loaded.
+
+    exactly(arguments, pa.ChunkedArray)
+    _spend(budget, 0)
+    return tables.arrow_backed(arguments[0])
+
+
+def _arrow_texts(budget: Budget, arguments: Arguments) -> object:
+    import pyarrow as pa  # noqa: PLC0415 - the argument is pyarrow's, so it is loaded.
+
+    exactly(arguments, str, pa.ChunkedArray)
+    na, column = cast("tuple[Any, pa.ChunkedArray]", arguments)
+    if na not in {"NA", "nan"} or column.type not in {pa.string(), pa.large_string()}:
+        raise refused("an array of texts holds something else")
+    # Offsets are made longer, where they are of 32 bits.
+    _spend(budget, 8 * len(column))
+    return tables.arrow_texts(na, column)
+
+
 def _zoned(budget: Budget, arguments: Arguments) -> object:
-    values, zone = _two(arguments)
+    values, zone = two(arguments)
     _numpy(values, "M", 1)
-    _zone(zone)
+    check_zone(zone)
     _spend(budget, 8 * values.nbytes)
     return tables.zoned(values, zone)
 
 
 def _periods(budget: Budget, arguments: Arguments) -> object:
-    ordinals, freq = _two(arguments)
+    ordinals, freq = two(arguments)
     _numpy(ordinals, "i", 1)
-    _freq(freq)
+    check_freq(freq)
     _spend(budget, ordinals.nbytes)
     return tables.periods(ordinals, freq)
 
 
 def _intervals(budget: Budget, arguments: Arguments) -> object:
-    left, right, closed = _three(arguments)
+    left, right, closed = three(arguments)
     _same_length(_index_of(left), _index_of(right))
-    _closed(closed)
+    check_closed(closed)
     _spend(budget, 16 * len(left))
     return tables.intervals(left, right, closed)
 
 
 def _index(budget: Budget, arguments: Arguments) -> object:
-    values, name = _two(arguments)
-    _column(values)
+    values, name = two(arguments)
+    # An index refers to its labels without holding them: who changed them would free them.
+    budget.own(_column(values))
     label(budget, name)
     if values.dtype == object:
         _check_labels(budget, values.tolist())
@@ -101,22 +134,32 @@ def _index(budget: Budget, arguments: Arguments) -> object:
 
 
 def _dates(budget: Budget, arguments: Arguments) -> object:
-    values, freq, name = _three(arguments)
+    values, freq, name = three(arguments)
     _column(values)
     if values.dtype.kind not in "mM":
         raise refused("an index of times holds something else")
-    _freq(freq)
+    check_freq(freq)
     label(budget, name)
-    # pandas walks the calendar step by step to see whether the frequency fits.
-    budget.spend_work(5 * len(values))
     _spend(budget, 32 * len(values))
+    # pandas walks the calendar step by step to see whether the frequency fits, at hundredths of a
+    # microsecond for seconds and at 150 for hours of business: so a first walk is timed.
+    if len(values) > _WALK + _FIRST_STEPS:
+        first = min(_walk(values[:_FIRST_STEPS], freq) for _ in range(3))
+        step = (_walk(values[: _WALK + _FIRST_STEPS], freq) - first) / _WALK
+        budget.spend_work(int(max(step, 0.0) * 1e6 * len(values)) + len(values) // 16)
     return tables.dates(values, freq, name)
 
 
+def _walk(values: Any, freq: str) -> float:
+    start = monotonic()
+    tables.dates(values, freq, None)
+    return monotonic() - start
+
+
 def _range_index(budget: Budget, arguments: Arguments) -> object:
-    start, stop, step, name = _many(arguments, 4)
+    start, stop, step, name = many(arguments, 4)
     for number in (start, stop, step):
-        _int64(number)
+        check_int64(number)
     label(budget, name)
     return tables.range_index(start, stop, step, name)
 
@@ -128,14 +171,15 @@ def _multi_index(budget: Budget, arguments: Arguments) -> object:
         raise refused(f"an index has levels, codes and names of different number, or > {_LEVELS}")
     for level, code, name in zip(levels, codes, names, strict=True):
         _unique_labels(budget, _index_of(level))
-        _numpy(code, "i", 1)
+        budget.own(_numpy(code, "i", 1))
+        _codes(code, level)
         label(budget, name)
         _spend(budget, code.nbytes + 16 * len(level))
     return tables.multi_index(levels, codes, names)
 
 
 def _series(budget: Budget, arguments: Arguments) -> object:
-    values, index, name = _three(arguments)
+    values, index, name = three(arguments)
     _same_length(_column(values), _index_of(index))
     label(budget, name)
     _spend(budget, 0)
@@ -143,7 +187,7 @@ def _series(budget: Budget, arguments: Arguments) -> object:
 
 
 def _frame(budget: Budget, arguments: Arguments) -> object:
-    columns, index, arrays = _three(arguments)
+    columns, index, arrays = three(arguments)
     _index_of(index)
     if type(arrays) is not list or len(_index_of(columns)) != len(arrays):
         raise refused("a DataFrame has more labels than columns, or fewer")
@@ -151,72 +195,20 @@ def _frame(budget: Budget, arguments: Arguments) -> object:
         _same_length(_column(values), index)
         budget.spend_work(_TABLE)
         _spend(budget, 0)
+    if not arrays:
+        _spend_labels(budget, len(index))
     return tables.frame(columns, index, arrays)
 
 
 def _frame_of(budget: Budget, arguments: Arguments) -> object:
-    columns, index, values = _three(arguments)
+    columns, index, values = three(arguments)
     _numpy(values, "biufc", 2)
     if values.shape != (len(_index_of(index)), len(_index_of(columns))):
         raise refused("a DataFrame's labels do not fit its shape")
     _spend(budget, 0)
+    if not values.size:
+        _spend_labels(budget, sum(values.shape))
     return tables.frame_of(columns, index, values)
-
-
-def _timestamp(_: Budget, arguments: Arguments) -> object:
-    value, unit, zone = _three(arguments)
-    _unit(value, unit)
-    if zone is not None:
-        _zone(zone)
-    return tables.timestamp(value, unit, zone)
-
-
-def _time_delta(_: Budget, arguments: Arguments) -> object:
-    value, unit = _two(arguments)
-    _unit(value, unit)
-    return tables.time_delta(value, unit)
-
-
-def _period(_: Budget, arguments: Arguments) -> object:
-    ordinal, freq = _two(arguments)
-    _int64(ordinal)
-    _freq(freq)
-    return tables.period(ordinal, freq)
-
-
-def _interval(_: Budget, arguments: Arguments) -> object:
-    import numpy as np  # noqa: PLC0415 - imported when needed only.
-    import pandas as pd  # noqa: PLC0415 - imported when needed only.
-
-    left, right, closed = _three(arguments)
-    kinds = (int, float, pd.Timestamp, pd.Timedelta)
-    for end in (left, right):
-        if type(end) not in kinds and not isinstance(end, np.number):
-            raise refused("an Interval's end is neither a number nor a time")
-    _closed(closed)
-    return tables.interval(left, right, closed)
-
-
-def _missing(_: Budget, arguments: Arguments) -> object:
-    exactly(arguments, str)
-    kind = cast("Any", arguments[0])
-    if kind not in {"NA", "NaT"}:
-        raise refused("a missing value is not a listed one")
-    return tables.missing(kind)
-
-
-def _many(arguments: Arguments, count: int) -> Any:
-    if len(arguments) != count:
-        raise refused(f"a tag has {len(arguments)} arguments instead of {count}")
-    return arguments
-
-
-def _two(arguments: Arguments) -> tuple[Any, Any]:
-    return cast("tuple[Any, Any]", _many(arguments, 2))
-
-
-def _three(arguments: Arguments) -> tuple[Any, Any, Any]:
-    return cast("tuple[Any, Any, Any]", _many(arguments, 3))
 
 
 def _numpy(value: Any, kinds: str, axes: int) -> np.ndarray[Any, Any]:
@@ -271,36 +263,15 @@ def _check_labels(budget: Budget, labels: list[Any]) -> None:
                 raise refused(f"more than {EQUAL_HASHES} labels share a hash")
 
 
+def _codes(codes: np.ndarray[Any, Any], labels: Any) -> None:
+    """Check that every code has a label; pandas looks only after it has cut codes to few bits."""
+    if len(codes) and not (codes.min() >= -1 and codes.max() < len(labels)):
+        raise refused("a code of a table has no label")
+
+
 def _same_length(one: Any, other: Any) -> None:
     if len(one) != len(other):
         raise refused(f"a table's parts are of different length: {len(one)} and {len(other)}")
-
-
-def _zone(zone: Any) -> None:
-    is_key = type(zone) is str and (zone == "UTC" or is_zone_key(zone))
-    if not is_key and type(zone) not in ZONES:
-        raise refused("a time zone is not a listed one")
-
-
-def _freq(freq: Any) -> None:
-    if type(freq) is not str or len(freq) > 24 or _FREQ.fullmatch(freq) is None:
-        raise refused("a frequency is not of the form that pandas writes")
-
-
-def _unit(value: Any, unit: Any) -> None:
-    _int64(value)
-    if type(unit) is not str or unit not in _UNITS:
-        raise refused("the unit of a time is not a listed one")
-
-
-def _int64(value: Any) -> None:
-    if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise refused("a number of a table does not fit into 64 bits")
-
-
-def _closed(closed: Any) -> None:
-    if type(closed) is not str or closed not in _CLOSED:
-        raise refused("an Interval is closed on no known side")
 
 
 def _spend(budget: Budget, size: int) -> None:
@@ -308,10 +279,17 @@ def _spend(budget: Budget, size: int) -> None:
     budget.spend_work(size >> 10)
 
 
-RULES = rules(
+def _spend_labels(budget: Budget, count: int) -> None:
+    # A frame without values has any number of labels for free, and printing it makes them all.
+    budget.spend_memory(8 * count)
+
+
+_ARRAYS = rules(
     (tables.categorical, _categorical, _TABLE, True),
     (tables.masked, _masked, 20, False),
     (tables.texts, _texts, _TABLE, False),
+    (tables.arrow_backed, _arrow_backed, _TABLE, False),
+    (tables.arrow_texts, _arrow_texts, _TABLE, False),
     (tables.zoned, _zoned, 3 * _TABLE, False),
     (tables.periods, _periods, _TABLE, False),
     (tables.intervals, _intervals, _TABLE, True),
@@ -322,9 +300,5 @@ RULES = rules(
     (tables.series, _series, _TABLE, True),
     (tables.frame, _frame, _TABLE, True),
     (tables.frame_of, _frame_of, _TABLE, True),
-    (tables.timestamp, _timestamp, 30, False),
-    (tables.time_delta, _time_delta, 15, False),
-    (tables.period, _period, 30, False),
-    (tables.interval, _interval, 15, False),
-    (tables.missing, _missing, 2, False),
 )
+RULES = {**_ARRAYS, **table_scalars.RULES}

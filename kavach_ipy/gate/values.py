@@ -25,6 +25,8 @@ def read_value(
     arena: SealedArena | None,
     asked: frozenset[str],
     allowance: Allowance | None = None,
+    *,
+    is_stock: bool = False,
 ) -> tuple[str, object]:
     """Return a name and its value, or its `Withheld`.
 
@@ -33,6 +35,8 @@ def read_value(
         arena: where big buffers lie; None where the child had no arena.
         asked: the names that the user wrote, and `RESULT` where the result is wanted.
         allowance: what is left for all values of the run; a fresh one where it is None.
+        is_stock: the cell ran with --trust, so its pickles are loaded by stock Python, which runs
+            whatever they say.
 
     Raises:
         ProtocolError: the frame is broken, its spans are, or nobody asked for its name.
@@ -47,17 +51,24 @@ def read_value(
         case Kind.VALUE:
             carried = read_carried(frame)
             _check_name(carried.name, asked)
-            return carried.name, _rebuild(carried, arena, allowance)
+            return carried.name, _rebuild(carried, arena, allowance, is_stock=is_stock)
         case _:
             raise ProtocolError(0, frame.kind.name, "VALUE or UNSENT was due.")
 
 
-def _rebuild(carried: Carried, arena: SealedArena | None, allowance: Allowance | None) -> object:
+def _rebuild(
+    carried: Carried, arena: SealedArena | None, allowance: Allowance | None, *, is_stock: bool
+) -> object:
     parts = [_part(part, arena) for part in carried.parts]
     try:
         # A library's warning about what the cell made would look like the notebook's own.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if is_stock:
+                # Only now: no process that never uses --trust holds an unpickler of ours.
+                from kavach_ipy.gate.stock import read_stock  # noqa: PLC0415
+
+                return read_stock(parts[0], parts[1:])
             return read_pickle(parts[0], parts[1:], allowance)
     except OutputWithheld as error:
         return withheld(carried.name, carried.kind, error.reason, error.remedy)

@@ -87,7 +87,7 @@ class ChildLink:
     def value(self, name: str, value: object) -> None:
         """Encode and send one value; what cannot be encoded is sent as its type and reason."""
         if self._is_owner():
-            self._write(encode_value(name, value, self._arena))
+            self._write(encode_value(name, value, self._arena, is_stock=self.policy.trust))
 
     def unsent(self, name: str, kind: str, reason: str) -> None:
         """Say that a name will not come, and why."""
@@ -123,6 +123,7 @@ class ChildLink:
     def done(self, failure: Failure | None) -> None:
         """Say that the cell is over. Nothing may be sent after it."""
         if self._is_owner():
+            self._arena.finish()
             self._write(done_frame(failure))
 
     def heed_interrupts(self) -> None:

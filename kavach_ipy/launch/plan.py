@@ -70,15 +70,27 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=32)
-def make_plan(policy: Policy, host: Host) -> Plan:
+def make_plan(policy: Policy, host: Host, *, may_trust: bool = False) -> Plan:
     """Turn a policy into the steps that keep it on this machine.
 
     Cached, which a pure function allows: from cell to cell seldom anything changes.
+
+    Args:
+        policy: what was asked for.
+        host: what this machine grants.
+        may_trust: the administrator permits `Policy.trust`.
 
     Raises:
         CannotEnforce: naming the layer, what shows that it cannot be had, and the remedy.
     """
     _refuse_what_is_not_built(policy)
+    if policy.trust and not may_trust:
+        raise CannotEnforce(
+            "--trust",
+            "it lets a hostile cell run code in the notebook, and nobody has allowed it here",
+            "Listed types come back without it, see %kavach explain types; an administrator may set"
+            " c.Kavach.allow_trust, a script Sandbox(allow_trust=True).",
+        )
     _refuse_what_is_missing(host)
     identity = _identity(host)
     places = lay_out(policy, host, other_id=identity.uid if identity.is_other else None)
@@ -121,7 +133,6 @@ def _refuse_what_is_not_built(policy: Policy) -> None:
     for asked, option, instead in (
         (policy.clean, "--clean", "Without it, the cell runs in a forked child."),
         (policy.session is not None, "--session", "Without it, each cell has its own child."),
-        (policy.trust, "--trust", "Listed types come back without it."),
     ):
         if asked:
             raise CannotEnforce(option, "this version of kavach_ipy does not have it yet", instead)

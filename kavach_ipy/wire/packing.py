@@ -15,7 +15,7 @@ from typing import TypeAlias, cast
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.wire import tags
 
-__all__ = ["Packed", "Reduced", "packed", "unlisted"]
+__all__ = ["Packed", "Reduced", "packed", "packed_dict", "unlisted"]
 
 Reduced: TypeAlias = tuple[Callable[..., object], tuple[object, ...]]
 
@@ -49,6 +49,17 @@ def packed(items: list[object]) -> list[object] | Packed:
     return items
 
 
+def packed_dict(items: dict[object, object]) -> dict[object, object] | Packed:
+    """Return the dict, or what stands for it when its keys and its values travel as buffers."""
+    if len(items) < _WORTH_PACKING:
+        return items
+    keys, values = packed(list(items)), packed(list(items.values()))
+    # Values of many kinds may hold the dict itself, which only pickle's own way keeps track of.
+    if not (isinstance(keys, Packed) and isinstance(values, Packed)):
+        return items
+    return Packed(tags.mapping, (keys, values))
+
+
 def _pack_numbers(
     code: str, tag: Callable[..., object], items: list[object]
 ) -> Packed | list[object]:
@@ -63,6 +74,12 @@ def _pack_texts(items: list[object]) -> Packed | list[object]:
     # Few texts that stand in many places: the pickle's memo sends each once and keeps them shared.
     if 2 * len(set(map(id, items))) < len(items):
         return items
+    if set(map(type, items)) == {str}:
+        joined = "\0".join(cast("list[str]", items))
+        if joined.count("\0") == len(items) - 1:
+            return Packed(
+                tags.text_lines, (pickle.PickleBuffer(joined.encode("utf-8", "surrogatepass")),)
+            )
     lengths = array("i", bytes(4 * len(items)))
     texts: list[str] = []
     for at, item in enumerate(items):

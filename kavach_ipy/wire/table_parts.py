@@ -1,7 +1,7 @@
 """How pandas' objects are taken apart for the tags of `kavach_ipy.wire.tables`.
 
-Guarantees: nothing is lost silently: what a tag cannot say (attrs, flags, subclasses, sparse and
-Arrow arrays) is refused with that reason.
+Guarantees: nothing is lost silently: what a tag cannot say (attrs, flags, subclasses, sparse
+arrays) is refused with that reason.
 Assumes: it runs in the child, on objects of an imported pandas, 2.0 or later.
 """
 
@@ -70,13 +70,18 @@ def _values(value: Any) -> Any:
     return value.to_numpy() if is_numpy or is_plain_time else array
 
 
+def _labels(value: pd.Index) -> Any:
+    # A view, as a copy of an index shares its array here, and may not there.
+    return _values(value).view()
+
+
 def _index(value: pd.Index) -> Reduced:
-    return tables.index, (_values(value), value.name)
+    return tables.index, (_labels(value), value.name)
 
 
 def _dates(value: Any) -> Reduced:
     if value.freq is None:
-        return tables.index, (_values(value), value.name)
+        return tables.index, (_labels(value), value.name)
     return tables.dates, (_values(value), value.freqstr, value.name)
 
 
@@ -87,14 +92,16 @@ def _range_index(value: pd.RangeIndex) -> Reduced:
 def _multi_index(value: pd.MultiIndex) -> Reduced:
     import numpy as np  # noqa: PLC0415 - pandas has loaded it.
 
-    codes = [np.asarray(code) for code in value.codes]
+    # Views, as in _labels.
+    codes = [np.asarray(code).view() for code in value.codes]
     return tables.multi_index, (list(value.levels), codes, list(value.names))
 
 
 def _categorical(value: pd.Categorical) -> Reduced:
     import numpy as np  # noqa: PLC0415 - pandas has loaded it.
 
-    return tables.categorical, (np.asarray(value.codes), value.categories, bool(value.ordered))
+    codes = np.asarray(value.codes).view()
+    return tables.categorical, (codes, value.categories, bool(value.ordered))
 
 
 def _masked(value: Any) -> Reduced:
@@ -107,8 +114,21 @@ def _texts(value: Any) -> Reduced:
     import pandas as pd  # noqa: PLC0415 - the value is pandas', so it is loaded.
 
     na = "NA" if value.dtype.na_value is pd.NA else "nan"
+    if value.dtype.storage == "pyarrow":
+        return tables.arrow_texts, (na, _chunked(value))
     items = value.to_numpy(dtype=object, na_value=None).tolist()
     return tables.texts, (str(value.dtype.storage), na, packed(items))
+
+
+def _arrow_backed(value: Any) -> Reduced:
+    return tables.arrow_backed, (_chunked(value),)
+
+
+def _chunked(value: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - the value is pyarrow's, so it is loaded.
+
+    array = value.__arrow_array__()
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def _zoned(value: Any) -> Reduced:
@@ -152,6 +172,7 @@ def _zone(zone: dt.tzinfo) -> dt.tzinfo | str:
 
 
 _PARTS: dict[str, Callable[[Any], Reduced]] = {
+    "ArrowExtensionArray": _arrow_backed,
     "ArrowStringArray": _texts,
     "ArrowStringArrayNumpySemantics": _texts,
     "BooleanArray": _masked,

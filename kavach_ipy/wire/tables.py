@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "arrow_backed",
+    "arrow_texts",
     "categorical",
     "dates",
     "frame",
@@ -74,6 +76,25 @@ def texts(
     return pd.array(items, dtype=dtype)
 
 
+def arrow_backed(column: Any) -> pd.api.extensions.ExtensionArray:
+    """An array of an Arrow dtype, over a chunked array of Arrow's."""
+    import pandas as pd  # noqa: PLC0415 - imported when needed only.
+
+    return pd.arrays.ArrowExtensionArray(column)
+
+
+def arrow_texts(na: Literal["NA", "nan"], column: Any) -> pd.api.extensions.ExtensionArray:
+    """An array of pandas' string dtype that Arrow stores, over a chunked array of texts."""
+    import pandas as pd  # noqa: PLC0415 - imported when needed only.
+
+    dtype = (
+        pd.StringDtype("pyarrow")
+        if na == "NA"
+        else pd.StringDtype("pyarrow", na_value=float("nan"))
+    )
+    return dtype.__from_arrow__(column)
+
+
 def zoned(values: _Array, zone: dt.tzinfo | str) -> pd.api.extensions.ExtensionArray:
     """Times with a zone, from datetime64 values in UTC."""
     import pandas as pd  # noqa: PLC0415 - imported when needed only.
@@ -85,6 +106,8 @@ def periods(ordinals: _Array, freq: str) -> pd.api.extensions.ExtensionArray:
     """Periods, from their 64-bit ordinals."""
     import pandas as pd  # noqa: PLC0415 - imported when needed only.
 
+    if not hasattr(pd.PeriodIndex, "from_ordinals"):  # pandas before 2.2
+        return pd.PeriodIndex(ordinal=ordinals, freq=freq).array
     return pd.PeriodIndex.from_ordinals(ordinals, freq=freq).array
 
 

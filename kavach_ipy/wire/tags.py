@@ -39,10 +39,12 @@ __all__ = [
     "float_list",
     "fraction",
     "int_list",
+    "mapping",
     "ordered_dict",
     "path",
     "range_of",
     "slice_of",
+    "text_lines",
     "text_list",
     "time",
     "time_delta",
@@ -200,3 +202,13 @@ def text_list(lengths: Buffer, blob: Buffer) -> list[str | float | None]:
     if at != len(joined):
         raise ValueError(f"the lengths add up to {at}, the text has {len(joined)} code points")
     return texts
+
+
+def text_lines(raw: Buffer) -> list[str]:
+    """A list of texts from all of them in UTF-8, with a NUL between two; none holds one."""
+    return str(raw, "utf-8", "surrogatepass").split("\0")
+
+
+def mapping(keys: list[Hashable], values: list[object]) -> dict[Hashable, object]:
+    """A dict of many keys and values, each sent as a list."""
+    return dict(zip(keys, values, strict=True))

@@ -1,8 +1,9 @@
 """The writer of the pickle dialect: it turns a value of the cell's into a frame.
 
 The dialect is pickle protocol 5 that names only tags (`kavach_ipy.wire.tags`, `.arrays`,
-`.tables`), so stock `pickle.loads(data, buffers=…)` reads it; the kernel does with a reader of its
-own (`kavach_ipy.gate.reader`).
+`.tables`, `.arrow`, `.polars_frames`, `.sparse`, `.trusted`), so stock Python reads it:
+`pickle.loads(data, buffers=…)`; the kernel does with a reader of its own
+(`kavach_ipy.gate.reader`).
 
 Guarantees: a frame always comes out: VALUE, or UNSENT with the reason; no value is silently turned
 into another (named tuples, which come back as tuples, are the one exception).
@@ -25,10 +26,10 @@ from typing import Any
 from uuid import UUID
 
 from kavach_ipy.errors import OutputWithheld, ProtocolError
-from kavach_ipy.wire import arrays, table_parts, tables, tags
+from kavach_ipy.wire import arrays, arrow, polars_frames, sparse, table_parts, tables, tags, trusted
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.frames import Frame, FrameLimits, encode
-from kavach_ipy.wire.packing import Packed, Reduced, packed, unlisted
+from kavach_ipy.wire.packing import Packed, Reduced, packed, packed_dict, unlisted
 from kavach_ipy.wire.reasons import kind_of, reason_for, shown
 from kavach_ipy.wire.value_frames import Carried, Span, unsent_frame, value_frame
 
@@ -40,19 +41,21 @@ INLINE_LIMIT = 64 << 10
 _SHOWN = 2000
 _TAGS = frozenset(
     getattr(module, name)
-    for module in (tags, arrays, tables)
+    for module in (tags, arrays, tables, arrow, polars_frames, sparse)
     for name in module.__all__
-    if callable(getattr(module, name)) and name != "take_apart"
-)
+    if callable(getattr(module, name))
+    and name not in {"take_apart", "dtype_of", "is_listed", "open_stream", "stream_of"}
+) | {trusted.encoded, trusted.instance}
 
 
-def encode_value(
+def encode_value(  # noqa: PLR0913 - a value, and all that the other end expects of it.
     name: str,
     value: object,
     arena: ArenaWriter | None,
     *,
     inline_limit: int = INLINE_LIMIT,
     limits: FrameLimits | None = None,
+    is_stock: bool = False,
 ) -> Frame:
     """Return the frame that brings `value` back as `name`, or says why it stays.
 
@@ -62,10 +65,12 @@ def encode_value(
         arena: where buffers of `inline_limit` bytes or more go; None sends them in the frame.
         inline_limit: bytes below which a buffer travels inside the pickle.
         limits: what the other end accepts.
+        is_stock: write any object, as stock cloudpickle does; the other end must expect it.
     """
     start = 0 if arena is None else arena.end
     try:
-        frame = value_frame(Carried(name, kind_of(value), write_value(value, arena, inline_limit)))
+        parts = write_value(value, arena, inline_limit, is_stock=is_stock)
+        frame = value_frame(Carried(name, kind_of(value), parts))
         encode(frame, limits or FrameLimits())
     except OutputWithheld as error:
         reason, remedy = error.reason, error.remedy
@@ -87,7 +92,11 @@ def encode_value(
 
 
 def write_value(
-    value: object, arena: ArenaWriter | None = None, inline_limit: int = INLINE_LIMIT
+    value: object,
+    arena: ArenaWriter | None = None,
+    inline_limit: int = INLINE_LIMIT,
+    *,
+    is_stock: bool = False,
 ) -> tuple[bytes | memoryview | Span, ...]:
     """Return the pickle of a value and its out-of-band buffers, in order.
 
@@ -104,12 +113,24 @@ def write_value(
         buffers.append(raw if arena is None else arena.put(raw))
         return False
 
-    stream = io.BytesIO()
-    top = packed(value) if type(value) is list else value
-    _Writer(stream, 5, buffer_callback=keep_apart).dump(top)
-    data = stream.getbuffer()
+    if is_stock:
+        # Loaded before the fork, as only then it is needed.
+        from kavach_ipy.wire.stock import write_stock  # noqa: PLC0415
+
+        data = write_stock(value, keep_apart)
+    else:
+        stream = io.BytesIO()
+        top = _top(value)
+        _Writer(stream, 5, buffer_callback=keep_apart).dump(top)
+        data = stream.getbuffer()
     first = data if arena is None or len(data) < inline_limit else arena.put(data)
     return (first, *buffers)
+
+
+def _top(value: object) -> object:
+    if type(value) is list:
+        return packed(value)
+    return packed_dict(value) if type(value) is dict else value
 
 
 class _Writer(pickle.Pickler):
@@ -120,6 +141,9 @@ class _Writer(pickle.Pickler):
         take = _PARTS.get(cls)
         if take is not None:
             return take(value)
+        own = trusted.take_apart(value)
+        if own is not None:
+            return own
         take_apart = _LIBRARIES.get(cls.__module__.partition(".")[0])
         if take_apart is not None:
             try:
@@ -137,6 +161,9 @@ class _Writer(pickle.Pickler):
 _LIBRARIES: dict[str, Callable[[Any], Reduced]] = {
     "numpy": arrays.take_apart,
     "pandas": table_parts.take_apart,
+    "polars": polars_frames.take_apart,
+    "pyarrow": arrow.take_apart,
+    "scipy": sparse.take_apart,
 }
 
 

@@ -100,7 +100,6 @@ def test_ordinary_user_inside_a_user_namespace_is_served() -> None:
     [
         ({"clean": True}, "--clean"),
         ({"session": "s"}, "--session"),
-        ({"trust": True}, "--trust"),
         ({"clean": True, "network": "host"}, "--clean"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kavach_ipy.gate.listed import LISTED
 from kavach_ipy.policy import Policy, explain
 from tests.kernel.kernels import Kernel
 
@@ -34,6 +35,18 @@ def test_explain_says_the_policy_in_sentences(kernel: Kernel) -> None:
     said = " ".join(run.stdout.split())
     for sentence in explain(Policy(timeout=30, network="loopback")):
         assert " ".join(sentence.split()) in said
+
+
+def test_explain_types_lists_what_comes_back(kernel: Kernel) -> None:
+    """Every group of listed types is there, and the classes that this notebook trusts."""
+    kernel.run("import kavach_ipy, enum\n@kavach_ipy.trust\nclass Hue(enum.Enum):\n    RED = 1")
+    run = kernel.run("%kavach explain types")
+    assert run.status == "ok"
+    assert all(group in run.stdout for group in LISTED)
+    assert "__main__.Hue" in run.stdout
+    assert "Functions, classes, modules" in run.stdout
+    kernel.run("kavach_ipy.distrust(Hue)")
+    assert "no class is trusted" in kernel.run("%kavach explain types").stdout
 
 
 def test_later_commands_say_that_they_are_later(kernel: Kernel) -> None:

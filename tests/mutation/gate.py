@@ -123,7 +123,7 @@ GUARDS = (
         "buffers in a memo",
         "two values never use the same memory",
         _READER,
-        "        if cls is memoryview:\n",
+        "        if type(value) is memoryview:\n",
         f"{_READ}::test_two_arrays_never_share_a_buffer",
     ),
     _off(
@@ -157,11 +157,12 @@ GUARDS = (
         also=(Edit(_BUDGET, "        if depth > DEPTH:\n", "        if False:\n"),),
         why_also="what is too deep is refused when it is made, or else when it is used",
     ),
-    _off(
+    Guard(
         "items of a key",
         "a key is hashed in bounded time",
         _BUDGET,
-        "                if left < 0:\n",
+        "                left -= len(item)\n                if left < 0:\n",
+        "                left -= len(item)\n                if False:\n",
         f"{_BUDGETED}::test_key_is_refused_before_it_is_hashed",
     ),
     _off(
@@ -183,7 +184,7 @@ GUARDS = (
         "memory of an array",
         "two arrays never use the same memory",
         _BUDGET,
-        "            if id(raw) in self._claimed or id(raw) in self._twice:\n",
+        "        if id(value) in self._claimed or id(value) in self.shared:\n",
         f"{_READ}::test_two_values_never_share_memory_that_can_change",
     ),
     _off(
@@ -212,7 +213,7 @@ GUARDS = (
         "dtypes",
         "an array has one of the listed dtypes",
         "gate/arrays.py",
-        "    if len(text) > 24 or _DTYPE.fullmatch(text) is None:\n",
+        "    if type(layout) is not str or len(layout) > 24 or _DTYPE.fullmatch(layout) is None:\n",
         f"{_FORGED}::test_dtypes_outside_the_list_are_refused",
     ),
     _off(
@@ -227,7 +228,7 @@ GUARDS = (
         "booleans and characters",
         "an array holds no item that NumPy takes for granted and is not",
         "gate/arrays.py",
-        "    if not is_valid:\n",
+        '    if flat.view(unit).max() > (1 if dtype.kind == "b" else 0x10FFFF):\n',
         f"{_FORGED}::test_booleans_are_zero_or_one {_FORGED}::test_characters_are_code_points",
     ),
     _off(

@@ -17,6 +17,7 @@ from tests.mutation import (
     refusals,
     running,
     syscalls,
+    values,
     verification,
     wire,
 )
@@ -33,6 +34,7 @@ GUARDS: tuple[Guard, ...] = (
     *running.GUARDS,
     *counted.GUARDS,
     *gate.GUARDS,
+    *values.GUARDS,
     *wire.GUARDS,
 )
 

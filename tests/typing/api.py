@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
 
 from kavach_ipy import (
     CannotEnforce,
@@ -13,7 +15,21 @@ from kavach_ipy import (
     Sandbox,
     SetupFailed,
     Withheld,
+    distrust,
+    trust,
 )
+
+
+@trust
+@dataclass
+class Point:
+    """A class of the caller's that may come back."""
+
+    x: float
+
+
+trust(Fraction, encode=str, decode=Fraction)
+distrust(Point)
 
 
 def grade(answer: str, data: Mapping[str, object]) -> float | None:

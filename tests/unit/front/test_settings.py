@@ -101,8 +101,6 @@ def test_a_misspelt_setting_is_refused() -> None:
     [
         ("default_on", True),
         ("policy_file", "/etc/kavach/policy.toml"),
-        ("trusted_types", ["decimal.Decimal"]),
-        ("allow_trust", True),
     ],
 )
 def test_what_this_version_cannot_keep_is_refused(name: str, value: object) -> None:

@@ -11,17 +11,38 @@ import pandas as pd
 __all__ = ["is_same"]
 
 
-def is_same(one: Any, other: Any) -> bool:  # noqa: C901 - one case a type.
+def is_same(one: Any, other: Any) -> bool:  # noqa: C901, PLR0912 - one case a type.
     """Tell whether two values are the same in type and content, all the way down."""
     if type(one) is not type(other):
         return False
-    if type(one).__module__.startswith("pandas"):
-        return _is_same_table(one, other)
+    match type(one).__module__.partition(".")[0]:
+        case "pandas":
+            return _is_same_table(one, other)
+        case "pyarrow":
+            # With the metadata of the schema; NaN is not equal to itself there.
+            return bool(one.equals(other)) or repr(_plain(one)) == repr(_plain(other))
+        case "polars":
+            return bool(one.equals(other)) and _schema(one) == _schema(other)
+        case "scipy":
+            parts = ("data", "indices", "indptr")
+            return one.shape == other.shape and all(
+                is_same(getattr(one, part), getattr(other, part)) for part in parts
+            )
+        case _:
+            pass
     match one:
+        case np.ma.MaskedArray():
+            return (
+                is_same(one.data, other.data)
+                and is_same(np.ma.getmaskarray(one), np.ma.getmaskarray(other))
+                and (one.mask is np.ma.nomask) == (other.mask is np.ma.nomask)
+                and is_same(one.fill_value, other.fill_value)
+                and one.hardmask == other.hardmask
+            )
         case np.ndarray():
             if one.dtype != other.dtype or one.shape != other.shape:
                 return False
-            if one.dtype == object:
+            if one.dtype == object or type(one.dtype).__name__ == "StringDType":
                 return is_same(one.tolist(), other.tolist())
             return bool(one.tobytes() == other.tobytes())
         case np.generic():
@@ -40,6 +61,14 @@ def is_same(one: Any, other: Any) -> bool:  # noqa: C901 - one case a type.
         case _:
             # The repr says everything of a number, a text, a time, a path; and NaN equals NaN.
             return repr(one) == repr(other)
+
+
+def _plain(value: Any) -> object:
+    return value.type if not hasattr(value, "schema") else value.schema, value.to_pylist()
+
+
+def _schema(value: Any) -> object:
+    return (value.name, value.dtype) if hasattr(value, "dtype") else value.schema
 
 
 def _is_same_table(one: Any, other: Any) -> bool:

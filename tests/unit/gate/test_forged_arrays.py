@@ -179,6 +179,14 @@ _BAD: list[tuple[Any, tuple[object, ...]]] = [
     (tags.text_list, (struct.pack("<i", 2), b"a")),
     (tags.text_list, (struct.pack("<i", 1), b"ab")),
     (tags.text_list, (b"\0", b"")),
+    (tags.text_lines, ("a\0b",)),
+    (tags.text_lines, (b"\xff",)),
+    (tags.mapping, ([1, 2], [1])),
+    (tags.mapping, ([1, 1], [1, 2])),
+    (tags.mapping, ([1], [[]])),
+    (tags.mapping, ([[]], [1])),
+    (tags.mapping, ((1,), (1,))),
+    (tags.mapping, ([at * (2**61 - 1) for at in range(1, 3000)], [1] * 2999)),
     (tags.text_list, (struct.pack("<i", 1), b"\xff")),
 ]
 

@@ -12,6 +12,7 @@ from kavach_ipy.gate.budget import EQUAL_HASHES
 from kavach_ipy.gate.reader import read_pickle
 from kavach_ipy.wire import arrays, tables, tags
 from tests.unit.gate.forging import Call, forge, is_refused
+from tests.unit.gate.pace import cpu_seconds
 
 
 def _numbers(*values: float, dtype: str = "<i8") -> Call:
@@ -21,6 +22,10 @@ def _numbers(*values: float, dtype: str = "<i8") -> Call:
 
 def _labels(*values: object) -> Call:
     return Call(tables.index, (Call(arrays.object_array, ((len(values),), list(values))), None))
+
+
+def _index(*values: float) -> Call:
+    return Call(tables.index, (_numbers(*values), None))
 
 
 _RANGE3 = Call(tables.range_index, (0, 3, 1, None))
@@ -38,7 +43,7 @@ def test_the_attacks_start_from_what_is_accepted() -> None:
         Call(tables.texts, ("python", "NA", ["a", None])),
         Call(tables.zoned, (_numbers(1, dtype="<M8[ns]"), "UTC")),
         Call(tables.periods, (_numbers(1, 2), "M")),
-        Call(tables.intervals, (_RANGE3, Call(tables.range_index, (1, 4, 1, None)), "left")),
+        Call(tables.intervals, (_index(0, 1, 2), _index(1, 2, 3), "left")),
         Call(tables.dates, (_numbers(0, 1, 2, dtype="<M8[s]"), "s", None)),
         Call(tables.timestamp, (1, "ns", None)),
         Call(tables.period, (1, "M")),
@@ -48,10 +53,12 @@ def test_the_attacks_start_from_what_is_accepted() -> None:
     assert not any(is_refused(forge(call)) for call in good)
 
 
-@pytest.mark.parametrize("codes", [(0, 2), (-2, 0), (127,), (-128,)])
+@pytest.mark.parametrize(
+    "codes", [(0, 2), (-2, 0), (127,), (-128,), (256,), (2**30,), (-(2**32),), (2**62,)]
+)
 def test_codes_without_a_category_are_refused(codes: tuple[int, ...]) -> None:
     """A code beyond the categories, with which pandas would read out of bounds, is refused."""
-    call = Call(tables.categorical, (_numbers(*codes, dtype="i1"), _labels("a", "b"), False))
+    call = Call(tables.categorical, (_numbers(*codes), _labels("a", "b"), False))
     assert is_refused(forge(call))
     level = [_labels("a", "b")]
     assert is_refused(forge(Call(tables.multi_index, (level, [_numbers(*codes)], [None]))))
@@ -159,6 +166,55 @@ def test_a_column_cannot_be_a_whole_frame() -> None:
     for bad in (frame, _RANGE3, Call(tags.double_ended, ([1, 2, 3], None)), {0: 1, 1: 2, 2: 3}):
         assert is_refused(forge(Call(tables.series, (bad, _RANGE3, None))))
         assert is_refused(forge(Call(tables.frame, (_labels("a"), _RANGE3, [bad]))))
+
+
+@pytest.mark.parametrize(("freq", "step"), [("999cbh", "h"), ("cbh", "h"), ("CBMS", "D")])
+def test_a_long_walk_through_the_calendar_is_refused(freq: str, step: str) -> None:
+    """Hours of business and their like take pandas half a minute for 200,000 dates."""
+
+    def dates(count: int) -> bytes:
+        first = pd.date_range("2000-01-03 09:00", periods=1250, freq=freq)
+        rest = np.arange(max(0, count - 1250)).astype(f"m8[{step}]") + first[-1].to_datetime64()
+        values = np.concatenate([first.to_numpy().astype("M8[s]"), rest.astype("M8[s]")])[:count]
+        raw = Call(arrays.array, (values.dtype.str, values.shape, "C", values.tobytes()))
+        return forge(Call(tables.dates, (raw, first.freqstr, None)))
+
+    assert not is_refused(dates(1250))
+    long = dates(200_000)
+    assert cpu_seconds(lambda: is_refused(long), 1.0) < 1.0
+    assert is_refused(long)
+
+
+@pytest.mark.parametrize(("freq", "count"), [("D", 100_000), ("s", 1_000_000), ("B", 20_000)])
+def test_a_long_index_of_times_is_read(freq: str, count: int) -> None:
+    """A pace that pandas computes at once costs what it takes."""
+    index = pd.date_range("1900-01-01", periods=count, freq=freq)
+    values = index.to_numpy().astype("M8[s]")
+    raw = Call(arrays.array, (values.dtype.str, values.shape, "C", values.tobytes()))
+    back = read_pickle(forge(Call(tables.dates, (raw, freq, None))))
+    assert isinstance(back, pd.DatetimeIndex)
+    assert back.freqstr == freq
+
+
+@pytest.mark.parametrize("count", [2**31, 2**40])
+def test_frames_without_values_have_no_free_labels(count: int) -> None:
+    """Printing no rows of 2**31 columns takes 16 GiB; a thousand labels come back."""
+
+    def frames(count: int) -> list[bool]:
+        many, none = (Call(tables.range_index, (0, stop, 1, None)) for stop in (count, 0))
+        wide = Call(arrays.array, ("<f8", (0, count), "C", b""))
+        tall = Call(arrays.array, ("<f8", (count, 0), "C", b""))
+        return [
+            is_refused(forge(call))
+            for call in (
+                Call(tables.frame_of, (many, none, wide)),
+                Call(tables.frame_of, (none, many, tall)),
+                Call(tables.frame, (none, many, [])),
+            )
+        ]
+
+    assert frames(1000) == [False] * 3
+    assert frames(count) == [True] * 3
 
 
 def test_a_frame_with_repeated_labels_is_read() -> None:

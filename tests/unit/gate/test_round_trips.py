@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import pickle
 import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
@@ -132,14 +133,20 @@ def test_array_scalars_come_back(array: Any) -> None:
         [f"é{at}\U0001f600\ud800" for at in range(300)],
         [f"{at}" for at in range(300)] + [None, nan],
         [f"{at}" for at in range(300)] + [1.5],
+        [f"{at}" for at in range(300)] + ["a\0b"],
+        {f"k{at}": f"v{at}" for at in range(300)},
+        {at: at / 2 for at in range(300)},
+        {f"k{at}": (at or None) for at in range(300)},
+        {f"k{at}": [at] for at in range(300)},
+        dict.fromkeys([True, *(f"k{at}" for at in range(300))], 1),
         ["same", "other"] * 200,
         [None] * 300,
         [1, 1.0] * 200,
         [b"x"] * 200,
     ],
 )
-def test_long_lists_of_one_kind_come_back(value: list[object]) -> None:
-    """Lists that travel as one buffer, and lists that nearly could, keep every item's type."""
+def test_long_lists_of_one_kind_come_back(value: object) -> None:
+    """Lists and dicts that travel as buffers, and those that nearly could, keep every type."""
     for back in _both(value):
         assert is_same(value, back)
 
@@ -296,6 +303,45 @@ def test_big_arrays_use_the_arena_s_memory() -> None:
     views[0][:8] = np.float64(7.0).tobytes()
     assert back["a"][0] == 7.0
     back["a"][1] = 8.0
+
+
+def _arena_mappings() -> int:
+    return Path("/proc/self/maps").read_text(encoding="utf-8").count("memfd:kavach-arena")
+
+
+def test_memory_is_given_back_with_the_last_array() -> None:
+    """The arena stays as long as one array over it lives, whatever became of the others."""
+    before = _arena_mappings()
+    with Arena.create(1 << 24) as arena:
+        value = [np.arange(100_000.0), np.arange(200_000.0)]
+        data, *spans = write_value(value, ArenaWriter(arena.fd, arena.limit))
+        with arena.seal() as sealed:
+            views = [sealed.view(*span) for span in spans if isinstance(span, tuple)]
+            assert not isinstance(data, tuple)
+            back: Any = read_pickle(bytes(data), views)
+    del views, data
+    assert _arena_mappings() == before + 1
+    last = back[1][5:10]
+    del back
+    assert _arena_mappings() == before + 1
+    assert last.tolist() == [5.0, 6.0, 7.0, 8.0, 9.0]
+    del last
+    assert _arena_mappings() == before
+
+
+def test_many_small_buffers_are_packed() -> None:
+    """Arrays of a kilobyte share the pages of the pickle, instead of taking one each."""
+    value = [np.full(128, at, dtype="f8") for at in range(5000)]
+    with Arena.create(1 << 26) as arena:
+        parts = write_value(value, ArenaWriter(arena.fd, arena.limit))
+        assert os.fstat(arena.fd).st_size < 1.2 * 5000 * 1024
+        assert len(parts) == 1
+        with arena.seal() as sealed:
+            assert isinstance(parts[0], tuple)
+            back: Any = read_pickle(sealed.view(*parts[0]))
+    assert is_same(back, value)
+    back[0][0] = 9.0
+    assert back[1][0] == 1.0
 
 
 def test_uuid_and_fraction_are_what_stock_makes_of_them() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import io
 import math
+import re
+import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from enum import Enum, IntEnum
 from typing import Any
@@ -46,6 +51,16 @@ class _Frame(pd.DataFrame):  # type: ignore[misc]  # pandas ships no types.
     @property
     def _constructor(self) -> Any:
         return _Frame
+
+
+class Figure:
+    """Looks like matplotlib's, as far as names go."""
+
+
+Figure.__module__ = "matplotlib.figure"
+Figure.__name__ = "Artist"
+_socket = socket.socket(socket.AF_UNIX)
+_socket.close()
 
 
 class _Rude:
@@ -107,25 +122,33 @@ def test_a_value_beyond_the_frame_s_limits_is_withheld() -> None:
 @pytest.mark.parametrize(
     ("value", "kind", "reason"),
     [
-        (lambda: 1, "function", "function"),
+        (lambda: 1, "function", "lambda"),
+        (_numbers, "function", "function"),
         (len, "builtin_function_or_method", "function"),
         (int, "type", "class"),
         (math, "module", "module"),
         (_numbers(), "generator", "running code"),
         (ValueError("x"), "ValueError", "text only"),
         (io.StringIO(), "StringIO", "open file"),
-        (threading.Lock(), "lock", "threads"),
+        (threading.Lock(), "lock", "lock or a thread"),
+        (asyncio.Lock(), "Lock", "not a listed type"),
+        (concurrent.futures.Future(), "Future", "under way"),
+        (_socket, "socket", "connection"),
+        (weakref.ref(_Rude), "ReferenceType", "weak"),
+        (re.compile("a"), "Pattern", "code"),
+        (iter([1]), "list_iterator", "half-way"),
+        (Figure(), "Figure", "figure is shown"),
         (_Colour.RED, "_Colour", "Enum"),
         (_Number.ONE, "_Number", "Enum"),
         (_Dict(a=1), "_Dict", "subclass"),
-        (_Frame({"a": [1]}), "_Frame", "not listed"),
-        (np.ma.masked_array([1]), "MaskedArray", "subclass"),
+        (_Frame({"a": [1]}), "_Frame", "not a listed type"),
+        (np.ma.masked_array([(1,)], dtype=[("a", "i4")]), "MaskedArray", "structures"),
         (np.dtype("i4"), "Int32DType", "listed"),
-        (np.zeros(1, [("a", "i4")]), "ndarray", "dtype"),
+        (np.zeros(1, [("a", "O")]), "ndarray", "dtype"),
         (np.zeros(1, "g"), "ndarray", "dtype"),
         (pd.DataFrame({"a": pd.array([1, 0], "Sparse[int]")}), "DataFrame", "listed"),
-        (object(), "object", "not listed"),
-        (..., "ellipsis", "not listed"),
+        (object(), "object", "not a listed type"),
+        (..., "ellipsis", "not a listed type"),
         (memoryview(b"x"), "memoryview", "view of memory"),
     ],
 )

@@ -98,13 +98,19 @@ def test_a_missing_layer_is_refused_with_its_remedy(
     assert "did not run" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "policy", [Policy(clean=True), Policy(session="mine"), Policy(trust=True)], ids=repr
-)
+@pytest.mark.parametrize("policy", [Policy(clean=True), Policy(session="mine")], ids=repr)
 def test_an_engine_that_is_not_built_is_refused(host: Host, policy: Policy) -> None:
     """An option of a later version is an error, never a cell that runs some other way."""
     with pytest.raises(CannotEnforce, match="does not have it yet"):
         make_plan(policy, host)
+
+
+def test_trust_is_refused_unless_somebody_allowed_it(host: Host) -> None:
+    """A cell that may run code in the notebook runs only where an administrator says so."""
+    with pytest.raises(CannotEnforce, match="allow_trust"):
+        make_plan(Policy(trust=True), host)
+    assert make_plan(Policy(trust=True), host, may_trust=True).policy.trust
+    assert not make_plan(Policy(), host, may_trust=True).policy.trust
 
 
 def test_a_kernel_of_host_root_becomes_an_id_that_nobody_uses(host: Host) -> None:

@@ -6,7 +6,9 @@ import fcntl
 import gc
 import mmap
 import os
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +99,30 @@ def test_seal_refuses_what_the_child_sealed_first(arena: Arena, seal: int) -> No
         arena.seal()
 
 
+def test_a_writer_that_finished_can_write_no_more_and_is_sealed(arena: Arena) -> None:
+    """An honest child seals its memory, which saves the parent time; the last seal is ours."""
+    writer = ArenaWriter(arena.fd, arena.limit)
+    writer.put(b"abc")
+    writer.finish()
+    with pytest.raises(OutputWithheld, match="pwrite"):
+        writer.put(b"d")
+    fd = os.dup(arena.fd)
+    with arena.seal() as sealed:
+        assert bytes(sealed.view(0, 3)) == b"abc"
+        assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SEAL
+    os.close(fd)
+
+
+def test_a_writer_that_cannot_finish_is_found_out_by_the_parent(arena: Arena) -> None:
+    """A mapping of the cell's own, which forbids the seal, is no error of the writer's."""
+    writer = ArenaWriter(arena.fd, arena.limit)
+    writer.put(b"abc")
+    with mmap.mmap(arena.fd, 3):
+        writer.finish()
+        with pytest.raises(ProtocolError, match="F_ADD_SEALS"):
+            arena.seal()
+
+
 def test_seal_refuses_a_sparse_arena(arena: Arena) -> None:
     """A size without memory behind it, which the parent would have to pay for, is refused."""
     os.ftruncate(arena.fd, 10 * _PAGE)
@@ -156,6 +182,30 @@ def test_views_outlive_the_arena_and_free_it() -> None:
     del view, sealed
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def _flags_of(name: str) -> list[str]:
+    """Return the VmFlags of the mappings of a file (proc_pid_smaps(5))."""
+    flags, is_it = [], False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            is_it = name in line
+        elif is_it and line.startswith("VmFlags:"):
+            flags.append(line)
+    return flags
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="this kernel was built without transparent huge pages",
+)
+def test_huge_pages_are_asked_for(arena: Arena) -> None:
+    """The mapping says that it would have them; the kernel's own setting decides."""
+    ArenaWriter(arena.fd, arena.limit).put(b"abc")
+    with arena.seal() as sealed:
+        view = sealed.view(0, 3)
+        assert any(" hg" in flags for flags in _flags_of("memfd:kavach-arena"))
+        assert bytes(view) == b"abc"
 
 
 def test_a_closed_arena_gives_no_view(arena: Arena) -> None:
