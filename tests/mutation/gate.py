@@ -164,6 +164,14 @@ GUARDS = (
         "                left -= len(item)\n                if left < 0:\n",
         "                left -= len(item)\n                if False:\n",
         f"{_BUDGETED}::test_key_is_refused_before_it_is_hashed",
+        also=(
+            Edit(
+                _BUDGET,
+                "(0, 1))[1] - 1\n                if left < 0:\n",
+                "(0, 1))[1] - 1\n                if False:\n",
+            ),
+        ),
+        why_also="an item that is no container asks the same question of what its container left",
     ),
     _off(
         "equal hashes",
