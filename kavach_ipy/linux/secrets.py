@@ -6,7 +6,7 @@ request that was sent with it. No list of objects finds them all, so memory itse
 Guarantees: after `overwrite`, no private writable page of this process holds one of the values, in
 any of the forms that Python keeps text in; the search's own copies are gone, too.
 Assumes: called in a fork, single-threaded; the values are long enough not to stand in memory by
-chance. It takes time in proportion to the process's memory: about 0.1 s for each GiB.
+chance. It takes about a second for each GiB that the process has in RAM.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ __all__ = ["forms_of", "overwrite"]
 
 
 _MAPS_BYTES = 16 << 20
-_WRITABLE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) rw[x-]p ", re.MULTILINE)
+_WRITABLE = re.compile(
+    rb"^([0-9a-f]+)-([0-9a-f]+) rw[x-]p [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ (\d+)", re.MULTILINE
+)
+# proc(5), /proc/pid/pagemap: eight bytes a page; bits 63 and 62 say that it is in RAM, or swapped.
+_ENTRY = 8
+_ENTRIES = 8192
+_TAKEN = re.compile(rb"[\x40-\xff]+")
+_GAP = 16 * mmap.PAGESIZE
+"""Pages without content that are searched all the same, because one long search is faster."""
 
 
 def forms_of(secret: str) -> tuple[bytes, ...]:
@@ -52,7 +60,11 @@ def overwrite(forms: Sequence[bytes]) -> int:
     """
     # What is searched for must not be found, and overwritten, while it is needed: it gets pages of
     # its own, which the search leaves out. The list's own copies are found like all others.
-    with _pages(sum(map(len, forms))) as own, _pages(_MAPS_BYTES) as text:
+    with (
+        _pages(sum(map(len, forms))) as own,
+        _pages(_MAPS_BYTES) as text,
+        _pages(_ENTRY * _ENTRIES) as entries,
+    ):
         own.write(b"".join(forms))
         first = address = _libc.address_of(own)
         needles = []
@@ -62,7 +74,7 @@ def overwrite(forms: Sequence[bytes]) -> int:
         # The kernel may have joined our pages with a neighbour: leave out ours alone.
         regions = [
             part
-            for start, end in _writable_memory(text)
+            for start, end in _with_content(_writable_memory(text), entries)
             for part in ((start, min(end, first)), (max(start, first + len(own)), end))
             if part[0] < part[1]
         ]
@@ -78,8 +90,8 @@ def _pages(size: int) -> mmap.mmap:
     return mmap.mmap(-1, whole, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
-def _writable_memory(text: mmap.mmap) -> tuple[tuple[int, int], ...]:
-    """Start and end of each private mapping that is readable and writable: proc(5) maps.
+def _writable_memory(text: mmap.mmap) -> tuple[tuple[int, int, bool], ...]:
+    """Start and end of each private mapping that can be written, and if it has no file: proc(5).
 
     Args:
         text: where to read it to. Not an object of Python's: a large one that comes and goes would
@@ -94,5 +106,40 @@ def _writable_memory(text: mmap.mmap) -> tuple[tuple[int, int], ...]:
     if size == len(text):
         raise _libc.SyscallError("read", errno.EFBIG, "/proc/self/maps")
     return tuple(
-        (int(found[1], 16), int(found[2], 16)) for found in _WRITABLE.finditer(text, 0, size)
+        (int(found[1], 16), int(found[2], 16), found[3] == b"0")
+        for found in _WRITABLE.finditer(text, 0, size)
     )
+
+
+def _with_content(
+    mappings: Sequence[tuple[int, int, bool]], entries: mmap.mmap
+) -> list[tuple[int, int]]:
+    """The parts of memory where a copy can stand.
+
+    Libraries reserve gigabytes that they never touch (mimalloc, jemalloc); a page of memory without
+    a file that is neither in RAM nor swapped out reads as zeros. Of a file, every page counts.
+
+    Args:
+        mappings: from `_writable_memory`.
+        entries: where to read the page map to, for the reason given there.
+    """
+    parts: list[tuple[int, int]] = []
+    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    with memoryview(entries) as view:
+        for start, end, is_anonymous in mappings:
+            if not is_anonymous:
+                parts.append((start, end))
+                continue
+            for at in range(start, end, _ENTRIES * mmap.PAGESIZE):
+                size = min(_ENTRIES, (end - at) // mmap.PAGESIZE) * _ENTRY
+                read = os.preadv(fd, [view[:size]], at // mmap.PAGESIZE * _ENTRY)
+                if read != size:
+                    raise _libc.SyscallError("pread", errno.EIO, "/proc/self/pagemap")
+                for found in _TAKEN.finditer(bytes(view[_ENTRY - 1 : size : _ENTRY])):
+                    first, last = (at + page * mmap.PAGESIZE for page in found.span())
+                    if parts and start <= parts[-1][0] and first - parts[-1][1] <= _GAP:
+                        # Also where two reads of the page map meet: a copy may stand across.
+                        first = parts.pop()[0]
+                    parts.append((first, last))
+    os.close(fd)
+    return parts
