@@ -187,6 +187,7 @@ def test_processor_time_of_all_processes_is_one_sum() -> None:
         timeout=15,
     )
     assert failure.limit == "cpu"
+    assert failure.used.endswith("s of processor time"), "the limit of one process came first"
     assert time.monotonic() - start < 10
 
 
