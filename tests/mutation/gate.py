@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutation.guard import Edit, Guard
+from tests.mutation.guard import Edit, Guard, condition_off
 
 __all__ = ["GUARDS"]
 
@@ -18,12 +18,6 @@ _TEXTS = "tests/unit/gate/test_text.py"
 _VALUES = "tests/unit/gate/test_values.py"
 _SHOWN = "tests/unit/gate/test_display.py"
 _FORGED = "tests/unit/gate/test_forged_arrays.py"
-
-
-def _off(name: str, promise: str, file: str, condition: str, tests: str) -> Guard:
-    """A guard that is one condition, and never holds when it is off."""
-    indent = condition[: len(condition) - len(condition.lstrip())]
-    return Guard(name, promise, file, condition, f"{indent}if False:\n", tests)
 
 
 GUARDS = (
@@ -60,14 +54,14 @@ GUARDS = (
         "                    if type(rule) is not Rule:\n",
         f"{_READ}::test_tag_is_called_with_a_tuple_and_nothing_else",
     ),
-    _off(
+    condition_off(
         "protocol of a pickle",
         "a pickle of another protocol is refused",
         _READER,
         '        if data[:2] != b"\\x80\\x05":\n',
         f"{_READ}::test_other_protocols_are_refused",
     ),
-    _off(
+    condition_off(
         "rest of a pickle",
         "nothing is left over when a pickle stops",
         _READER,
@@ -75,28 +69,28 @@ GUARDS = (
         " or self._taken != len(self._buffers):\n",
         f"{_READ}::test_pickles_cut_anywhere_and_pickles_with_more_are_refused",
     ),
-    _off(
+    condition_off(
         "open containers",
         "a pickle opens a bounded number of containers inside each other",
         _READER,
         "        if marks > _MARKS:\n",
         f"{_READ}::test_marks_without_an_end_are_refused_soon",
     ),
-    _off(
+    condition_off(
         "length of a pickle",
         "what is read step by step is bounded",
         _READER,
         "        if at - self._apart > IN_BAND:\n",
         f"{_ALLOWED}::test_the_stream_is_capped_and_long_texts_are_apart",
     ),
-    _off(
+    condition_off(
         "length of a stream",
         "a pickle of any size is not copied",
         _READER,
         "    if len(data) > STREAM:\n",
         f"{_ALLOWED}::test_the_stream_is_capped_and_long_texts_are_apart",
     ),
-    _off(
+    condition_off(
         "values that contain themselves",
         "no container changes once it is part of another",
         _READER,
@@ -112,35 +106,35 @@ GUARDS = (
         '        if False:\n            raise refused("its pickle repeats a key',
         f"{_READ}::test_repeated_keys_are_refused",
     ),
-    _off(
+    condition_off(
         "long integers",
         "an integer has a bounded length",
         _READER,
         "                    if not 0 <= length <= _LONGEST_INT:\n",
         f"{_READ}::test_odd_integers_frames_and_texts_are_refused",
     ),
-    _off(
+    condition_off(
         "buffers in a memo",
         "two values never use the same memory",
         _READER,
         "        if type(value) is memoryview:\n",
         f"{_READ}::test_two_arrays_never_share_a_buffer",
     ),
-    _off(
+    condition_off(
         "budget of work",
         "rebuilding a value takes time in proportion to its size",
         _BUDGET,
         "        if self._work < 0:\n",
         _BUDGETED,
     ),
-    _off(
+    condition_off(
         "budget of memory",
         "a value takes memory in proportion to its size",
         _BUDGET,
         "        if self._memory < 0:\n",
         _BUDGETED,
     ),
-    _off(
+    condition_off(
         "depth of containers",
         "a value nests no deeper than it can be printed and freed",
         _BUDGET,
@@ -173,7 +167,7 @@ GUARDS = (
         ),
         why_also="an item that is no container asks the same question of what its container left",
     ),
-    _off(
+    condition_off(
         "equal hashes",
         "keys that collide do not take quadratic time",
         _BUDGET,
@@ -181,35 +175,35 @@ GUARDS = (
         f"{_READ}::test_keys_that_collide_are_refused"
         f" {_READ}::test_keys_that_collide_one_by_one_are_refused",
     ),
-    _off(
+    condition_off(
         "tags as values",
         "nothing of the reader's own is part of a value",
         _BUDGET,
         "        if cls in self._unusable:\n",
         f"{_READ}::test_a_tag_is_never_a_value",
     ),
-    _off(
+    condition_off(
         "memory of an array",
         "two arrays never use the same memory",
         _BUDGET,
         "        if id(value) in self._claimed or id(value) in self.shared:\n",
         f"{_READ}::test_two_values_never_share_memory_that_can_change",
     ),
-    _off(
+    condition_off(
         "time of all values",
         "the kernel answers again after two seconds",
         _ALLOWANCE,
         "        if monotonic() + microseconds * 1e-6 > self._deadline:\n",
         f"{_ALLOWED}::test_all_values_of_a_run_share_the_time",
     ),
-    _off(
+    condition_off(
         "memory of all values",
         "all values of a cell take a bounded part of the kernel's memory",
         _ALLOWANCE,
         "        if self._memory < 0:\n",
         f"{_ALLOWED}::test_all_values_of_a_run_share_the_memory",
     ),
-    _off(
+    condition_off(
         "types of arguments",
         "a tag gets arguments of exactly its types",
         "gate/rules.py",
@@ -217,14 +211,14 @@ GUARDS = (
         " (type(kind) is type or type(value) not in kind):  # type: ignore[operator]\n",
         f"{_FORGED}",
     ),
-    _off(
+    condition_off(
         "dtypes",
         "an array has one of the listed dtypes",
         "gate/arrays.py",
         "    if type(layout) is not str or len(layout) > 24 or _DTYPE.fullmatch(layout) is None:\n",
         f"{_FORGED}::test_dtypes_outside_the_list_are_refused",
     ),
-    _off(
+    condition_off(
         "shapes",
         "an array's shape accounts for every byte of its buffer",
         "gate/arrays.py",
@@ -232,14 +226,14 @@ GUARDS = (
         f"{_FORGED}::test_shapes_that_do_not_fit_are_refused"
         f" {_FORGED}::test_other_orders_are_refused",
     ),
-    _off(
+    condition_off(
         "booleans and characters",
         "an array holds no item that NumPy takes for granted and is not",
         "gate/arrays.py",
         '    if flat.view(unit).max() > (1 if dtype.kind == "b" else 0x10FFFF):\n',
         f"{_FORGED}::test_booleans_are_zero_or_one {_FORGED}::test_characters_are_code_points",
     ),
-    _off(
+    condition_off(
         "only names after -o",
         "a value comes back only where it was asked for",
         "gate/values.py",
@@ -262,14 +256,14 @@ GUARDS = (
         "    return (lambda tidied, **_: tidied)(\n        tidied,\n",
         f"{_CLEANED}",
     ),
-    _off(
+    condition_off(
         "size of HTML",
         "HTML is cleaned in bounded time",
         _HTML,
         '    if len(text) > _SIZE or text.count("<") > _MARKS:\n',
         f"{_CLEANED}::test_size_and_signs_alone_are_refused",
     ),
-    _off(
+    condition_off(
         "depth of HTML",
         "HTML nests no deeper than it is cleaned in linear time",
         _HTML,
@@ -317,7 +311,7 @@ GUARDS = (
         "",
         f"{_CLEANED}::test_styles_load_and_move_nothing",
     ),
-    _off(
+    condition_off(
         "size of images",
         "no image is larger than a page can hold",
         "gate/images.py",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Edit", "Guard"]
+__all__ = ["Edit", "Guard", "condition_off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +51,9 @@ class Guard:
     def edits(self) -> tuple[Edit, ...]:
         """Every edit that switches it off."""
         return (Edit(self.file, self.old, self.new), *self.also)
+
+
+def condition_off(name: str, promise: str, file: str, condition: str, tests: str) -> Guard:
+    """A guard that is one condition, and never holds when it is off."""
+    indent = condition[: len(condition) - len(condition.lstrip())]
+    return Guard(name, promise, file, condition, f"{indent}if False:\n", tests)
