@@ -47,14 +47,13 @@ class Process:
         One that does not end by itself is killed. pidfd_open(2): a pidfd polls as readable when
         its process has ended.
         """
-        while True:
-            try:
-                if not is_readable(self.fd, _REAP_SECONDS):
-                    self.kill()
-                return os.waitpid(self.pid, 0)[1]
-            except ChildProcessError:
-                # A SIGCHLD handler that waits for any child was faster.
-                return None
+        if not is_readable(self.fd, _REAP_SECONDS):
+            self.kill()
+        try:
+            return os.waitpid(self.pid, 0)[1]
+        except ChildProcessError:
+            # A SIGCHLD handler that waits for any child was faster.
+            return None
 
     def wait_for_children_to_end(self, seconds: float) -> None:
         """Wait until the process has no children: proc(5), /proc/<pid>/task/<tid>/children."""
