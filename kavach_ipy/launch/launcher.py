@@ -165,9 +165,10 @@ class _Parent:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             with warnings.catch_warnings():
-                # Python 3.12 warns of every fork with threads. Ours never runs the parent's code
-                # again, and a library whose locks cannot survive is refused before the fork.
-                warnings.simplefilter("ignore", DeprecationWarning)
+                # Python 3.12 warns of every fork with threads, and so do polars and JAX, in hooks
+                # of os.fork. Ours never runs the parent's code again, and a library that cannot
+                # survive it is refused before (`launch.plan`).
+                warnings.simplefilter("ignore")
                 self._start(lambda: set_up(self.plan, ends, body, names))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
