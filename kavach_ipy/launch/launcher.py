@@ -40,6 +40,7 @@ from kavach_ipy.launch.hearing import (
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
+from kavach_ipy.launch.pools import prepare_pools
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
 from kavach_ipy.launch.program import Program
 from kavach_ipy.launch.quiet import no_collection
@@ -162,6 +163,7 @@ class _Parent:
             lifeline=self._ends.child_lifeline,
             handled_signals=self._signals.handled,
         )
+        prepare_pools()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             with warnings.catch_warnings():

@@ -19,9 +19,6 @@ from kavach_ipy.linux.threads import native_threads
 
 __all__ = ["Libraries", "prepare_libraries"]
 
-# AMD's and NVIDIA's drivers for computing: what is mapped of them is the device's memory.
-_DEVICES = (b"/dev/kfd", b"/dev/nvidia")
-
 # Threads that wait for work, by the names their libraries give them, where nothing starts them
 # anew in a forked child: the next call there waits for ever. Importing polars starts a thread too
 # (polars-ooc-clea), which nobody waits for.
@@ -39,7 +36,7 @@ class Libraries:
     threads: frozenset[str] = frozenset()
     """Names of the threads that native code started."""
 
-    devices: frozenset[str] = frozenset()
+    devices: tuple[str, ...] = ()
     """Device files of GPUs that are mapped into this process."""
 
     pools: tuple[str, ...] = ()
@@ -53,7 +50,7 @@ class Libraries:
             if (names := [name for name in self.threads if pattern.match(name)])
         ]
         if self.devices:
-            found.append(("a GPU", f"{min(self.devices)} is mapped into it"))
+            found.append(("a GPU", f"{self.devices[0]} is mapped into it"))
         found += [
             ("GNU OpenMP", f"{path} has no omp_pause_resource_all(3)") for path in self.pools
         ]
@@ -69,9 +66,9 @@ def prepare_libraries() -> Libraries:
     # First those that are known: their threads are gone then, and nothing has to be read again.
     runtimes.end_pools()
     threads = native_threads.look()
-    files = mapped_files.look(threads)
+    mapped = mapped_files.look(threads)
     return Libraries(
         threads=frozenset(threads.values()),
-        pools=runtimes.end_pools(files),
-        devices=frozenset(path.decode() for path in files if path.startswith(_DEVICES)),
+        devices=mapped.gpus,
+        pools=runtimes.end_pools(mapped.openmp),
     )

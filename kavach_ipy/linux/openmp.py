@@ -37,14 +37,13 @@ class Runtimes:
         It takes two microseconds where the thread has no pool.
 
         Args:
-            mapped: paths of files that are mapped into this process.
+            mapped: paths of GNU OpenMP runtimes that are mapped into this process.
 
         Returns:
             The paths of those that cannot do so: they are older than GCC 9, or their file is gone.
         """
         for path in mapped:
-            # Wheels rename what they bring: libgomp-e985bcbb.so.1.0.0.
-            if path not in self._pause and os.path.basename(path).startswith(b"libgomp"):
+            if path not in self._pause:
                 self._pause = self._pause | {path: _libc.find_omp_pause(path)}
         return tuple(
             os.fsdecode(path)
