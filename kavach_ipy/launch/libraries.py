@@ -51,9 +51,7 @@ class Libraries:
         ]
         if self.devices:
             found.append(("a GPU", f"{self.devices[0]} is mapped into it"))
-        found += [
-            ("GNU OpenMP", f"{path} has no omp_pause_resource_all(3)") for path in self.pools
-        ]
+        found += [("GNU OpenMP", f"{path} has no omp_pause_resource_all(3)") for path in self.pools]
         return tuple(found)
 
 

@@ -1,0 +1,150 @@
+"""GNU OpenMP's pools end before a fork, and are made anew on both sides of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from kavach_ipy.linux.mapped import MappedFiles
+from kavach_ipy.linux.openmp import Runtimes
+from kavach_ipy.linux.threads import NativeThreads
+
+DEADLINE = 20.0
+REGION = """
+#include <omp.h>
+int region(void) {
+    int count = 0;
+    #pragma omp parallel num_threads(3)
+    {
+        #pragma omp atomic
+        count++;
+    }
+    return count;
+}
+"""
+
+
+@cache
+def _compiler() -> str | None:
+    return shutil.which("gcc")
+
+
+def _build(folder: Path, name: str, source: str, *options: str) -> Path:
+    """Compile a shared library, or skip where there is no compiler for it."""
+    compiler = _compiler()
+    if compiler is None:
+        pytest.skip("no gcc, to make a parallel region with")
+    built = folder / name
+    command = [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", str(built), *options]
+    done = subprocess.run(command, input=source, text=True, capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"gcc {' '.join(options)}: {done.stderr}")
+    return built
+
+
+@pytest.fixture
+def region(tmp_path: Path) -> Callable[[], int]:
+    """A function with a parallel region of three threads; it returns their number."""
+    library = ctypes.CDLL(str(_build(tmp_path, "libregion.so", REGION, "-fopenmp")))
+    call: Callable[[], int] = library.region
+    return call
+
+
+def _in_a_fork(call: Callable[[], int], seconds: float) -> int | None:
+    """What the function returns in a forked child; None where it does not return in time."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writer, str(call()).encode())
+        os._exit(0)
+    os.close(writer)
+    ready, _, _ = select.select([reader], [], [], seconds)
+    answer = os.read(reader, 64) if ready else b""
+    os.close(reader)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return int(answer) if answer else None
+
+
+def _end_pools() -> tuple[str, ...]:
+    """Do what is done before a fork, by objects that have seen nothing yet."""
+    return Runtimes().end_pools(MappedFiles().look(NativeThreads().look()).openmp)
+
+
+def test_region_works_on_both_sides_of_a_fork_once_its_pool_was_ended(
+    region: Callable[[], int],
+) -> None:
+    """The child's threads and the parent's are made anew."""
+    for _ in range(2):
+        assert region() == 3
+        assert _end_pools() == ()
+        assert _in_a_fork(region, DEADLINE) == 3
+        assert region() == 3
+
+
+def test_region_waits_for_ever_in_a_child_of_a_fork_with_its_pool(
+    region: Callable[[], int],
+) -> None:
+    """Without the call there is the hang that it is for."""
+    assert region() == 3
+    assert _in_a_fork(region, 1.0) is None
+    assert _end_pools() == ()
+
+
+def test_pool_of_a_runtime_that_is_known_ends_without_another_look(
+    region: Callable[[], int],
+) -> None:
+    """The second time nothing is read."""
+    runtimes = Runtimes()
+    threads = NativeThreads()
+    assert region() == 3
+    assert runtimes.end_pools(MappedFiles().look(threads.look()).openmp) == ()
+    assert region() == 3
+    assert runtimes.end_pools() == ()
+    assert _in_a_fork(region, DEADLINE) == 3
+
+
+def test_pool_of_another_thread_is_left_alone(region: Callable[[], int]) -> None:
+    """It belongs to that thread, which goes on with it."""
+    import threading
+
+    seen: list[int] = []
+    turns = [threading.Event(), threading.Event()]
+
+    def work() -> None:
+        seen.append(region())
+        turns[0].set()
+        assert turns[1].wait(DEADLINE)
+        seen.append(region())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert turns[0].wait(DEADLINE)
+    assert _end_pools() == ()
+    assert _in_a_fork(region, DEADLINE) == 3
+    turns[1].set()
+    thread.join(DEADLINE)
+    assert seen == [3, 3]
+
+
+def test_runtime_without_the_call_is_named(tmp_path: Path) -> None:
+    """An old one, whose pool nobody can end."""
+    old = _build(tmp_path, "libgomp-0ld.so.1", "int omp_get_level(void) { return 0; }")
+    ctypes.CDLL(str(old))
+    assert Runtimes().end_pools([os.fsencode(old)]) == (str(old),)
+
+
+def test_file_that_is_not_loaded_is_not_loaded_for_it(tmp_path: Path) -> None:
+    """Looking for the call runs no initialiser of a library."""
+    trap = "__attribute__((constructor)) static void at_load(void) { __builtin_trap(); }"
+    path = _build(tmp_path, "libgomp-trap.so.1", trap)
+    assert Runtimes().end_pools([os.fsencode(path)]) == (str(path),)
