@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kavach_ipy.errors import CellFailed
 from tests.contract.cells import NEEDS, python, run, value
+from tests.unit.linux.compiled import parallel_region
 
 pytestmark = [pytest.mark.contract, NEEDS]
 
@@ -87,7 +89,7 @@ def test_work_that_waits_in_a_pool_of_threads_is_not_done_twice() -> None:
 def test_pool_whose_workers_are_elsewhere_says_so(make: Callable[[], Any], error: str) -> None:
     """Whoever gives it work in a cell is told, and it goes on outside."""
     with make() as pool:
-        failure = run("list(pool.map(abs, [-1]))", inputs={"pool": pool}).failure
+        failure = run("list(pool.map(abs, [-1]))", inputs={"pool": pool}, timeout=10).failure
         assert isinstance(failure, CellFailed), failure
         assert failure.name == error
         assert "made outside of the sandbox" in failure.text
@@ -117,6 +119,64 @@ def test_classes_of_pools_are_untouched_in_the_notebook() -> None:
     before = ProcessPoolExecutor.submit, ThreadPoolExecutor.submit
     assert value("1") == 1
     assert (ProcessPoolExecutor.submit, ThreadPoolExecutor.submit) == before
+
+
+def test_openmp_that_was_used_works_in_the_cell_and_afterwards(tmp_path: Path) -> None:
+    """The pool of the notebook's main thread is ended before the fork; both make theirs anew."""
+    region = parallel_region(tmp_path)
+    for _ in range(2):
+        assert region() == 3
+        assert value("region()", inputs={"region": region}, timeout=10) == 3
+        assert region() == 3
+
+
+def test_openmp_that_was_used_in_another_thread_works_in_its_cell(tmp_path: Path) -> None:
+    """The pool that matters is that of the thread that forks."""
+    region = parallel_region(tmp_path)
+    seen: list[int] = []
+
+    def work() -> None:
+        seen.append(region())
+        seen.append(value("region()", inputs={"region": region}, timeout=10))
+
+    for _ in range(2):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert seen == [3, 3, 3, 3]
+
+
+POLARS = """
+import polars
+from kavach_ipy import CannotEnforce, Policy, Sandbox
+def select(*, inside):
+    code = "polars.DataFrame({'a': [1, 2]}).select(polars.col('a').sum()).item()"
+    if inside:
+        return Sandbox(Policy(timeout=10)).run(code, inputs={"polars": polars}).check().result
+    return eval(code)
+"""
+
+
+def test_polars_that_was_imported_works() -> None:
+    """And without a word: its own warning of forks is not for the user."""
+    ran = python(f"{POLARS}\nprint(select(inside=True), select(inside=True))")
+    assert (ran.stdout, ran.stderr) == ("3 3\n", "")
+
+
+def test_polars_that_was_used_is_refused_and_nothing_runs() -> None:
+    """The cell would wait for ever; in the notebook polars goes on."""
+    program = f"""{POLARS}
+select(inside=False)
+try:
+    select(inside=True)
+except CannotEnforce as refusal:
+    print(refusal.layer, "|", refusal.cause, "|", refusal.remedy)
+print(select(inside=False))
+"""
+    said, outside = python(program).stdout.splitlines()
+    assert said.startswith("a forked cell | this notebook has used polars (a thread of its pool")
+    assert "--clean -i NAMES" in said
+    assert outside == "3"
 
 
 def test_warnings_of_a_fork_do_not_reach_the_user() -> None:

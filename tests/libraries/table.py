@@ -150,7 +150,8 @@ TABLE: tuple[Row, ...] = (
         "sqlite3: a connection to a file",
         "a query of it; connect in the cell instead",
         "import sqlite3, tempfile\nfile = tempfile.NamedTemporaryFile(suffix='.db')\n"
-        "filed = sqlite3.connect(file.name)\n_ = filed.execute('create table t as select 42 as x')\n"
+        "filed = sqlite3.connect(file.name)\n"
+        "_ = filed.execute('create table t as select 42 as x')\n"
         "filed.commit()",
         "print(filed.execute('select x from t').fetchone())",
         "(42,)",

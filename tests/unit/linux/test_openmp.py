@@ -5,11 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import select
-import shutil
 import signal
-import subprocess
+import threading
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,46 +15,15 @@ import pytest
 from kavach_ipy.linux.mapped import MappedFiles
 from kavach_ipy.linux.openmp import Runtimes
 from kavach_ipy.linux.threads import NativeThreads
+from tests.unit.linux.compiled import build, parallel_region
 
-DEADLINE = 20.0
-REGION = """
-#include <omp.h>
-int region(void) {
-    int count = 0;
-    #pragma omp parallel num_threads(3)
-    {
-        #pragma omp atomic
-        count++;
-    }
-    return count;
-}
-"""
-
-
-@cache
-def _compiler() -> str | None:
-    return shutil.which("gcc")
-
-
-def _build(folder: Path, name: str, source: str, *options: str) -> Path:
-    """Compile a shared library, or skip where there is no compiler for it."""
-    compiler = _compiler()
-    if compiler is None:
-        pytest.skip("no gcc, to make a parallel region with")
-    built = folder / name
-    command = [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", str(built), *options]
-    done = subprocess.run(command, input=source, text=True, capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"gcc {' '.join(options)}: {done.stderr}")
-    return built
+DEADLINE = 10.0
 
 
 @pytest.fixture
 def region(tmp_path: Path) -> Callable[[], int]:
     """A function with a parallel region of three threads; it returns their number."""
-    library = ctypes.CDLL(str(_build(tmp_path, "libregion.so", REGION, "-fopenmp")))
-    call: Callable[[], int] = library.region
-    return call
+    return parallel_region(tmp_path)
 
 
 def _in_a_fork(call: Callable[[], int], seconds: float) -> int | None:
@@ -115,8 +82,6 @@ def test_pool_of_a_runtime_that_is_known_ends_without_another_look(
 
 def test_pool_of_another_thread_is_left_alone(region: Callable[[], int]) -> None:
     """It belongs to that thread, which goes on with it."""
-    import threading
-
     seen: list[int] = []
     turns = [threading.Event(), threading.Event()]
 
@@ -138,7 +103,7 @@ def test_pool_of_another_thread_is_left_alone(region: Callable[[], int]) -> None
 
 def test_runtime_without_the_call_is_named(tmp_path: Path) -> None:
     """An old one, whose pool nobody can end."""
-    old = _build(tmp_path, "libgomp-0ld.so.1", "int omp_get_level(void) { return 0; }")
+    old = build(tmp_path, "libgomp-0ld.so.1", "int omp_get_level(void) { return 0; }")
     ctypes.CDLL(str(old))
     assert Runtimes().end_pools([os.fsencode(old)]) == (str(old),)
 
@@ -146,5 +111,5 @@ def test_runtime_without_the_call_is_named(tmp_path: Path) -> None:
 def test_file_that_is_not_loaded_is_not_loaded_for_it(tmp_path: Path) -> None:
     """Looking for the call runs no initialiser of a library."""
     trap = "__attribute__((constructor)) static void at_load(void) { __builtin_trap(); }"
-    path = _build(tmp_path, "libgomp-trap.so.1", trap)
+    path = build(tmp_path, "libgomp-trap.so.1", trap)
     assert Runtimes().end_pools([os.fsencode(path)]) == (str(path),)
