@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 
 from kavach_ipy.launch import inside
-from kavach_ipy.launch.libraries import Libraries, prepare_libraries
+from kavach_ipy.launch.libraries import Unforkable, prepare_libraries
 from kavach_ipy.linux import _libc, cgroups, landlock, privileges, seccomp, verify
 from kavach_ipy.linux.identity import IdRange
 from kavach_ipy.policy import Policy
@@ -103,8 +103,8 @@ class Host:
     autostart: tuple[Entry, ...]
     """Files below the writable ones that run by themselves later."""
 
-    libraries: Libraries
-    """What tells of libraries that a forked child could not use."""
+    unforkable: tuple[Unforkable, ...]
+    """Libraries that were used in this process, and that a forked child could not use."""
 
 
 def survey(policy: Policy) -> Host:
@@ -138,7 +138,7 @@ def survey(policy: Policy) -> Host:
             entry for path in policy.hidden if (entry := describe(path, mount_points)) is not None
         ),
         autostart=_autostart_entries(policy.writable),
-        libraries=prepare_libraries(),
+        unforkable=prepare_libraries(),
         **_machine(),  # type: ignore[arg-type]
     )
 

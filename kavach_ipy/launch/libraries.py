@@ -11,13 +11,14 @@ Assumes: called by the thread that will fork.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kavach_ipy.linux.mapped import mapped_files
 from kavach_ipy.linux.openmp import runtimes
 from kavach_ipy.linux.threads import native_threads
 
-__all__ = ["Libraries", "prepare_libraries"]
+__all__ = ["Unforkable", "prepare_libraries", "unforkable"]
 
 # Threads that wait for work, by the names their libraries give them, where nothing starts them
 # anew in a forked child: the next call there waits for ever. Importing polars starts a thread too
@@ -30,32 +31,15 @@ _POOLS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Libraries:
-    """What tells of libraries that a forked child could not use."""
+class Unforkable:
+    """A library that the notebook has used, and that a forked child could not use."""
 
-    threads: frozenset[str] = frozenset()
-    """Names of the threads that native code started."""
-
-    devices: tuple[str, ...] = ()
-    """Device files of GPUs that are mapped into this process."""
-
-    pools: tuple[str, ...] = ()
-    """Files of GNU OpenMP runtimes whose pools cannot be ended."""
-
-    def left_behind(self) -> tuple[tuple[str, str], ...]:
-        """Say which libraries a forked child could not use: each with what shows it."""
-        found = [
-            (library, f"a thread of its pool is there: {min(names)}")
-            for pattern, library in _POOLS
-            if (names := [name for name in self.threads if pattern.match(name)])
-        ]
-        if self.devices:
-            found.append(("a GPU", f"{self.devices[0]} is mapped into it"))
-        found += [("GNU OpenMP", f"{path} has no omp_pause_resource_all(3)") for path in self.pools]
-        return tuple(found)
+    library: str
+    sign: str
+    """What shows that it was used."""
 
 
-def prepare_libraries() -> Libraries:
+def prepare_libraries() -> tuple[Unforkable, ...]:
     """End the pools that can be ended, and look at what is left.
 
     Raises:
@@ -65,8 +49,26 @@ def prepare_libraries() -> Libraries:
     runtimes.end_pools()
     threads = native_threads.look()
     mapped = mapped_files.look(threads)
-    return Libraries(
-        threads=frozenset(threads.values()),
-        devices=mapped.gpus,
-        pools=runtimes.end_pools(mapped.openmp),
-    )
+    return unforkable(threads.values(), mapped.gpus, runtimes.end_pools(mapped.openmp))
+
+
+def unforkable(
+    threads: Collection[str], gpus: Collection[str], pools: Collection[str]
+) -> tuple[Unforkable, ...]:
+    """Say what a forked child could not use.
+
+    Args:
+        threads: names of the threads that native code has started.
+        gpus: device files of GPUs that are mapped.
+        pools: files of GNU OpenMP runtimes whose pools cannot be ended.
+    """
+    found = [
+        Unforkable(library, f"a thread of its pool is there: {min(names)}")
+        for pattern, library in _POOLS
+        if (names := [name for name in threads if pattern.match(name)])
+    ]
+    if gpus:
+        found.append(Unforkable("a GPU", f"{min(gpus)} is mapped into it"))
+    if pools:
+        found.append(Unforkable("GNU OpenMP", f"{min(pools)} has no omp_pause_resource_all"))
+    return tuple(found)

@@ -24,8 +24,8 @@ GUARDS = (
         "look at libraries before a fork",
         "libraries that the notebook has used work in a cell or are refused",
         "launch/host.py",
-        "        libraries=prepare_libraries(),\n",
-        "        libraries=Libraries(),\n",
+        "        unforkable=prepare_libraries(),\n",
+        "        unforkable=(),\n",
         f"{_POOLS}::test_openmp_that_was_used_works_in_the_cell_and_afterwards",
     ),
     Guard(

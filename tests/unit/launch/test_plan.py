@@ -10,7 +10,7 @@ import pytest
 
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.launch.host import Entry, Host, survey
-from kavach_ipy.launch.libraries import Libraries
+from kavach_ipy.launch.libraries import Unforkable
 from kavach_ipy.launch.places import Bind, Hide, Link, Overlay, Scratch, View
 from kavach_ipy.launch.plan import Plan, make_plan
 from kavach_ipy.linux.identity import IdRange
@@ -40,7 +40,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         userns_clone_allowed=True,
         init=b"/usr/bin/cat",
         # Other tests of this process may have used polars.
-        libraries=Libraries(),
+        unforkable=(),
     )
 
 
@@ -101,34 +101,14 @@ def test_a_missing_layer_is_refused_with_its_remedy(
     assert "did not run" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("libraries", "words"),
-    [
-        (Libraries(threads=frozenset({"python", "polars-0", "polars-1"})), "polars (a thread of"),
-        (Libraries(threads=frozenset({"async-executor-"})), "polars (a thread of"),
-        (Libraries(threads=frozenset({"rayon-3"})), "written with rayon (a thread of"),
-        (Libraries(threads=frozenset({"tf_XLAEigen"})), "JAX or TensorFlow (a thread of"),
-        (Libraries(threads=frozenset({"tf_Compute"})), "JAX or TensorFlow (a thread of"),
-        (Libraries(devices=("/dev/nvidia0",)), "a GPU (/dev/nvidia0 is mapped"),
-        (Libraries(pools=("/lib/libgomp.so.1",)), "GNU OpenMP (/lib/libgomp.so.1 has no"),
-    ],
-)
-def test_library_that_a_fork_would_break_is_refused_with_a_way_out(
-    host: Host, libraries: Libraries, words: str
-) -> None:
+def test_library_that_a_fork_would_break_is_refused_with_a_way_out(host: Host) -> None:
     """Such a cell would wait for ever, so it does not begin."""
+    found = (Unforkable("polars", "a thread of its pool is there: polars-0"),)
     with pytest.raises(CannotEnforce) as caught:
-        make_plan(Policy(), dataclasses.replace(host, libraries=libraries))
-    assert words in str(caught.value)
+        make_plan(Policy(), dataclasses.replace(host, unforkable=found))
+    assert "polars (a thread of its pool is there: polars-0)" in caught.value.cause
     assert "--clean -i NAMES" in caught.value.remedy
     assert "--session NAME" in caught.value.remedy
-
-
-@pytest.mark.parametrize("name", ["python", "jemalloc_bg_thd", "polars-ooc-clea", "ZMQbg/IO/0"])
-def test_threads_that_nobody_waits_for_are_not_refused(host: Host, name: str) -> None:
-    """Of polars that was imported and not used, of OpenBLAS, of ZeroMQ."""
-    libraries = Libraries(threads=frozenset({name}))
-    assert make_plan(Policy(), dataclasses.replace(host, libraries=libraries)).policy == Policy()
 
 
 @pytest.mark.parametrize("policy", [Policy(clean=True), Policy(session="mine")], ids=repr)
