@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 /
 VENV ?= .venv
 # One requirement that pins the kernel's generation: make test IPYKERNEL='ipykernel>=6.29,<7'
 IPYKERNEL ?=
+# Anything but nothing installs the extra of libraries too: make test LIBRARIES=1
+LIBRARIES ?=
 # More arguments for pytest: make test PYTEST='-x tests/unit'
 PYTEST ?=
 # More arguments for the fuzzer: make fuzz FUZZ='--seed 7 --programs 10000'
@@ -18,11 +20,12 @@ MUTATE ?=
 SOAK ?=
 
 BIN := $(VENV)/bin
+comma := ,
 PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz mutate build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz libraries mutate build clean venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +63,9 @@ fuzz: venv-test ## a million changed pickles for the reader, under an address-sp
 soak: venv-test ## 2,000 cells in one kernel, 200 killed at random, random policies, forged frames; half an hour
 	$(PY) -m tests.soak $(SOAK)
 
+libraries: venv-test ## measure libraries with threads in a notebook and its cells, and write the page of them
+	$(PY) -m tests.libraries
+
 mutate: venv-test ## switch off one guard of the sandbox at a time; the tests must notice
 	$(PY) -m tests.mutation $(MUTATE)
 
@@ -70,6 +76,8 @@ clean: ## remove what the commands above made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
+libraries: LIBRARIES = 1
+
 venv-demo venv-test:
 	@.ci/bootstrap '$(PYTHON)'
-	@.ci/venv '$(PYTHON)' '$(VENV)' $(@:venv-%=%) $(if $(IPYKERNEL),'$(IPYKERNEL)')
+	@.ci/venv '$(PYTHON)' '$(VENV)' $(@:venv-%=%)$(if $(LIBRARIES),$(comma)libraries) $(if $(IPYKERNEL),'$(IPYKERNEL)')

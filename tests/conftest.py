@@ -2,13 +2,14 @@
 
 Guarantees: a test that needs what the machine refuses is skipped with the probe's own reason, and
 the reasons are counted at the end; a capability named in KAVACH_TEST_REQUIRE is never skipped, its
-absence is a failure.
+absence is a failure. So is that of a package of the extra "libraries", where that is named.
 Assumes: `kavach_ipy.linux.probe` tells the truth, because it does each step in a throw-away child.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import os
 import sys
 from collections import Counter
@@ -22,6 +23,8 @@ __all__ = ["needs"]
 # Layers that a test may ask for alone; "userns" means every other layer that the probe tries.
 _OWN = frozenset({"overlay", "landlock", "seccomp"})
 CAPABILITIES = ("landlock", "overlay", "seccomp", "userns")
+# What KAVACH_TEST_REQUIRE may name besides: that the packages of this extra are installed.
+_EXTRA = "libraries"
 
 # Speed is measured in benchmarks/, as a ratio: an example that a busy machine made slow is no
 # failure.
@@ -54,9 +57,10 @@ def _refusals() -> dict[str, list[str]]:
 
 def _required() -> frozenset[str]:
     names = os.environ.get("KAVACH_TEST_REQUIRE", "").replace(",", " ").split()
-    unknown = sorted(set(names) - set(CAPABILITIES))
+    known = (*CAPABILITIES, _EXTRA)
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        allowed = ", ".join(CAPABILITIES)
+        allowed = ", ".join(known)
         pytest.exit(f"KAVACH_TEST_REQUIRE names {unknown}; it knows {allowed}", returncode=4)
     return frozenset(names)
 
@@ -72,6 +76,24 @@ def _ask_for(*capabilities: str) -> None:
                 pytest.fail(f"KAVACH_TEST_REQUIRE asks for {capability}, but {reason}")
             _skipped[reason] += 1
             pytest.skip(f"needs {capability}: {reason}")
+
+
+def _ask_for_package(name: str, *, is_required: bool = True) -> None:
+    """Skip the running test, or fail it where required, when a package is not installed."""
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        reason = f"{name} is not installed"
+        if is_required and _EXTRA in _required():
+            pytest.fail(f"KAVACH_TEST_REQUIRE asks for {_EXTRA}, but {reason}")
+        _skipped[reason] += 1
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def needs_package() -> Callable[..., None]:
+    """Ask for an installed package; ``is_required=False`` where no extra of ours has it."""
+    return _ask_for_package
 
 
 @pytest.fixture

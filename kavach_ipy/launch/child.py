@@ -34,6 +34,7 @@ from kavach_ipy.launch.control import (
 from kavach_ipy.launch.link import Body, ChildLink
 from kavach_ipy.launch.places import Bind, Device, Hide, Link, Overlay, Scratch, View
 from kavach_ipy.launch.plan import Plan
+from kavach_ipy.launch.pools import renew_pools
 from kavach_ipy.launch.steps import Family, Step, StepFailed, report_and_leave, unwind
 from kavach_ipy.linux import (
     _libc,
@@ -203,6 +204,8 @@ def become_the_cell(
         privileges.raise_oom_score()
     with step("environment"):
         inherited.replace_environment(dict(plan.environment))
+    with step("pools"):
+        renew_pools()
 
     with step("root"):
         if os.read(root_is_ready, 1) != b"r":

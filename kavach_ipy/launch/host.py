@@ -1,6 +1,7 @@
 """What this machine and this process are, surveyed before a plan is made.
 
-Guarantees: plain, frozen facts; nothing is decided here and nothing is changed.
+Guarantees: plain, frozen facts; nothing is decided here, and nothing is changed but what
+`launch.libraries` puts right.
 Assumes: called in the process that will fork.
 """
 
@@ -14,6 +15,7 @@ import sys
 from dataclasses import dataclass
 
 from kavach_ipy.launch import inside
+from kavach_ipy.launch.libraries import Unforkable, prepare_libraries
 from kavach_ipy.linux import _libc, cgroups, landlock, privileges, seccomp, verify
 from kavach_ipy.linux.identity import IdRange
 from kavach_ipy.policy import Policy
@@ -101,6 +103,9 @@ class Host:
     autostart: tuple[Entry, ...]
     """Files below the writable ones that run by themselves later."""
 
+    unforkable: tuple[Unforkable, ...]
+    """Libraries that were used in this process, and that a forked child could not use."""
+
 
 def survey(policy: Policy) -> Host:
     """Look at this process and its machine as they are now.
@@ -133,6 +138,7 @@ def survey(policy: Policy) -> Host:
             entry for path in policy.hidden if (entry := describe(path, mount_points)) is not None
         ),
         autostart=_autostart_entries(policy.writable),
+        unforkable=prepare_libraries(),
         **_machine(),  # type: ignore[arg-type]
     )
 

@@ -40,6 +40,7 @@ from kavach_ipy.launch.hearing import (
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
+from kavach_ipy.launch.pools import prepare_pools
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
 from kavach_ipy.launch.program import Program
 from kavach_ipy.launch.quiet import no_collection
@@ -162,12 +163,14 @@ class _Parent:
             lifeline=self._ends.child_lifeline,
             handled_signals=self._signals.handled,
         )
+        prepare_pools()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             with warnings.catch_warnings():
-                # Python 3.12 warns of every fork with threads. Ours never runs the parent's code
-                # again, and a library whose locks cannot survive is refused before the fork.
-                warnings.simplefilter("ignore", DeprecationWarning)
+                # Python 3.12 warns of every fork with threads, and so do polars and JAX, in hooks
+                # of os.fork. Ours never runs the parent's code again, and a library that cannot
+                # survive it is refused before (`launch.plan`).
+                warnings.simplefilter("ignore")
                 self._start(lambda: set_up(self.plan, ends, body, names))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

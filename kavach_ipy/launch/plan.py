@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.launch.control import MOST_IDMAPPED
 from kavach_ipy.launch.host import Host
+from kavach_ipy.launch.libraries import Unforkable
 from kavach_ipy.launch.places import Overlay, Places, View, lay_out
 from kavach_ipy.linux import landlock, seccomp
 from kavach_ipy.linux.identity import Identity, choose_identity
@@ -92,6 +93,8 @@ def make_plan(policy: Policy, host: Host, *, may_trust: bool = False) -> Plan:
             " c.Kavach.allow_trust, a script Sandbox(allow_trust=True).",
         )
     _refuse_what_is_missing(host)
+    if not policy.clean and policy.session is None:
+        _refuse_what_a_fork_breaks(host.unforkable)
     identity = _identity(host)
     places = lay_out(policy, host, other_id=identity.uid if identity.is_other else None)
     is_loopback = policy.network is Network.LOOPBACK
@@ -171,6 +174,18 @@ def _refuse_what_is_missing(host: Host) -> None:
             "PID namespace",
             "no cat(1) in /usr/bin or /bin to serve as the namespace's init",
             "Install coreutils.",
+        )
+
+
+def _refuse_what_a_fork_breaks(found: tuple[Unforkable, ...]) -> None:
+    for it in found:
+        raise CannotEnforce(
+            "a forked cell",
+            f"this notebook has used {it.library} ({it.sign}), and a fork does not copy threads or"
+            " devices, so whatever uses them in the cell would wait for ever",
+            "Run the cell in a process of its own, with what it needs: --clean -i NAMES, or"
+            f" --session NAME. Or restart the notebook and use {it.library} in sandboxed cells"
+            " only.",
         )
 
 

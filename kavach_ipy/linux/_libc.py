@@ -30,6 +30,7 @@ __all__ = [
     "close_range_cloexec",
     "drop_groups",
     "erase_copies",
+    "find_omp_pause",
     "fsconfig_create",
     "fsconfig_flag",
     "fsconfig_string",
@@ -692,3 +693,18 @@ def move_mapping_over(address: int, size: int, protection: int) -> None:
     )
     if moved == _MAP_FAILED:
         raise SyscallError("mremap", ctypes.get_errno(), hex(address))
+
+
+def find_omp_pause(path: bytes) -> Callable[[int], int] | None:
+    """Find omp_pause_resource_all of the OpenMP runtime that is loaded from `path`.
+
+    OpenMP 5.0, in libgomp since GCC 9. None where the runtime has none or is not loaded from there;
+    nothing is ever loaded.
+    """
+    try:
+        pause = ctypes.CDLL(os.fsdecode(path), mode=os.RTLD_NOLOAD).omp_pause_resource_all
+    except (OSError, AttributeError):
+        return None
+    pause.argtypes = [ctypes.c_int]
+    pause.restype = ctypes.c_int
+    return pause

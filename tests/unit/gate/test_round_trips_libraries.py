@@ -24,6 +24,7 @@ from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate.reader import read_pickle
 from kavach_ipy.wire.values import write_value
 from tests.unit.gate.sameness import is_same
+from tests.unit.linux.throwaway import forked
 
 _calm = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _IS_NUMPY_2 = np.lib.NumpyVersion(np.__version__) >= "2.0.0"
@@ -326,8 +327,7 @@ _polars_types: st.SearchStrategy[Any] = st.sampled_from(
 
 @given(st.data())
 @_calm
-def test_polars_frames_come_back(data: st.DataObject) -> None:
-    """Frames and series of drawn dtypes, in one chunk or several, are as they were."""
+def _polars_frames_come_back(data: st.DataObject) -> None:
     rows = data.draw(st.integers(0, 4))
     columns = []
     for at in range(data.draw(st.integers(0, 4))):
@@ -337,6 +337,12 @@ def test_polars_frames_come_back(data: st.DataObject) -> None:
     value = pl.DataFrame(columns)
     for item in (value, value[::2], pl.concat([value, value]) if columns else value, *columns):
         _comes_back(item)
+
+
+def test_polars_frames_come_back() -> None:
+    """Frames and series of drawn dtypes, in one chunk or several, are as they were."""
+    # Comparing them starts the pool of polars, and a process that has it can run no forked cell.
+    forked(_polars_frames_come_back)
 
 
 @given(st.data())

@@ -10,6 +10,7 @@ import pytest
 
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.launch.host import Entry, Host, survey
+from kavach_ipy.launch.libraries import Unforkable
 from kavach_ipy.launch.places import Bind, Hide, Link, Overlay, Scratch, View
 from kavach_ipy.launch.plan import Plan, make_plan
 from kavach_ipy.linux.identity import IdRange
@@ -38,6 +39,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         max_user_namespaces=1000,
         userns_clone_allowed=True,
         init=b"/usr/bin/cat",
+        # Other tests of this process may have used polars.
+        unforkable=(),
     )
 
 
@@ -96,6 +99,16 @@ def test_a_missing_layer_is_refused_with_its_remedy(
     assert caught.value.layer == layer
     assert words in str(caught.value)
     assert "did not run" in str(caught.value)
+
+
+def test_library_that_a_fork_would_break_is_refused_with_a_way_out(host: Host) -> None:
+    """Such a cell would wait for ever, so it does not begin."""
+    found = (Unforkable("polars", "a thread of its pool is there: polars-0"),)
+    with pytest.raises(CannotEnforce) as caught:
+        make_plan(Policy(), dataclasses.replace(host, unforkable=found))
+    assert "polars (a thread of its pool is there: polars-0)" in caught.value.cause
+    assert "--clean -i NAMES" in caught.value.remedy
+    assert "--session NAME" in caught.value.remedy
 
 
 @pytest.mark.parametrize("policy", [Policy(clean=True), Policy(session="mine")], ids=repr)
