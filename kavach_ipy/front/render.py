@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["ShellSink", "bring_back", "explain_missing", "say_report"]
 
 _PROMPT: Final = "[sandbox] "
+_CANNOT_ASK: Final = (
+    "input() has nobody to ask: this client of the kernel takes no questions (allow_stdin is off),"
+    " as when a notebook is executed by nbclient or nbconvert."
+)
 
 
 class ShellSink:
@@ -74,7 +78,7 @@ class ShellSink:
         try:
             return read(f"{_PROMPT}{prompt}")
         except StdinNotImplementedError as error:
-            raise EOFError(str(error)) from error
+            raise EOFError(_CANNOT_ASK) from error
 
 
 def bring_back(shell: Shell, outcome: Outcome, asked: Collection[str], sink: ShellSink) -> None:

@@ -62,7 +62,7 @@ def cell_body(shell: Shell, task: Task) -> Body:
     def body(link: ChildLink) -> Callable[[], None]:
         sender = Sender(link)
         try:
-            flush = isolate(shell, sender, _asker(link))
+            flush = isolate(shell, sender, _asker(link), may_ask=link.policy.stdin)
         except Exception as error:  # noqa: BLE001 - told once there is somebody to tell
             failed = _failure(error, traceback.format_exception(error))
             return lambda: link.done(failed)

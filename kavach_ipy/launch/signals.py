@@ -41,12 +41,13 @@ class Signals:
     @contextmanager
     def let_through(self) -> Iterator[None]:
         """Run the handlers of what has come and of what comes; one that raises ends this."""
+        was_open = self._is_open
         try:
             self._is_open = True
             self._raise_again()
             yield
         finally:
-            self._is_open = False
+            self._is_open = was_open
 
     @contextmanager
     def instead(self, number: int, handler: Handler) -> Iterator[None]:

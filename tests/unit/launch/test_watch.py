@@ -18,6 +18,7 @@ import pytest
 
 from kavach_ipy.errors import CellStopped
 from kavach_ipy.launch import watch
+from kavach_ipy.launch.interrupts import GRACE_SECONDS, Interrupts
 from kavach_ipy.launch.signals import handlers_later
 from kavach_ipy.launch.watch import Watch, WatchedEnds
 from kavach_ipy.policy import Policy
@@ -42,6 +43,7 @@ class _Ear:
     frames: list[Frame] = field(default_factory=list)
     text: bytes = b""
     answer: Frame | None = None
+    seen: list[tuple[float, int, int]] = field(default_factory=list)
 
     def frame(self, frame: Frame) -> Frame | None:
         self.frames.append(frame)
@@ -50,6 +52,9 @@ class _Ear:
     def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
         del name
         self.text += data
+
+    def usage(self, seconds: float, memory: int, processes: int) -> None:
+        self.seen.append((seconds, memory, processes))
 
 
 class _Cell:
@@ -104,11 +109,11 @@ class _Cell:
                 inherited=0,
                 reap=self._reap,
                 kill=self._kill,
+                interrupts=Interrupts(lambda: None, last=_interrupted_at),
                 names=frozenset({"x", RESULT}),
                 signals=signals,
                 is_program_changed=lambda: False,
                 charged=lambda: 0.0,
-                _interrupted_at=_interrupted_at,
             ).run()
 
     def _reap(self) -> int:
@@ -152,7 +157,7 @@ def test_watch_ends_at_the_deadline(cell: _Cell) -> None:
 def test_watch_ends_two_seconds_after_an_interrupt(cell: _Cell) -> None:
     """Who was interrupted that long ago, and still runs, does not obey."""
     start = time.monotonic()
-    stopped = cell.watch(_interrupted_at=start - watch._GRACE_SECONDS)
+    stopped = cell.watch(_interrupted_at=start - GRACE_SECONDS)
     assert time.monotonic() - start < LATE / 4
     assert stopped is not None
     assert stopped.limit == "interrupt"
@@ -161,7 +166,7 @@ def test_watch_ends_two_seconds_after_an_interrupt(cell: _Cell) -> None:
 def test_watch_goes_on_within_two_seconds_of_an_interrupt(cell: _Cell) -> None:
     """A cell that obeys has the time to say so."""
     cell.say(done_frame())
-    assert cell.watch(_interrupted_at=time.monotonic() - watch._GRACE_SECONDS / 2) is None
+    assert cell.watch(_interrupted_at=time.monotonic() - GRACE_SECONDS / 2) is None
 
 
 @pytest.mark.parametrize("where", ["prints", "complains"])
