@@ -57,6 +57,9 @@ class ChildLink:
         self._heeds_interrupts = False
         self._interrupted = False
         self._interrupts = 0
+        self.divert: Callable[[], bool] | None = None
+        """What takes an interrupt in place of its being raised; False where it does not."""
+
         self.names = names
         """The names that were asked for."""
 
@@ -140,6 +143,8 @@ class ChildLink:
     def on_interrupt(self, number: int, frame: FrameType | None) -> None:
         """Handle SIGINT: raise KeyboardInterrupt, but never in the middle of a frame."""
         self._interrupts += 1
+        if self._heeds_interrupts and self.divert is not None and self.divert():
+            return
         if self._writing or not self._heeds_interrupts:
             self._interrupted = True
             return
