@@ -32,6 +32,8 @@ AFTER: Final = 2.0
 
 _EVERY: Final = 0.5
 _MIB: Final = 1 << 20
+_ECHO: Final = "^C"
+"""What a terminal shows of an interrupt, behind whatever stands there (termios(3), ECHOCTL)."""
 
 
 class _Line(Protocol):
@@ -135,7 +137,7 @@ class _TerminalLine:
     def write(self, text: str) -> None:
         if self._is_free:
             # A line that is too long would begin a second one, which nothing takes away.
-            text = text[: shutil.get_terminal_size().columns - 1]
+            text = text[: shutil.get_terminal_size().columns - 1 - len(_ECHO)]
             self._stream.write(f"\r{text.ljust(self._width)}")
             self._stream.flush()
             self._width = max(self._width, len(text))
@@ -147,6 +149,6 @@ class _TerminalLine:
 
     def end(self) -> None:
         if self._width:
-            self._stream.write(f"\r{' ' * self._width}\r")
+            self._stream.write(f"\r{' ' * (self._width + len(_ECHO))}\r")
             self._stream.flush()
             self._width = 0

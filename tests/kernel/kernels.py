@@ -128,11 +128,15 @@ class Kernel:
                 break
             if kind not in ("status", "execute_input"):
                 run.outputs.append((kind, content))
+        run.reply = self.reply_to(request)
+        return run
+
+    def reply_to(self, request: str) -> dict[str, Any]:
+        """Wait for the reply to a request."""
         while True:
             reply = self.client.get_shell_msg(timeout=DEADLINE)
             if reply["parent_header"].get("msg_id") == request:
-                run.reply = reply["content"]
-                return run
+                return dict(reply["content"])
 
     def run(self, code: str, **options: Any) -> Run:
         """Run one cell as a notebook does."""

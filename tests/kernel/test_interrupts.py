@@ -112,12 +112,12 @@ def test_an_interrupted_await_lets_the_cell_clean_up(kernel: Kernel) -> None:
     code = (
         "import asyncio\nasync def work():\n    await asyncio.sleep(0.01)\n    return 'worked'\n"
         f"{READY}try:\n    await asyncio.gather(asyncio.sleep(600))\n"
-        "except KeyboardInterrupt:\n    word = await work()\nfinally:\n    print('cleaned up')\nword"
+        "except KeyboardInterrupt:\n    word = await work()\nfinally:\n    print('clean')\nword"
     )
     request, run = begin(kernel, code)
     kernel.manager.interrupt_kernel()
     end(kernel, request, run)
-    assert run.stdout == "ready\ncleaned up\n"
+    assert run.stdout == "ready\nclean\n"
     assert run.result["data"]["text/plain"] == "'worked'"
 
 

@@ -9,14 +9,14 @@ from tests.kernel.kernels import Kernel, Run
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
 MARK = "[sandbox] "
-TWICE = (
+MANY = (
     "import os, threading, time\nfor _ in range(3):\n    if os.fork() == 0:\n"
     "        time.sleep(0.3)\n        block = b'x' * (60 << 20)\n        time.sleep(600)\n"
 )
-UNTIL_A_LIMIT = {
-    "memory": ("--memory 100M", TWICE),
-    "cpu": ("--cpu 1s", "import threading\nthreading.Thread(target=eval, args=('[0 for _ in iter(int, 1)]',)).start()\n"),
-}  # fmt: skip
+BUSY = (
+    "import threading\nthreading.Thread(target=eval, args=('[0 for _ in iter(int, 1)]',)).start()\n"
+)
+UNTIL_A_LIMIT = {"memory": ("--memory 100M", MANY), "cpu": ("--cpu 1s", BUSY)}
 
 
 def ask(
