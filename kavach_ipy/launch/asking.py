@@ -35,6 +35,7 @@ _MOST = 500
 """Questions of one cell. Somebody who steps through it with pdb answers at every step."""
 
 _ANSWER_SECONDS = 1.0
+_WAKE_SECONDS = 0.1
 
 
 class _Over(BaseException):
@@ -141,9 +142,18 @@ class Questions:
             finally:
                 os.eventfd_write(stop, 1)
                 thread.join()
+                self._forget_waking(signals)
         finally:
             os.close(stop)
             self.seconds += time.monotonic() - start
+
+    def _forget_waking(self, signals: Signals) -> None:
+        # The call looks for signals at its end, so one that the thread has sent is handled now,
+        # unless another that raised had closed the block: then it waits for its turn.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        if self._is_woken:
+            self._is_woken = False
+            signals.forget(signal.SIGINT)
 
     def _put(self, put: Callable[[], Frame | None], signals: Signals) -> Frame | None:
         try:
@@ -163,11 +173,17 @@ class Questions:
         poll = select.poll()
         for fd in (stop, self._cell):
             poll.register(fd, select.POLLIN)
+        ready: list[int] = []
         patience = self._look()
         while patience is not None:
             ready = [fd for fd, _ in poll.poll(patience * 1000)]
             if stop in ready:
                 return
             patience = None if ready else self._look()
-        self._is_woken = True
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        # Again and again: one that comes between a look for signals and the wait for a line, as in
+        # readline's input(), is noticed with the next.
+        poll.unregister(self._cell)
+        while stop not in ready and self._is_under_way:
+            self._is_woken = True
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            ready = [fd for fd, _ in poll.poll(_WAKE_SECONDS * 1000)]

@@ -65,6 +65,10 @@ class Signals:
         finally:
             self._handlers[number] = previous
 
+    def forget(self, number: int) -> None:
+        """Let what has come of one signal, and was not let through, be told to nobody."""
+        self._came.pop(number, None)
+
     def came(self, number: int, frame: FrameType | None) -> None:
         """Be the handler of every signal that has one."""
         if not self._is_open:
