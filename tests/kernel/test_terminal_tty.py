@@ -54,14 +54,31 @@ class Terminal:
         echo = repr(cell)[-20:]
         self.said = self.wait_for(echo).partition(echo)[2]
 
+    def interrupt(self, word: str) -> None:
+        """Press Ctrl-C until the terminal shows a word.
+
+        Python's input() does not notice a signal that comes between its prompt and its read, which
+        nobody is quick enough for but a test on a busy machine; the next one it notices as one.
+        """
+        for _ in range(5):
+            self.type("\x03")
+            if self._shows(word, 3.0):
+                return
+        raise AssertionError(f"{word!r} did not come after {self.said!r}")
+
     def wait_for(self, word: str) -> str:
         """Wait until the terminal has shown a word; all that it has shown, without colours."""
-        limit = time.monotonic() + DEADLINE
-        while word not in self.said:
-            ready, _, _ = select.select([self._tty], [], [], limit - time.monotonic())
-            assert ready, f"{word!r} did not come after {self.said!r}"
-            self.said += re.sub(r"\x1b\[[0-9;]*m", "", os.read(self._tty, 1 << 16).decode())
+        assert self._shows(word, DEADLINE), f"{word!r} did not come after {self.said!r}"
         return self.said
+
+    def _shows(self, word: str, seconds: float) -> bool:
+        limit = time.monotonic() + seconds
+        while word not in self.said:
+            ready, _, _ = select.select([self._tty], [], [], max(0.0, limit - time.monotonic()))
+            if not ready:
+                return False
+            self.said += re.sub(r"\x1b\[[0-9;]*m", "", os.read(self._tty, 1 << 16).decode())
+        return True
 
     def close(self) -> None:
         """End it."""
@@ -99,11 +116,8 @@ def test_control_c_at_a_question_is_the_cells(terminal: Terminal) -> None:
     """The cell's KeyboardInterrupt, and the shell goes on."""
     terminal.run("%%sandbox --stdin\ninput('name: ')")
     terminal.wait_for("[sandbox] name: ")
-    # An echo is the proof that input() waits: a signal just before that it would not notice.
-    terminal.type("Q")
-    terminal.wait_for("name: Q")
-    terminal.type("\x03")
-    assert "KeyboardInterrupt" in terminal.wait_for("done")
+    terminal.interrupt("done")
+    assert "KeyboardInterrupt" in terminal.said
     terminal.run("print(40 + 2)")
     assert "42" in terminal.wait_for("done")
 
