@@ -17,7 +17,7 @@ from typing import Literal, Self
 import pytest
 
 from kavach_ipy.errors import CellStopped
-from kavach_ipy.launch import watch
+from kavach_ipy.launch import asking, watch
 from kavach_ipy.launch.interrupts import GRACE_SECONDS, Interrupts
 from kavach_ipy.launch.signals import handlers_later
 from kavach_ipy.launch.watch import Watch, WatchedEnds
@@ -30,6 +30,7 @@ from kavach_ipy.wire.messages import (
     go_frame,
     input_frame,
     message_frame,
+    read_answer,
     ready_frame,
 )
 from kavach_ipy.wire.value_frames import Carried, unsent_frame, value_frame
@@ -100,7 +101,9 @@ class _Cell:
         """Watch it to its end."""
         with handlers_later() as signals:
             return Watch(
-                policy=Policy.from_mapping({"timeout": 5.0, "memory": "1T", **policy}),
+                policy=Policy.from_mapping(
+                    {"timeout": 5.0, "memory": "1T", "cpu": "10000h", **policy}
+                ),
                 ends=WatchedEnds(
                     self.ours.fileno(), self.stdout, self.stderr, self.pidfd, self.proc, self.arena
                 ),
@@ -248,6 +251,34 @@ def test_answer_to_a_cell_that_does_not_read_holds_nobody_up(cell: _Cell) -> Non
     cell.say(*[input_frame("?", is_password=False)] * 3, done_frame())
     assert cell.watch() is None
     assert cell.ear.frames[-1].kind is Kind.DONE
+
+
+def test_number_of_questions_is_bounded(cell: _Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers every one of them is asked that often, and no more."""
+    monkeypatch.setattr(asking, "_MOST", 20)
+    cell.ear.answer = answer_frame("")
+    cell.say(*[input_frame("?", is_password=False)] * 21, done_frame())
+    stopped = cell.watch(stdin=True)
+    assert stopped is not None
+    assert stopped.limit == "questions"
+    assert len(cell.ear.frames) == 20
+
+
+def test_questions_of_an_honest_cell_are_all_put(cell: _Cell) -> None:
+    """Each gets its answer, in order."""
+    cell.ear.answer = answer_frame("yes")
+    cell.say(*[input_frame("?", is_password=False)] * 20, done_frame())
+    assert cell.watch(stdin=True) is None
+    answers = Decoder().feed(cell.theirs.recv(1 << 20))
+    assert [read_answer(frame).text for frame in answers] == ["yes"] * 20
+
+
+def test_use_of_the_cell_is_told(cell: _Cell) -> None:
+    """Seconds since the beginning, memory and processes, a few times a second."""
+    assert cell.watch(timeout=1) is not None
+    assert 1 <= len(cell.ear.seen) <= 10
+    assert all(0 < seconds < 3 for seconds, _, _ in cell.ear.seen)
+    assert all(memory > 0 and processes > 0 for _, memory, processes in cell.ear.seen)
 
 
 def test_what_is_left_is_read_after_the_kill(cell: _Cell) -> None:
