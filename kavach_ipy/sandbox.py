@@ -12,10 +12,10 @@ Assumes: Linux; called in a thread that outlives the call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, assert_never
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, assert_never
 
 from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, ProtocolError
 from kavach_ipy.gate.allowance import Allowance
@@ -23,7 +23,7 @@ from kavach_ipy.gate.display import DisplayIds, Shown, show
 from kavach_ipy.gate.failures import failure_from
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.gate.streams import StreamName, Streams
-from kavach_ipy.gate.text import clean_text
+from kavach_ipy.gate.text import clean_prompt
 from kavach_ipy.gate.values import read_value
 from kavach_ipy.gate.withheld import Withheld
 from kavach_ipy.policy import Policy, check_secrets
@@ -42,11 +42,16 @@ if TYPE_CHECKING:
     from kavach_ipy.launch.launcher import Ending
     from kavach_ipy.launch.link import Body
 
-__all__ = ["RESULT", "Sandbox", "Sink"]
+__all__ = ["RESULT", "Progress", "Sandbox", "Sink"]
 
 
-_PROMPT = 1000
-"""Characters of an input() prompt that are shown."""
+_OFF = "input() is off in a sandboxed cell: to let it ask you, run it by %%sandbox --stdin."
+_NOBODY = "input() has nobody to ask here: the sandbox was started without a sink."
+_LONGEST_LINE = 1 << 20
+"""Characters of an answer, which is one frame."""
+
+Progress: TypeAlias = Callable[[float, int, int], None]
+"""Takes seconds since the cell began, bytes of new memory, and the number of processes."""
 
 
 class Sink(Protocol):
@@ -59,7 +64,11 @@ class Sink(Protocol):
         """Take something that was displayed, updated or cleared."""
 
     def ask(self, prompt: str, *, password: bool) -> str:
-        """Ask the user for a line; EOFError where input is off."""
+        """Ask the user for a line, with a mark in front that says who asks.
+
+        Called only where the policy has `stdin`. Raises EOFError, with the reason, where nobody can
+        be asked; SIGINT has to end it.
+        """
 
 
 class Sandbox:
@@ -132,7 +141,7 @@ class Sandbox:
         *,
         out: Sequence[str] = (),
         sink: Sink | None = None,
-        allow_input: bool = False,
+        progress: Progress | None = None,
     ) -> Outcome:
         """Run `body` in a child and wait for its end.
 
@@ -142,9 +151,10 @@ class Sandbox:
         Args:
             body: called in the child with a `ChildLink`.
             out: names to bring back.
-            sink: hears output live; it is collected in the outcome in any case.
-            allow_input: let the cell's input() reach `Sink.ask`. While somebody is asked, no limit
-                is watched, so this is for people who sit in front of it.
+            sink: hears output live; it is collected in the outcome in any case. Where the policy
+                has `stdin`, its `ask` is what input() of the cell calls, and the time until it
+                returns does not count towards `timeout`.
+            progress: is told what the cell uses, a few times a second.
 
         Raises:
             CannotEnforce, SetupFailed: nothing ran.
@@ -161,7 +171,7 @@ class Sandbox:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
-        hearing = _Hearing(sink, allow_input, self.policy.trust)
+        hearing = _Hearing(sink, self.policy.stdin, self.policy.trust, progress)
         with handlers_later() as signals:
             plan = make_plan(self.policy, survey(self.policy), may_trust=self._allow_trust)
             if self.policy.trust:
@@ -191,9 +201,11 @@ class _Hearing:
     """Listens to one run, lets everything through the gate, and keeps what came out."""
 
     sink: Sink | None
-    allow_input: bool
+    may_ask: bool
     is_stock: bool = False
     """The cell ran with `Policy.trust`, so its values are stock pickles."""
+
+    progress: Progress | None = None
     ids: DisplayIds = field(default_factory=DisplayIds)
     streams: Streams = field(default_factory=Streams)
     outputs: list[Shown] = field(default_factory=list)
@@ -223,6 +235,11 @@ class _Hearing:
         """Take bytes that native code or a subprocess wrote."""
         self._text(name, self.streams.feed_bytes(name, data))
 
+    def usage(self, seconds: float, memory: int, processes: int) -> None:
+        """Take what was seen of the cell from outside."""
+        if self.progress is not None:
+            self.progress(seconds, memory, processes)
+
     def _message(self, message: Message) -> None:
         if message.msg_type == "stream":
             self._text(*self.streams.feed(message))
@@ -241,15 +258,13 @@ class _Hearing:
 
     def _ask(self, frame: Frame) -> Frame:
         question = read_input(frame)
-        if self.sink is None or not self.allow_input:
-            return answer_frame("", "eof")
-        prompt = clean_text(question.prompt, _PROMPT)
+        if self.sink is None or not self.may_ask:
+            return answer_frame(_NOBODY if self.may_ask else _OFF, "eof")
         try:
-            return answer_frame(self.sink.ask(prompt, password=question.is_password))
-        except EOFError:
-            return answer_frame("", "eof")
-        except KeyboardInterrupt:
-            return answer_frame("", "interrupted")
+            line = self.sink.ask(clean_prompt(question.prompt), password=question.is_password)
+        except EOFError as error:
+            return answer_frame(str(error), "eof")
+        return answer_frame(line[:_LONGEST_LINE])
 
     def outcome(self, ending: Ending, arena: Arena, names: frozenset[str]) -> Outcome:
         """Put the outcome together once the sandbox is dead."""

@@ -36,7 +36,8 @@ __all__ = [
 ]
 
 FRONT_FLAGS: Final = {
-    "--report": "Show under the output what confined the cell, layer by layer.",
+    "--report": "Show under the output what confined the cell, layer by layer; while it runs, one"
+    " line of time, memory and processes.",
     "--help": "Show this help; nothing runs.",
 }
 """Options that concern what is shown, not what is allowed."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kavach_ipy.errors import KavachError
 from kavach_ipy.front.failures import as_shown
+from kavach_ipy.front.progress import Progress, progress_for
 from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say_report
 from kavach_ipy.front.runner import Task, cell_body
 from kavach_ipy.sandbox import Sandbox
@@ -49,13 +50,16 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
         KavachError: what `front.failures.as_shown` makes of the cell's error, or of the reason why
             nothing ran or why the cell was stopped.
     """
-    sink = ShellSink(shell)
+    progress = progress_for(shell) if with_report else Progress(None)
+    sink = ShellSink(shell, progress)
     body = cell_body(shell, task)
     try:
         with Sandbox(policy, known_secrets=secrets, allow_trust=allow_trust) as box:
-            outcome = box.execute(body, out=task.outputs, sink=sink)
+            outcome = box.execute(body, out=task.outputs, sink=sink, progress=progress.used)
     except KavachError as error:
         raise as_shown(error) from None
+    finally:
+        progress.end()
     bring_back(shell, outcome, task.outputs, sink)
     explain_missing(outcome, task.outputs)
     if with_report:

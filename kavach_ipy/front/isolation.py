@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -34,13 +35,14 @@ __all__ = ["isolate", "renew_event_loop"]
 _NEVER: Final = 1 << 60
 
 
-def isolate(shell: Shell, sender: Sender, ask: Ask) -> Callable[[], None]:
+def isolate(shell: Shell, sender: Sender, ask: Ask, *, may_ask: bool) -> Callable[[], None]:
     """Cut ``shell`` off from the notebook, and return what flushes the cell's streams.
 
     Args:
         shell: the notebook's shell, as the fork copied it.
         sender: where messages go.
         ask: asks the user for a line.
+        may_ask: whether that can have an answer.
     """
     # They belong to the notebook (ipykernel's waits for threads that a fork leaves behind).
     atexit._clear()  # noqa: SLF001 - there is no other way to forget them
@@ -52,6 +54,9 @@ def isolate(shell: Shell, sender: Sender, ask: Ask) -> Callable[[], None]:
         streams = _tie_kernel(shell, kernel, sender, ask)
     # %%capture in the notebook replaces these; in the child nobody would read what it captures.
     sys.displayhook = cast("Callable[[object], None]", shell.displayhook)
+    if may_ask:
+        # A debugger of the front end's (debugpy's hook) listens to the notebook, not to its fork.
+        sys.breakpointhook = _break_here
     # A pager is a payload of the kernel's reply, and the reply is not the child's to make.
     shell.set_hook("show_in_pager", display_pager(), 0)
     originals = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, *streams)
@@ -147,6 +152,13 @@ def _tie_kernel(shell: Shell, kernel: Kernel, sender: Sender, ask: Ask) -> Seque
     kernel._allow_stdin = True  # noqa: SLF001
     kernel._input_request = input_request  # noqa: SLF001 - input, getpass, pdb end there
     return streams
+
+
+def _break_here(*args: object, **kwargs: object) -> None:
+    """Be what ``breakpoint()`` calls: pdb, which IPython may have replaced by its own."""
+    del args, kwargs
+    pdb = importlib.import_module("pdb")
+    pdb.Pdb().set_trace(sys._getframe(1))  # noqa: SLF001 - pdb has no other way to name a frame
 
 
 def _drop(*args: object, **kwargs: object) -> None:

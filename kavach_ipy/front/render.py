@@ -14,11 +14,13 @@ from __future__ import annotations
 import builtins
 import getpass
 import sys
+import threading
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
 from IPython.core.error import StdinNotImplementedError
 
+from kavach_ipy.front.progress import Progress
 from kavach_ipy.front.runner import UNDEFINED
 from kavach_ipy.front.words import say
 from kavach_ipy.gate.withheld import Withheld
@@ -31,23 +33,31 @@ if TYPE_CHECKING:
 
 __all__ = ["ShellSink", "bring_back", "explain_missing", "say_report"]
 
+_ONE_RESULT: Final = threading.Lock()
 _PROMPT: Final = "[sandbox] "
+_CANNOT_ASK: Final = (
+    "input() has nobody to ask: this client of the kernel takes no questions (allow_stdin is off),"
+    " as when a notebook is executed by nbclient or nbconvert."
+)
 
 
 class ShellSink:
     """Receives what a cell shows while it runs, and shows it."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, progress: Progress) -> None:
         self._shell = shell
+        self._progress = progress
         self.has_result = False
         """Whether a result was shown, so that ``Out[n]`` is due."""
 
     def stream(self, name: Literal["stdout", "stderr"], text: str) -> None:
         """Write text to the notebook's own stream, whatever that is now."""
+        self._progress.make_room(text)
         (sys.stderr if name == "stderr" else sys.stdout).write(text)
 
     def show(self, shown: Shown) -> None:
         """Show a display, update or clear one, or show the result."""
+        self._progress.make_room()
         match shown.msg_type:
             case "display_data" | "update_display_data":
                 self._shell.display_pub.publish(
@@ -70,11 +80,12 @@ class ShellSink:
         Raises:
             EOFError: the front end cannot ask.
         """
+        self._progress.make_room()
         read = getpass.getpass if password else builtins.input
         try:
             return read(f"{_PROMPT}{prompt}")
         except StdinNotImplementedError as error:
-            raise EOFError(str(error)) from error
+            raise EOFError(_CANNOT_ASK) from error
 
 
 def bring_back(shell: Shell, outcome: Outcome, asked: Collection[str], sink: ShellSink) -> None:
@@ -134,13 +145,15 @@ def _show_result(shell: Shell, data: dict[str, Any], metadata: dict[str, Any]) -
         sys.displayhook(_Bundle(data, metadata))
         return
     # What DisplayHook.__call__ does for a value, in its order, with the child's representations in
-    # place of the value's own. The value follows when the cell is over (bring_back).
-    hook.start_displayhook()
-    hook.write_output_prompt()
-    if data:
-        hook.write_format_data(data, metadata)
-        hook.log_output(data)
-    hook.finish_displayhook()
+    # place of the value's own. The value follows when the cell is over (bring_back). Between start
+    # and finish the hook holds one message, and a thread may run another cell.
+    with _ONE_RESULT:
+        hook.start_displayhook()
+        hook.write_output_prompt()
+        if data:
+            hook.write_format_data(data, metadata)
+            hook.log_output(data)
+        hook.finish_displayhook()
 
 
 class _Bundle:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kavach_ipy.front.awaiting import interrupt_where_it_waits
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
 from kavach_ipy.front.names import defined_by, forget_all_but
@@ -62,7 +63,7 @@ def cell_body(shell: Shell, task: Task) -> Body:
     def body(link: ChildLink) -> Callable[[], None]:
         sender = Sender(link)
         try:
-            flush = isolate(shell, sender, _asker(link))
+            flush = isolate(shell, sender, _asker(link), may_ask=link.policy.stdin)
         except Exception as error:  # noqa: BLE001 - told once there is somebody to tell
             failed = _failure(error, traceback.format_exception(error))
             return lambda: link.done(failed)
@@ -72,6 +73,7 @@ def cell_body(shell: Shell, task: Task) -> Body:
             try:
                 link.heed_interrupts()
                 renew_event_loop()
+                interrupt_where_it_waits(shell, link)
                 failure = _run(shell, cell, link, sender)
             except KeyboardInterrupt:
                 # Before or after the cell's own lines; in them, the shell catches it.

@@ -140,6 +140,7 @@ class Shell(Protocol):
     display_trap: Any
     displayhook: Hook
     history_manager: History | None
+    loop_runner: Callable[..., object]
     magics_manager: Any
     show_usage_error: Callable[[BaseException], None]
     _showtraceback: Callable[[object, BaseException | None, list[str]], None]

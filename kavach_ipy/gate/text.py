@@ -37,6 +37,7 @@ _SEQUENCES: Final = re.compile(
     r"|\x1b[ -/]{0,4}+[0-~]?+))+)"
 )
 _REMOVED: Final = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\ud800-\udfff]++")
+_BLANKS: Final = re.compile(" {2,}")
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _PARTIAL: Final = re.compile(rf"(?:{_CSI}|{_STRING}\x1b?+|\x1b[ -/]{{0,4}}+)\Z")
 
@@ -93,7 +94,8 @@ def clean_prompt(text: str) -> str:
 
     The kernel puts a mark of its own in front, which says that a sandboxed cell asks.
     """
-    line = clean_line(text, _PROMPT - 1)
+    # Blanks would move what follows to a place where it seems to stand alone.
+    line = _BLANKS.sub(" ", clean_line(text, _PROMPT - 1))
     # A combining character would be drawn over the last one of the mark.
     return f" {line}"[:_PROMPT] if line and combining(line[0]) else line
 

@@ -37,6 +37,7 @@ from kavach_ipy.launch.hearing import (
     expect_channel,
     parent_step,
 )
+from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
@@ -286,12 +287,19 @@ class _Parent:
             inherited=resident,
             reap=self.status,
             kill=self._init.kill,
+            interrupts=Interrupts(self._interrupt),
             names=names | {RESULT},
             signals=self._signals,
             is_program_changed=self.program.is_changed,
             charged=float if self._group is None else self._group.processor_seconds,
         ).run()
         return explain_kill(self.plan.policy, stopped, self._group)
+
+    def _interrupt(self) -> None:
+        # As the stop button does to the group of a kernel: worker processes hear it too. The cell
+        # leads its session, and so (setpgid(2)) its group for good; until it is reaped, no other
+        # group has its number.
+        os.killpg(self._cell.pid, signal.SIGINT)
 
     def status(self) -> int | None:
         """Reap the cell, which has ended; its wait status, None where somebody else took it."""

@@ -56,6 +56,10 @@ class ChildLink:
         self._writing = False
         self._heeds_interrupts = False
         self._interrupted = False
+        self._interrupts = 0
+        self.divert: Callable[[], bool] | None = None
+        """What takes an interrupt in place of its being raised; False where it does not."""
+
         self.names = names
         """The names that were asked for."""
 
@@ -98,12 +102,14 @@ class ChildLink:
         """Ask the user for a line.
 
         Raises:
-            EOFError: input is off, or the parent has gone.
+            EOFError: input is off, nobody can be asked, or the parent has gone.
+            KeyboardInterrupt: the user interrupted instead of an answer.
         """
         if not self._is_owner():
             raise EOFError("a process that the cell forked cannot ask the user.")
-        with self._lock:
-            self._write(input_frame(prompt, is_password=password))
+        with self._lock, _InterruptsAfter():
+            question = input_frame(prompt, is_password=password, interrupts=self._interrupts)
+            write_frame(self._channel, question)
             try:
                 frame = read_frame(self._channel, self._decoder)
             except ProtocolError as error:
@@ -115,8 +121,7 @@ class ChildLink:
             case "interrupted":
                 raise KeyboardInterrupt
             case "eof":
-                msg = "input() is off in a sandboxed cell: nobody could tell who asks."
-                raise EOFError(msg)
+                raise EOFError(answer.text or "EOF when reading a line")
             case _:
                 assert_never(answer.status)
 
@@ -137,6 +142,9 @@ class ChildLink:
 
     def on_interrupt(self, number: int, frame: FrameType | None) -> None:
         """Handle SIGINT: raise KeyboardInterrupt, but never in the middle of a frame."""
+        self._interrupts += 1
+        if self._heeds_interrupts and self.divert is not None and self.divert():
+            return
         if self._writing or not self._heeds_interrupts:
             self._interrupted = True
             return
@@ -172,6 +180,32 @@ class ChildLink:
         if msg_type == "stream" and isinstance(text, str):
             data = text.encode("utf-8", "replace")
             os.write(2 if content.get("name") == "stderr" else 1, data)
+
+
+class _InterruptsAfter:
+    """Puts SIGINT off, whoever handles it, until the block is over.
+
+    A question that was left before its answer came would take it for that of the next. No
+    generator: its frames, and contextlib's, would stand in the traceback of the cell.
+    """
+
+    def __init__(self) -> None:
+        is_main = threading.current_thread() is threading.main_thread()
+        self._handler = signal.getsignal(signal.SIGINT) if is_main else None
+        self._came = False
+
+    def __enter__(self) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+        if self._came:
+            signal.raise_signal(signal.SIGINT)
+
+    def _note(self, _: int, __: FrameType | None) -> None:
+        self._came = True
 
 
 Body = Callable[[ChildLink], Callable[[], None]]

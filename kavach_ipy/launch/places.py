@@ -16,6 +16,7 @@ from typing import TypeAlias
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.launch.host import Entry, Host
 from kavach_ipy.policy import Policy
+from kavach_ipy.policy.paths import OWN_PLACES
 
 __all__ = [
     "Bind",
@@ -123,8 +124,8 @@ _DEVICE_LINKS = {
 _NEVER_SHOWN = frozenset(
     (b"/", b"/tmp", b"/var", b"/run", b"/home", b"/root", b"/srv", b"/mnt", b"/media", b"/sys")
 )
-_OWN = (b"/proc", b"/dev")
-_NEVER_BELOW = (b"/proc", b"/dev", b"/run", b"/sys")
+_OWN = tuple(map(os.fsencode, OWN_PLACES))
+_NEVER_BELOW = (*_OWN, b"/run", b"/sys")
 
 
 def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
@@ -275,7 +276,8 @@ def _check_hidden(entry: Entry) -> None:
     if any(_is_within(entry.real, own) for own in _OWN):
         raise CannotEnforce(
             f"--hide {os.fsdecode(entry.path)}",
-            f"it leads to {os.fsdecode(entry.real)}, and /proc and /dev are the sandbox's own",
+            f"it leads to {os.fsdecode(entry.real)}, and {' and '.join(OWN_PLACES)} are the"
+            " sandbox's own",
             "Name a path of the host's.",
         )
 

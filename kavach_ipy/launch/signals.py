@@ -41,12 +41,13 @@ class Signals:
     @contextmanager
     def let_through(self) -> Iterator[None]:
         """Run the handlers of what has come and of what comes; one that raises ends this."""
+        was_open = self._is_open
         try:
             self._is_open = True
             self._raise_again()
             yield
         finally:
-            self._is_open = False
+            self._is_open = was_open
 
     @contextmanager
     def instead(self, number: int, handler: Handler) -> Iterator[None]:
@@ -63,6 +64,10 @@ class Signals:
             yield
         finally:
             self._handlers[number] = previous
+
+    def forget(self, number: int) -> None:
+        """Let what has come of one signal, and was not let through, be told to nobody."""
+        self._came.pop(number, None)
 
     def came(self, number: int, frame: FrameType | None) -> None:
         """Be the handler of every signal that has one."""

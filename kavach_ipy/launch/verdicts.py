@@ -13,8 +13,10 @@ from kavach_ipy.launch.plan import largest_file
 from kavach_ipy.policy import Policy, format_duration, format_size
 
 __all__ = [
+    "asked_too_often",
     "broken_wire",
     "interrupted",
+    "interrupted_twice",
     "out_of_cpu",
     "out_of_file_size",
     "out_of_memory",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _UNTOUCHED = "The notebook is untouched."
+_GONE = "Its variables are gone; the notebook's are untouched."
 _WHY: dict[int, str] = {
     signal.SIGSEGV: "Native code touched memory it does not have; the notebook is untouched.",
     signal.SIGKILL: "The kernel's memory killer, or somebody, ended it.",
@@ -83,14 +86,24 @@ def out_of_messages(policy: Policy, count: int) -> CellStopped:
     )
 
 
+def asked_too_often(most: int) -> CellStopped:
+    """Say that the cell asked again and again; no option allows more."""
+    return CellStopped("questions", f"it asked more than {most} times", str(most), _UNTOUCHED)
+
+
 def interrupted() -> CellStopped:
-    """Say that the user interrupted twice, or once and was not obeyed."""
+    """Say that the user interrupted once and was not obeyed."""
     return CellStopped(
         "interrupt",
-        "it was interrupted and did not end by itself",
+        "it was interrupted, and did not end within two seconds",
         "",
-        "Its variables are gone; the notebook's are untouched.",
+        _GONE,
     )
+
+
+def interrupted_twice() -> CellStopped:
+    """Say that the user interrupted twice."""
+    return CellStopped("interrupt", "it was interrupted twice", "", _GONE)
 
 
 def broken_wire(detail: str) -> CellStopped:

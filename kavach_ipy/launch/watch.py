@@ -12,17 +12,18 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Literal, Protocol
 
 from kavach_ipy.errors import CellStopped, ProtocolError
 from kavach_ipy.launch import verdicts
+from kavach_ipy.launch.asking import Questions
+from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.signals import Signals
-from kavach_ipy.linux import _libc, limits
+from kavach_ipy.linux import limits
 from kavach_ipy.policy import Policy
-from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
+from kavach_ipy.wire.frames import Decoder, Frame, Kind
 
 __all__ = ["Listener", "Watch", "WatchedEnds"]
 
@@ -30,7 +31,6 @@ _CHUNK = 1 << 18
 _SAMPLE_SECONDS = 0.1
 _SAMPLE_DUTY = 30
 """A sample is taken at most once in thirty times its own cost: reading smaps walks page tables."""
-_GRACE_SECONDS = 2.0
 _DRAIN_SECONDS = 1.0
 _VALUE_BYTES = 256 << 20
 _STREAM_FRAME = 64
@@ -45,6 +45,15 @@ class Listener(Protocol):
 
     def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
         """Take bytes that went to the cell's file descriptor 1 or 2."""
+
+    def usage(self, seconds: float, memory: int, processes: int) -> None:
+        """Take what was seen of the cell from outside, a few times a second.
+
+        Args:
+            seconds: since "go".
+            memory: bytes of new memory.
+            processes: how many live.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,9 @@ class Watch:
     kill: Callable[[], None]
     """Kills every process of the sandbox."""
 
+    interrupts: Interrupts
+    """What the user asks of the cell by SIGINT."""
+
     names: frozenset[str]
     """The values that may come, each once."""
 
@@ -101,10 +113,16 @@ class Watch:
     _value_bytes: int = 0
     _values: set[str] = field(default_factory=set)
     _messages: int = 0
-    _interrupted_at: float | None = None
-    _killed_by_interrupt: bool = False
+    _stopped: CellStopped | None = None
+    """Why it must stop, as the last look at it showed."""
+
+    _questions: Questions = field(init=False)
+    _usage: limits.Usage | None = None
     _cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     _waited_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._questions = Questions(self.ends.channel, self.ends.cell, self._look)
 
     def run(self) -> CellStopped | None:
         """Listen until the cell is over; why it was stopped, or None where it said "done"."""
@@ -127,9 +145,12 @@ class Watch:
             now = time.monotonic()
             stopped = self._overdue(now, start)
             if stopped is None and now >= sample_at:
-                stopped = self._sample()
-                cost = time.monotonic() - now
-                sample_at = now + max(_SAMPLE_SECONDS, cost * _SAMPLE_DUTY)
+                patience = self._look()
+                stopped = self._stopped
+                sample_at = now + (patience or 0)
+                if self._usage is not None:
+                    memory, processes = self._usage.memory, len(self._usage.cpu)
+                    self.listener.usage(now - start, memory, processes)
             if stopped is not None:
                 self._end()
                 return stopped
@@ -145,22 +166,33 @@ class Watch:
         """Milliseconds until the next thing that must be looked at without being told."""
         until = [sample_at]
         if self.policy.timeout is not None:
-            until.append(start + self.policy.timeout)
-        if self._interrupted_at is not None:
-            until.append(self._interrupted_at + _GRACE_SECONDS)
+            until.append(start + self.policy.timeout + self._questions.seconds)
+        obeyed_by = self.interrupts.deadline()
+        if obeyed_by is not None:
+            until.append(obeyed_by)
         return max(0, int((min(until) - now) * 1000) + 1)
 
     def _overdue(self, now: float, start: float) -> CellStopped | None:
+        if self._stopped is not None:
+            return self._stopped
         limit = self.policy.timeout
-        if limit is not None and now - start >= limit:
-            return verdicts.out_of_time(self.policy, now - start)
-        asked = self._interrupted_at
-        if self._killed_by_interrupt or (asked is not None and now - asked >= _GRACE_SECONDS):
-            return verdicts.interrupted()
-        return None
+        # What a person takes to answer is not the cell's time.
+        seconds = now - start - self._questions.seconds
+        if limit is not None and seconds >= limit:
+            return verdicts.out_of_time(self.policy, seconds)
+        return self.interrupts.verdict(now)
+
+    def _look(self) -> float | None:
+        """Take a sample; the seconds until the next, or None where the cell must stop."""
+        start = time.monotonic()
+        self._stopped = self._sample()
+        if self._stopped is not None:
+            return None
+        return max(_SAMPLE_SECONDS, (time.monotonic() - start) * _SAMPLE_DUTY)
 
     def _sample(self) -> CellStopped | None:
         usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena)
+        self._usage = usage
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.
             self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))
@@ -187,8 +219,9 @@ class Watch:
         if fd == self.ends.cell:
             # pidfd_open(2): a pidfd polls as readable when its process has ended.
             self._poll.unregister(fd)
-            self._status = self.reap()
+            # First, because once it is reaped its number may be somebody else's.
             self._ended = True
+            self._status = self.reap()
             return None
         try:
             data = os.read(fd, _CHUNK)
@@ -221,7 +254,11 @@ class Watch:
                 self._done = True
             case Kind.VALUE | Kind.UNSENT:
                 self._hear_value(frame)
-            case Kind.MESSAGE | Kind.INPUT:
+            case Kind.INPUT:
+                self._messages += 1
+                if self._messages <= self.policy.messages and self._stopped is None:
+                    self._ask(frame)
+            case Kind.MESSAGE:
                 if frame.body.get("type") == "stream":
                     # Text is bounded in bytes: a cell may print a million lines, one frame each.
                     self._bytes -= _STREAM_FRAME
@@ -231,13 +268,20 @@ class Watch:
                     # One read brings thousands of small frames; those beyond the limit are
                     # counted, so that the cell is stopped, and not shown.
                     return
-                answer = self.listener.frame(frame)
-                if answer is not None:
-                    self._answer(answer)
+                self.listener.frame(frame)
             case Kind.READY | Kind.GO | Kind.ANSWER:
                 raise ProtocolError(
                     self.decoder.offset, frame.kind.name, "the cell may not say that now."
                 )
+
+    def _ask(self, frame: Frame) -> None:
+        def put() -> Frame | None:
+            return self.listener.frame(frame)
+
+        if self.policy.stdin:
+            self._questions.ask(frame, put, self.interrupts, self.signals)
+        else:
+            self._questions.answer(put())
 
     def _hear_value(self, frame: Frame) -> None:
         """Pass on one value; each that was asked for may come once.
@@ -262,22 +306,17 @@ class Watch:
             )
         self.listener.frame(frame)
 
-    def _answer(self, frame: Frame) -> None:
-        data = b"".join(bytes(piece) for piece in encode(frame))
-        with suppress(BlockingIOError, BrokenPipeError):
-            # A cell that asks and does not read keeps the kernel waiting for nothing.
-            os.write(self.ends.channel, data)
-
     def _too_much(self) -> CellStopped | None:
         if self._bytes > self.policy.output:
             return verdicts.out_of_output(self.policy)
         if self._messages > self.policy.messages:
             return verdicts.out_of_messages(self.policy, self._messages)
-        return None
+        return self._questions.verdict()
 
     def _end(self) -> None:
         """Kill first, so that nobody writes any more, then take what is here already."""
         self.kill()
+        self._questions.end()
         deadline = time.monotonic() + _DRAIN_SECONDS
         for fd in (self.ends.channel, self.ends.stdout, self.ends.stderr):
             while self._too_much() is None and time.monotonic() < deadline:
@@ -298,9 +337,11 @@ class Watch:
         return None if self._done else verdicts.stopped_by_status(self.policy, self._status)
 
     def _on_interrupt(self, _: int, __: FrameType | None) -> None:
-        if self._interrupted_at is not None:
-            self._killed_by_interrupt = True
+        if self._questions.take_interrupt() or self._ended:
             return
-        self._interrupted_at = time.monotonic()
-        with suppress(_libc.SyscallError):
-            _libc.pidfd_send_signal(self.ends.cell, signal.SIGINT)
+        if not self.interrupts.came():
+            self._questions.leave()
+            return
+        # Where somebody is asked, the answer is what raises in the cell.
+        self._questions.leave(KeyboardInterrupt)
+        self.interrupts.pass_on()

@@ -111,7 +111,7 @@ def to_flags(policy: Policy, *, base: Policy) -> list[str]:
 
     Raises:
         PolicyError: the difference lies in a field that no option can set so (``environment``,
-            ``messages``, taking back ``clean``, ``trust`` or ``session``).
+            ``messages``, taking back ``clean``, ``trust``, ``stdin`` or ``session``).
     """
     argv: list[str] = []
     for field in FIELDS:

@@ -184,6 +184,13 @@ class Policy:
     For accidents only, and only where the administrator's settings allow it.
     """
 
+    stdin: bool = False
+    """Let input() and getpass() of the cell ask the person at the notebook.
+
+    Enforced by the parent, which marks each prompt, shows one line of it, and counts questions.
+    Does not stop: a person who types a password because a cell asks for one.
+    """
+
     def __init__(  # noqa: PLR0913 - one keyword a field; no caller passes many.
         self,
         *,
@@ -205,6 +212,7 @@ class Policy:
         clean: bool = clean,
         session: str | None = session,
         trust: bool = trust,
+        stdin: bool = stdin,
     ) -> None:
         read, write, hide = places(read_only, writable, hidden)
         values: dict[str, object] = {
@@ -226,6 +234,7 @@ class Policy:
             "clean": _yes_or_no("clean", clean),
             "session": normalise_session(session),
             "trust": _yes_or_no("trust", trust),
+            "stdin": _yes_or_no("stdin", stdin),
         }
         if values["network"] is Network.HOST and not clean:
             raise PolicyError(

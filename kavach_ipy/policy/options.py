@@ -204,5 +204,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         " administrator allows it: a hostile cell then runs code in the notebook.",
         const=True,
     ),
+    Option(
+        ("--stdin",),
+        "stdin",
+        "switch",
+        "Let input(), getpass() and pdb of the cell ask you; each prompt begins with [sandbox]."
+        " Off by default. The cell reads what you type, so give it no password of yours.",
+        const=True,
+    ),
 )
 """Every option, in the order in which help shows them."""

@@ -146,7 +146,8 @@ def shortest_lists(
     )
 
 
-_OWN = ("/proc", "/dev")
+OWN_PLACES: Final = ("/proc", "/dev")
+"""What a sandbox has of its own; of the host's, nothing is seen there."""
 
 
 def places(
@@ -164,9 +165,11 @@ def places(
     if "/" in hide:
         raise PolicyError("hidden", "/", "a path below / is: nothing runs without the system")
     for path in hide:
-        if is_covered(path, _OWN):
+        if is_covered(path, OWN_PLACES):
             raise PolicyError(
-                "hidden", path, "a path of the host's is: /proc and /dev are the sandbox's own"
+                "hidden",
+                path,
+                f"a path of the host's is: {' and '.join(OWN_PLACES)} are the sandbox's own",
             )
     for path in sorted(read & write):
         raise PolicyError("writable", path, "it is read-only as well: name it once")

@@ -244,4 +244,10 @@ _FORMS: Final[dict[str, _Form]] = {
             ),
         )
     ),
+    "stdin": _Form(
+        (
+            (False, "It can ask nobody: input() is off."),
+            (True, "It may ask the person at the notebook, and reads what that person types."),
+        )
+    ),
 }

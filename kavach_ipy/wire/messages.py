@@ -88,11 +88,13 @@ class Question:
 
     prompt: str
     is_password: bool
+    interrupts: int = 0
+    """How many the cell has had before it asked: one that it has not had yet ends the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The line; or, with an empty `text`, that there is none (`eof`) or an interrupt came."""
+    """The line; or that there is none (`eof`, with the reason) or that an interrupt came."""
 
     text: str
     status: _Status = "ok"
@@ -186,16 +188,23 @@ def read_message(frame: Frame) -> Message:
     )
 
 
-def input_frame(prompt: str, *, is_password: bool) -> Frame:
+def input_frame(prompt: str, *, is_password: bool, interrupts: int = 0) -> Frame:
     """Ask the parent for a line."""
-    return Frame(Kind.INPUT, {"prompt": prompt[:_TEXT], "password": is_password})
+    body: dict[str, Json] = {
+        "prompt": prompt[:_TEXT],
+        "password": is_password,
+        "interrupts": interrupts,
+    }
+    return Frame(Kind.INPUT, body)
 
 
 def read_input(frame: Frame) -> Question:
     """Read INPUT."""
-    _expect(frame, Kind.INPUT, {"prompt", "password"})
+    _expect(frame, Kind.INPUT, {"prompt", "password", "interrupts"})
     return Question(
-        take(frame, frame.body, "prompt", str), take(frame, frame.body, "password", bool)
+        take(frame, frame.body, "prompt", str),
+        take(frame, frame.body, "password", bool),
+        take(frame, frame.body, "interrupts", int),
     )
 
 

@@ -35,6 +35,9 @@ class _Deaf:
         del frame
         return None
 
+    def usage(self, seconds: float, memory: int, processes: int) -> None:
+        """Take no notice."""
+
     def output(self, name: object, data: bytes) -> None:
         del name, data
 

@@ -76,12 +76,18 @@ class Run:
 class Kernel:
     """A running kernel and its client."""
 
-    def __init__(self, environment: dict[str, str], directory: str = str(ROOT)) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        directory: str = str(ROOT),
+        interrupt_mode: str = "signal",
+    ) -> None:
         self.manager = KernelManager(kernel_name="python3")
         # The kernel spec may name another interpreter than the one that runs the tests.
         spec = self.manager.kernel_spec
         assert spec is not None
         spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec.interrupt_mode = interrupt_mode
         # That TCP is not encrypted, each kernel would say.
         spec.argv.append("--log-level=ERROR")
         self.manager.start_kernel(env=environment, cwd=directory)
@@ -122,11 +128,15 @@ class Kernel:
                 break
             if kind not in ("status", "execute_input"):
                 run.outputs.append((kind, content))
+        run.reply = self.reply_to(request)
+        return run
+
+    def reply_to(self, request: str) -> dict[str, Any]:
+        """Wait for the reply to a request."""
         while True:
             reply = self.client.get_shell_msg(timeout=DEADLINE)
             if reply["parent_header"].get("msg_id") == request:
-                run.reply = reply["content"]
-                return run
+                return dict(reply["content"])
 
     def run(self, code: str, **options: Any) -> Run:
         """Run one cell as a notebook does."""
@@ -139,6 +149,27 @@ class Kernel:
         assert answer["status"] == "ok", answer
         return str(answer["data"]["text/plain"])
 
+    def wait_for(self, request: str, word: str, run: Run) -> None:
+        """Wait until a running cell has printed ``word``; ``run`` collects what comes meanwhile."""
+        while word not in run.stdout:
+            kind, content = self.next_output(request)
+            assert (kind, content.get("execution_state")) != ("status", "idle"), run.outputs
+            if kind not in ("status", "execute_input"):
+                run.outputs.append((kind, content))
+
+    def is_asked(self) -> tuple[str, bool]:
+        """Wait until the kernel asks its user; the prompt, and whether for a password."""
+        asked = self.client.get_stdin_msg(timeout=DEADLINE)["content"]
+        return asked["prompt"], asked["password"]
+
+    def wait_on_control(self, seconds: float) -> bool:
+        """Let time go by, and tell whether the kernel lived meanwhile: nothing may come of it."""
+        try:
+            self.client.get_control_msg(timeout=seconds)
+        except Empty:
+            return self.client.is_alive()
+        raise AssertionError("an answer that nobody asked for")
+
     def complete(self, code: str) -> list[str]:
         """Return what Tab offers at the end of ``code``."""
         request = self.client.complete(code, len(code))
@@ -148,12 +179,15 @@ class Kernel:
                 return list(reply["content"]["matches"])
 
 
-def start_kernel(profile: Path, directory: str = str(ROOT), **changes: str) -> Kernel:
+def start_kernel(
+    profile: Path, directory: str = str(ROOT), *, interrupt_mode: str = "signal", **changes: str
+) -> Kernel:
     """Start a kernel with a profile of its own and none of this process's test settings.
 
     Args:
         profile: for IPython's files.
         directory: where it starts.
+        interrupt_mode: what its kernel spec says, ``signal`` or ``message``.
         changes: variables of its environment.
     """
     environment = {
@@ -164,4 +198,4 @@ def start_kernel(profile: Path, directory: str = str(ROOT), **changes: str) -> K
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(ROOT), environment.get("PYTHONPATH", "")))
     )
-    return Kernel(environment | changes, directory)
+    return Kernel(environment | changes, directory, interrupt_mode)

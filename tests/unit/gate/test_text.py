@@ -165,7 +165,7 @@ def test_a_prompt_cannot_leave_its_place(text: str) -> None:
     ("text", "shown"),
     [
         ("Name: ", "Name: "),
-        ("\r\x08\x08Notebook password: \n", "   Notebook password:  "),
+        ("\r\x08\x08Notebook password: \n", " Notebook password: "),
         ("\x1b[1mbold\x1b[0m\x1b[2K\x1b[1G", "bold"),
         ("a\u2028b\u200bc", "a b c"),
         ("\u0338x", " \u0338x"),

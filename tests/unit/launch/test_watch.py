@@ -17,7 +17,8 @@ from typing import Literal, Self
 import pytest
 
 from kavach_ipy.errors import CellStopped
-from kavach_ipy.launch import watch
+from kavach_ipy.launch import asking, watch
+from kavach_ipy.launch.interrupts import GRACE_SECONDS, Interrupts
 from kavach_ipy.launch.signals import handlers_later
 from kavach_ipy.launch.watch import Watch, WatchedEnds
 from kavach_ipy.policy import Policy
@@ -29,6 +30,7 @@ from kavach_ipy.wire.messages import (
     go_frame,
     input_frame,
     message_frame,
+    read_answer,
     ready_frame,
 )
 from kavach_ipy.wire.value_frames import Carried, unsent_frame, value_frame
@@ -42,6 +44,7 @@ class _Ear:
     frames: list[Frame] = field(default_factory=list)
     text: bytes = b""
     answer: Frame | None = None
+    seen: list[tuple[float, int, int]] = field(default_factory=list)
 
     def frame(self, frame: Frame) -> Frame | None:
         self.frames.append(frame)
@@ -50,6 +53,9 @@ class _Ear:
     def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
         del name
         self.text += data
+
+    def usage(self, seconds: float, memory: int, processes: int) -> None:
+        self.seen.append((seconds, memory, processes))
 
 
 class _Cell:
@@ -95,7 +101,10 @@ class _Cell:
         """Watch it to its end."""
         with handlers_later() as signals:
             return Watch(
-                policy=Policy.from_mapping({"timeout": 5.0, "memory": "1T", **policy}),
+                # What is measured are all processes of this machine.
+                policy=Policy.from_mapping(
+                    {"timeout": 5.0, "memory": "1T", "cpu": "10000h", **policy}
+                ),
                 ends=WatchedEnds(
                     self.ours.fileno(), self.stdout, self.stderr, self.pidfd, self.proc, self.arena
                 ),
@@ -104,11 +113,11 @@ class _Cell:
                 inherited=0,
                 reap=self._reap,
                 kill=self._kill,
+                interrupts=Interrupts(lambda: None, last=_interrupted_at),
                 names=frozenset({"x", RESULT}),
                 signals=signals,
                 is_program_changed=lambda: False,
                 charged=lambda: 0.0,
-                _interrupted_at=_interrupted_at,
             ).run()
 
     def _reap(self) -> int:
@@ -152,7 +161,7 @@ def test_watch_ends_at_the_deadline(cell: _Cell) -> None:
 def test_watch_ends_two_seconds_after_an_interrupt(cell: _Cell) -> None:
     """Who was interrupted that long ago, and still runs, does not obey."""
     start = time.monotonic()
-    stopped = cell.watch(_interrupted_at=start - watch._GRACE_SECONDS)
+    stopped = cell.watch(_interrupted_at=start - GRACE_SECONDS)
     assert time.monotonic() - start < LATE / 4
     assert stopped is not None
     assert stopped.limit == "interrupt"
@@ -161,7 +170,7 @@ def test_watch_ends_two_seconds_after_an_interrupt(cell: _Cell) -> None:
 def test_watch_goes_on_within_two_seconds_of_an_interrupt(cell: _Cell) -> None:
     """A cell that obeys has the time to say so."""
     cell.say(done_frame())
-    assert cell.watch(_interrupted_at=time.monotonic() - watch._GRACE_SECONDS / 2) is None
+    assert cell.watch(_interrupted_at=time.monotonic() - GRACE_SECONDS / 2) is None
 
 
 @pytest.mark.parametrize("where", ["prints", "complains"])
@@ -243,6 +252,37 @@ def test_answer_to_a_cell_that_does_not_read_holds_nobody_up(cell: _Cell) -> Non
     cell.say(*[input_frame("?", is_password=False)] * 3, done_frame())
     assert cell.watch() is None
     assert cell.ear.frames[-1].kind is Kind.DONE
+
+
+def test_number_of_questions_is_bounded(cell: _Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers every one of them is asked that often, and no more."""
+    monkeypatch.setattr(asking, "_MOST", 20)
+    cell.ear.answer = answer_frame("")
+    cell.say(*[input_frame("?", is_password=False)] * 21, done_frame())
+    stopped = cell.watch(stdin=True)
+    assert stopped is not None
+    assert stopped.limit == "questions"
+    assert sum(frame.kind is Kind.INPUT for frame in cell.ear.frames) == 20
+
+
+def test_questions_of_an_honest_cell_are_all_put(cell: _Cell) -> None:
+    """Each gets its answer, in order."""
+    cell.ear.answer = answer_frame("yes")
+    cell.say(*[input_frame("?", is_password=False)] * 20, done_frame())
+    assert cell.watch(stdin=True) is None
+    answers = Decoder().feed(cell.theirs.recv(1 << 20))
+    assert [read_answer(frame).text for frame in answers] == ["yes"] * 20
+
+
+def test_use_of_the_cell_is_told(cell: _Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds since the beginning, memory and processes, a few times a second."""
+    monkeypatch.setattr(watch, "_SAMPLE_SECONDS", 0.1)
+    stopped = cell.watch(timeout=1)
+    assert stopped is not None
+    assert stopped.limit == "timeout"
+    assert 1 <= len(cell.ear.seen) <= 10
+    assert all(0 < seconds < 3 for seconds, _, _ in cell.ear.seen)
+    assert all(memory > 0 and processes > 0 for _, memory, processes in cell.ear.seen)
 
 
 def test_what_is_left_is_read_after_the_kill(cell: _Cell) -> None:

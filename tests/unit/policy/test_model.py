@@ -52,6 +52,7 @@ def test_the_default_bounds_everything_but_the_clock() -> None:
     assert policy.messages == 10_000
     assert (policy.read_only, policy.writable, policy.hidden) == ((), (), ())
     assert (policy.clean, policy.session, policy.trust) == (False, None, False)
+    assert not policy.stdin
 
 
 def test_a_policy_cannot_be_changed() -> None:
@@ -94,6 +95,7 @@ BAD_VALUES: list[tuple[str, object]] = [
     *(("messages", value) for value in (0, None)),
     *(("clean", value) for value in (0, 1, "yes", None)),
     *(("trust", value) for value in ("false", 1)),
+    *(("stdin", value) for value in ("false", 1)),
     *(("session", value) for value in ("", "1a", "a b", "a" * 33, "../x", "é", "a\n", 3, True)),
     *(("environment", value) for value in ("A**", "*A", "A=B", "1A", "A B", "Ä", "a,,b", 3)),
     *(("environment", value) for value in ([3], None, "A" * 300)),

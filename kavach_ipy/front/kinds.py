@@ -1,0 +1,36 @@
+"""The kinds of settings: how a size, a number, a time and a list are written.
+
+Guarantees: each takes what people write in a configuration file and on a command line, and shows
+its default as they would write it.
+Assumes: whoever declares a setting checks its value (``front.settings``).
+"""
+
+from __future__ import annotations
+
+from traitlets import Float, Int, List, Unicode, Union
+
+from kavach_ipy.policy import format_duration, format_size
+
+__all__ = ["duration", "number", "size", "texts"]
+
+
+def size(default: int, text: str) -> Union:
+    """Declare an amount of bytes."""
+    # Text first: the command line's "512M" must not be offered to Int before.
+    return Union([Unicode(), Int()], default_value=format_size(default), help=text).tag(config=True)
+
+
+def number(default: int, text: str) -> Union:
+    """Declare a count."""
+    return Union([Int(), Unicode()], default_value=default, help=text).tag(config=True)
+
+
+def duration(default: float | None, text: str) -> Union:
+    """Declare a time in seconds; None for no limit."""
+    shown = "none" if default is None else format_duration(default)
+    return Union([Unicode(), Float(), Int()], default_value=shown, help=text).tag(config=True)
+
+
+def texts(default: tuple[str, ...], text: str) -> List[str]:
+    """Declare a list of words."""
+    return List(Unicode(), default_value=list(default), help=text).tag(config=True)
