@@ -55,11 +55,14 @@ def test_run_of_a_cell_loads_nothing_of_ipython() -> None:
 
 
 def test_import_takes_less_than_thirty_milliseconds() -> None:
-    """The best of five fresh interpreters, beyond what the interpreter itself takes."""
+    """The best of five fresh interpreters, beyond what the interpreter itself takes.
+
+    Processor time: an import waits for nothing but a disk, and other processes are not its own.
+    """
     code = """
     import time
-    start = time.perf_counter()
+    start = time.process_time()
     import kavach_ipy
-    print(time.perf_counter() - start)
+    print(time.process_time() - start)
     """
     assert min(float(python(code).stdout) for _ in range(5)) < 0.030
