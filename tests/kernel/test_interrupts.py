@@ -65,10 +65,9 @@ def end(kernel: Kernel, request: str, run: Run) -> Run:
 def test_one_interrupt_is_a_keyboard_interrupt_of_the_cell(kernel: Kernel, code: str) -> None:
     """At once, whatever the cell waits for, with the traceback of its own lines."""
     request, run = begin(kernel, code)
-    start = time.monotonic()
     kernel.manager.interrupt_kernel()
+    # A cell that has not ended after two seconds would be ended as one that did not obey.
     end(kernel, request, run)
-    assert time.monotonic() - start < 2
     assert run.error["ename"] == "KeyboardInterrupt"
     text = "".join(run.error["traceback"])
     assert f"In[{run.reply['execution_count']}]" in text

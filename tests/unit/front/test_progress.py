@@ -104,7 +104,7 @@ def test_a_narrow_terminal_has_one_line_still(
     "shell",
     [
         _shell(),
-        SimpleNamespace(display_pub=CAPTURE()),
+        SimpleNamespace(display_pub=CAPTURE(), kernel=SimpleNamespace(_allow_stdin=True)),
         _shell(kernel=SimpleNamespace(_allow_stdin=False)),
     ],
     ids=["no terminal", "captured", "executed"],
@@ -114,7 +114,7 @@ def test_where_nobody_looks_there_is_no_line(shell: Any) -> None:
     stream = io.StringIO()
     with redirect_stdout(stream):
         line = progress_for(shell)
+        assert line._line is None
         line.used(60, 1, 1)
         line.end()
     assert stream.getvalue() == ""
-    assert line._line is None
