@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
 from IPython.core.error import StdinNotImplementedError
 
+from kavach_ipy.errors import CellFailed
+from kavach_ipy.front.failures import as_shown
 from kavach_ipy.front.runner import UNDEFINED
 from kavach_ipy.front.words import say
 from kavach_ipy.gate.withheld import Withheld
@@ -63,6 +65,12 @@ class ShellSink:
                 _show_result(self._shell, dict(shown.data), dict(shown.metadata))
             case _:
                 assert_never(shown.msg_type)
+
+    def error(self, failure: CellFailed) -> None:
+        """Show an error that the cell went on after, as the shell shows its own."""
+        shown = as_shown(failure)
+        lines = list(failure.lines) or [f"{failure.name}: {failure.text}"]
+        self._shell._showtraceback(type(shown), shown, lines)  # noqa: SLF001 - made to be overridden
 
     def ask(self, prompt: str, *, password: bool) -> str:
         """Ask the user, who is told that it is the sandbox that asks.
