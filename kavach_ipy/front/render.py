@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import getpass
 import sys
+import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["ShellSink", "bring_back", "explain_missing", "say_report"]
 
 _PROMPT: Final = "[sandbox] "
+_BURST: Final = 0.02
+"""Seconds between two flushes at least: each waits half a millisecond for the kernel's thread."""
+_FLOOD: Final = 1 << 16
+"""Characters at once that nobody waits for."""
 
 
 class ShellSink:
@@ -41,12 +46,22 @@ class ShellSink:
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
+        self._flushed = 0.0
         self.has_result = False
         """Whether a result was shown, so that ``Out[n]`` is due."""
 
     def stream(self, name: Literal["stdout", "stderr"], text: str) -> None:
-        """Write text to the notebook's own stream, whatever that is now."""
-        (sys.stderr if name == "stderr" else sys.stdout).write(text)
+        """Write text to the notebook's own stream, whatever that is now.
+
+        It waited in the child already, so it is not left to wait here, unless more follows at once:
+        a kernel's stream gathers that, as it does a plain cell's.
+        """
+        stream = sys.stderr if name == "stderr" else sys.stdout
+        stream.write(text)
+        now = time.monotonic()
+        if now - self._flushed > _BURST and len(text) < _FLOOD:
+            stream.flush()
+            self._flushed = now
 
     def show(self, shown: Shown) -> None:
         """Show a display, update or clear one, or show the result."""

@@ -31,7 +31,7 @@ _RUN_DEPENDENT: Final = tuple(
         (r"\b\d{6,}\.py\b", "CELL.py"),
         (r"\bipykernel_\d+\b", "KERNEL"),
         (r"The slowest run took .*\n", ""),
-        (r"\b\d+(\.\d+)? ?(ns|us|μs|µs|ms|s)\b", "TIME"),
+        (r"\b\d+(\.\d+)?(e[+-]?\d+)? ?(ns|us|μs|µs|ms|s)\b", "TIME"),
         (r"(?<=Process )\S+", "PROCESS"),
         (r"\bThread-\d+\b", "THREAD"),
     )
