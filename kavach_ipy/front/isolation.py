@@ -106,7 +106,7 @@ def _event_loop_policy() -> Any:
 class _Notes(dict[str, object]):
     """Stands in for ``IPython.external.pickleshare.PickleShareDB``; forgotten with the cell."""
 
-    def keys(self, globpat: str | None = None) -> KeysView[str]:
+    def keys(self, globpat: str | None = None) -> KeysView[str]:  # type: ignore[override]
         """Return the keys, or those that match a pattern."""
         names = super().keys()
         if globpat is None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
 from kavach_ipy.front.names import defined_by, forget_all_but, forget_own_input
-from kavach_ipy.front.tracebacks import Recorder, failure_of
+from kavach_ipy.front.tracebacks import Recorder, failure_of, hide_own_frames
 from kavach_ipy.launch.exhausted import explain
 from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
 from kavach_ipy.wire.messages import RESULT, Failure
@@ -96,6 +96,7 @@ class _Cell:
 
 def _run(shell: Shell, cell: _Cell, link: ChildLink, sender: Sender) -> Failure | None:
     recorder = Recorder(shell, sender)
+    hide_own_frames()
     before = cell.names
     if cell.task.inputs is not None:
         forget_all_but(shell, cell.task.inputs)

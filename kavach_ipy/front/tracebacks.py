@@ -4,13 +4,16 @@ IPython shows every error by ``_showtraceback``, as soon as it happens. The one 
 is the notebook's to show, because it also ends the notebook's cell, so it leaves with "done". Every
 other (of a formatter, of ``%run``, of ``showtraceback`` that the cell calls) is sent at once.
 
-Guarantees: each error is shown once; no line of it is a frame of this package.
+Guarantees: each error is shown once; no line of it is a frame of this package, also where a thread
+raised it.
 Assumes: runs in the child, before the cell's first line.
 """
 
 from __future__ import annotations
 
 import re
+import threading
+from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from kavach_ipy.wire.messages import Failure
@@ -19,13 +22,16 @@ if TYPE_CHECKING:
     from kavach_ipy.front.messages import Sender
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["Recorder", "failure_of"]
+__all__ = ["Recorder", "failure_of", "hide_own_frames"]
 
 # A rendered frame that lies in the part of this package that runs inside the child. IPython writes
 # a frame as one string that begins with the file's name, with colours in between.
 _OURS: Final = re.compile(
     r"(?:\x1b\[[0-9;]*m)*File (?:\x1b\[[0-9;]*m)*\S*/kavach_ipy/(?:front|launch|wire)/"
 )
+
+
+_FILE: Final = re.compile(r"/kavach_ipy/(?:front|launch|wire)/")
 
 
 class Recorder:
@@ -81,9 +87,34 @@ class Recorder:
             self._sender.text("stderr", "\n".join(lines) or f"UsageError: {error}\n")
 
 
-def failure_of(
-    error: BaseException, lines: list[str], limits: tuple[str, ...] = ()
-) -> Failure:
+def hide_own_frames() -> None:
+    """Let Python print what a thread raised without the frames of this package."""
+    show = threading.excepthook
+
+    def show_hidden(args: threading.ExceptHookArgs, /) -> None:
+        error = args.exc_value
+        if error is not None:
+            kept = _without_ours(args.exc_traceback)
+            error = error.with_traceback(kept)
+            args = threading.ExceptHookArgs((args.exc_type, error, kept, args.thread))
+        show(args)
+
+    threading.excepthook = show_hidden
+
+
+def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
+    frames = []
+    while traceback is not None:
+        if not _FILE.search(traceback.tb_frame.f_code.co_filename):
+            frames.append(traceback)
+        traceback = traceback.tb_next
+    kept = None
+    for found in reversed(frames):
+        kept = TracebackType(kept, found.tb_frame, found.tb_lasti, found.tb_lineno)
+    return kept
+
+
+def failure_of(error: BaseException, lines: list[str], limits: tuple[str, ...] = ()) -> Failure:
     """Return the record of an exception.
 
     Args:

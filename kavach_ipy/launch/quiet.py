@@ -34,6 +34,7 @@ class Turns:
 
 
 turns = Turns()
+_WARNS_OF_FORKS = sys.version_info >= (3, 12)
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def no_warning_of_forks() -> Iterator[Callable[[], None]]:
     Yields:
         What gives a child that was forked meanwhile the notebook's filters back.
     """
-    if sys.version_info < (3, 12):
+    if not _WARNS_OF_FORKS:
         # A change of filters, and a change back, makes the notebook forget which warnings it has
         # shown (Lib/warnings.py, _filters_mutated).
         yield lambda: None

@@ -66,7 +66,7 @@ class Snippet:
 
 
 def read_snippets(file: str) -> tuple[Snippet, ...]:
-    """Read the cells of one file: each begins at a line ``# %% name``, or ``# %% name [reason]``."""
+    """Read the cells of one file; each begins at ``# %% name``, or at ``# %% name [reason]``."""
     text = (CELLS / file).read_text("utf-8")
     _, *parts = re.split(r"^# %% ([^[\n]+?)(?: \[(\w+)\])?\n", text, flags=re.MULTILINE)
     cells = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
@@ -115,14 +115,14 @@ def seen(run: Run) -> list[Any]:
     """What a front end shows of a run, and the end that the reply tells of."""
     found: list[Any] = []
     ids: dict[str, str] = {}
-    for kind, content in run.outputs:
+    for kind, sent in run.outputs:
+        content = dict(sent)
         if kind == "stream":
             # Streams travel apart, each in order; front ends join what is adjacent.
             if not found or found[-1][0] != "streams":
                 found.append(("streams", {"stdout": "", "stderr": ""}))
             found[-1][1][content["name"]] += content["text"]
             continue
-        content = dict(content)
         transient = content.pop("transient", None) or {}
         if "display_id" in transient:
             name = transient["display_id"]
@@ -132,7 +132,8 @@ def seen(run: Run) -> list[Any]:
     end = {key: reply.get(key) for key in ("status", "ename", "evalue", "execution_count")}
     end["traceback"] = reply.get("traceback")
     end["payload"] = reply.get("payload")
-    return _normal([*found, ("reply", end)])
+    normal: list[Any] = _normal([*found, ("reply", end)])
+    return normal
 
 
 def _normal(value: Any) -> Any:
