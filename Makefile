@@ -25,7 +25,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz libraries mutate build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs bench bench-confinement bench-output bench-values soak fuzz libraries mutate build clean venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: venv-test ## ratios against a bare fork and peers, and values against sto
 
 bench-confinement: venv-test ## work inside against the same work outside, and what the verification adds
 	$(PY) benchmarks/confinement.py
+
+bench-output: venv-test ## what a sandboxed cell prints and displays against a plain cell
+	$(PY) benchmarks/output.py
 
 bench-values: venv-test ## values on their way back, against stock pickle and the one copy that must be
 	$(PY) benchmarks/values.py

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, assert_never
 from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, ProtocolError
 from kavach_ipy.gate.allowance import Allowance
 from kavach_ipy.gate.display import DisplayIds, Shown, show
-from kavach_ipy.gate.failures import failure_from
+from kavach_ipy.gate.failures import failure_from, shown_failure
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.gate.streams import StreamName, Streams
 from kavach_ipy.gate.text import clean_prompt
@@ -34,6 +34,7 @@ from kavach_ipy.wire.messages import (
     Message,
     answer_frame,
     read_done,
+    read_error,
     read_input,
     read_message,
 )
@@ -62,6 +63,9 @@ class Sink(Protocol):
 
     def show(self, shown: Shown) -> None:
         """Take something that was displayed, updated or cleared."""
+
+    def error(self, failure: CellFailed) -> None:
+        """Take an error that the cell went on after."""
 
     def ask(self, prompt: str, *, password: bool) -> str:
         """Ask the user for a line, with a mark in front that says who asks.
@@ -244,6 +248,9 @@ class _Hearing:
         if message.msg_type == "stream":
             self._text(*self.streams.feed(message))
             return
+        if message.msg_type == "error":
+            self._error(shown_failure(read_error(message)))
+            return
         shown = show(message, self.ids)
         if shown is not None:
             self.outputs.append(shown)
@@ -255,6 +262,11 @@ class _Hearing:
             self.texts[name].append(text)
             if self.sink is not None:
                 self.sink.stream(name, text)
+
+    def _error(self, failure: CellFailed) -> None:
+        self.texts["stderr"].append("\n".join((*failure.lines, "")))
+        if self.sink is not None:
+            self.sink.error(failure)
 
     def _ask(self, frame: Frame) -> Frame:
         question = read_input(frame)

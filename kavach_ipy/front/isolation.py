@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import fnmatch
 import importlib
+import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, KeysView, Sequence
 from typing import Any, Final, cast
 
 from IPython.core import async_helpers
@@ -47,6 +49,11 @@ def isolate(shell: Shell, sender: Sender, ask: Ask, *, may_ask: bool) -> Callabl
     # They belong to the notebook (ipykernel's waits for threads that a fork leaves behind).
     atexit._clear()  # noqa: SLF001 - there is no other way to forget them
     _stop_history(shell)
+    # IPython keeps what %cd and %store note in files of the profile, which is no place inside.
+    shell.db = _Notes()
+    if not os.access(os.environ.get("SHELL", ""), os.X_OK):
+        # What "!" starts commands by lies where the cell cannot see it; /bin/sh does as well.
+        os.environ.pop("SHELL", None)
     kernel: Kernel | None = getattr(shell, "kernel", None)
     if kernel is None:
         streams = tie_terminal(shell, sender, ask)
@@ -99,6 +106,17 @@ def _event_loop_policy() -> Any:
     # Python 3.14 deprecates the public name, and asyncio itself goes on by the private one.
     private: Callable[[], object] | None = getattr(asyncio.events, "_get_event_loop_policy", None)
     return asyncio.get_event_loop_policy() if private is None else private()
+
+
+class _Notes(dict[str, object]):
+    """Stands in for ``IPython.external.pickleshare.PickleShareDB``; forgotten with the cell."""
+
+    def keys(self, globpat: str | None = None) -> KeysView[str]:  # type: ignore[override]
+        """Return the keys, or those that match a pattern."""
+        names = super().keys()
+        if globpat is None:
+            return names
+        return dict.fromkeys(fnmatch.filter(names, globpat)).keys()
 
 
 def _stop_history(shell: Shell) -> None:

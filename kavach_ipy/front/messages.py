@@ -19,14 +19,14 @@ from kavach_ipy.errors import ProtocolError
 from kavach_ipy.front.streams import Name, send_pieces
 from kavach_ipy.launch.link import ChildLink
 from kavach_ipy.wire.documents import Json
-from kavach_ipy.wire.messages import MessageType
+from kavach_ipy.wire.messages import Failure, MessageType, shortened
 
 __all__ = ["Sender", "plain"]
 
 # The wire refuses integers that do not fit 64 bits (wire.documents).
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**64 - 1
-# Errors travel in DONE, where the parent knows which of them ended the cell.
+# Errors are not the kernel's to send: front.tracebacks takes them before.
 _SENT: Final[dict[str, MessageType]] = {
     kind: kind for kind in get_args(MessageType) if kind != "error"
 }
@@ -60,6 +60,18 @@ class Sender:
             self._link.message(kind, _plain_dict(content), _plain_dict(metadata or {}), buffers)
         except (ProtocolError, RecursionError, TypeError, ValueError) as error:
             self.text("stderr", f"[sandbox] a {msg_type} stayed inside: {error}\n")
+
+    def error(self, failure: Failure) -> None:
+        """Show an error that the cell goes on after."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        shown = shortened(failure)
+        content: dict[str, Json] = {
+            "ename": shown.name,
+            "evalue": shown.text,
+            "traceback": list(shown.lines),
+        }
+        self._link.message("error", content)
 
     def text(self, name: Name, text: str) -> None:
         """Send text of a standard stream, in as many messages as it takes."""

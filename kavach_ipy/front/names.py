@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["defined_by", "forget_all_but"]
+__all__ = ["defined_by", "forget_all_but", "forget_own_input"]
 
 # _, __, ___, _12, _i, _ii, _iii, _i12 hold results and inputs of earlier cells
 # (IPython.core.displayhook.update_user_ns, IPython.core.history.store_inputs).
@@ -63,3 +63,22 @@ def defined_by(shell: Shell, before: Mapping[str, int]) -> str:
         return "nothing"
     more = f" and {len(made) - _MOST_NAMES} more" if len(made) > _MOST_NAMES else ""
     return f"{', '.join(made[:_MOST_NAMES])}{more}"
+
+
+def forget_own_input(shell: Shell, code: str) -> None:
+    """Take the notebook's cell back out of ``In``: inside, the cell below the magic is this cell.
+
+    Otherwise ``In`` and ``_i`` would hold it twice, and what stands behind them would be shifted.
+
+    Args:
+        shell: the shell.
+        code: the cell below the magic.
+    """
+    history = shell.history_manager
+    # A cell that runs silently, or from a program, is in no history.
+    if history is None or code.strip() not in history.input_hist_raw[-1]:
+        return
+    history.input_hist_parsed.pop()
+    history.input_hist_raw.pop()
+    # HistoryManager.store_inputs moves each to the next; its _iii was lost when the magic ran.
+    history._i00, history._i, history._ii = history._i, history._ii, history._iii  # noqa: SLF001

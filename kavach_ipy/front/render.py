@@ -15,11 +15,14 @@ import builtins
 import getpass
 import sys
 import threading
+import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
 from IPython.core.error import StdinNotImplementedError
 
+from kavach_ipy.errors import CellFailed
+from kavach_ipy.front.failures import as_shown
 from kavach_ipy.front.progress import Progress
 from kavach_ipy.front.runner import UNDEFINED
 from kavach_ipy.front.words import say
@@ -39,6 +42,10 @@ _CANNOT_ASK: Final = (
     "input() has nobody to ask: this client of the kernel takes no questions (allow_stdin is off),"
     " as when a notebook is executed by nbclient or nbconvert."
 )
+_BURST: Final = 0.02
+"""Seconds between two flushes at least: each waits half a millisecond for the kernel's thread."""
+_FLOOD: Final = 1 << 16
+"""Characters at once that nobody waits for."""
 
 
 class ShellSink:
@@ -47,13 +54,23 @@ class ShellSink:
     def __init__(self, shell: Shell, progress: Progress) -> None:
         self._shell = shell
         self._progress = progress
+        self._flushed = 0.0
         self.has_result = False
         """Whether a result was shown, so that ``Out[n]`` is due."""
 
     def stream(self, name: Literal["stdout", "stderr"], text: str) -> None:
-        """Write text to the notebook's own stream, whatever that is now."""
+        """Write text to the notebook's own stream, whatever that is now.
+
+        It waited in the child already, so it is not left to wait here, unless more follows at once:
+        a kernel's stream gathers that, as it does a plain cell's.
+        """
         self._progress.make_room(text)
-        (sys.stderr if name == "stderr" else sys.stdout).write(text)
+        stream = sys.stderr if name == "stderr" else sys.stdout
+        stream.write(text)
+        now = time.monotonic()
+        if now - self._flushed > _BURST and len(text) < _FLOOD:
+            stream.flush()
+            self._flushed = now
 
     def show(self, shown: Shown) -> None:
         """Show a display, update or clear one, or show the result."""
@@ -73,6 +90,12 @@ class ShellSink:
                 _show_result(self._shell, dict(shown.data), dict(shown.metadata))
             case _:
                 assert_never(shown.msg_type)
+
+    def error(self, failure: CellFailed) -> None:
+        """Show an error that the cell went on after, as the shell shows its own."""
+        shown = as_shown(failure)
+        lines = list(failure.lines) or [f"{failure.name}: {failure.text}"]
+        self._shell._showtraceback(type(shown), shown, lines)  # noqa: SLF001 - made to be overridden
 
     def ask(self, prompt: str, *, password: bool) -> str:
         """Ask the user, who is told that it is the sandbox that asks.

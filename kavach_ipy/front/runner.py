@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from kavach_ipy.front.awaiting import interrupt_where_it_waits
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
-from kavach_ipy.front.names import defined_by, forget_all_but
+from kavach_ipy.front.names import defined_by, forget_all_but, forget_own_input
+from kavach_ipy.front.tracebacks import Recorder, failure_of, hide_own_frames
 from kavach_ipy.launch.exhausted import explain
 from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
 from kavach_ipy.wire.messages import RESULT, Failure
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
 __all__ = ["UNDEFINED", "Task", "cell_body"]
-
-# A rendered frame that lies in the part of this package that runs inside the child. IPython writes
-# a frame as one string that begins with the file's name, with colours in between.
-_OURS: Final = re.compile(
-    r"(?:\x1b\[[0-9;]*m)*File (?:\x1b\[[0-9;]*m)*\S*/kavach_ipy/(?:front|launch|wire)/"
-)
 
 UNDEFINED: Final = "undefined"
 """The kind under which a name is reported that the cell did not define."""
@@ -65,7 +60,7 @@ def cell_body(shell: Shell, task: Task) -> Body:
         try:
             flush = isolate(shell, sender, _asker(link), may_ask=link.policy.stdin)
         except Exception as error:  # noqa: BLE001 - told once there is somebody to tell
-            failed = _failure(error, traceback.format_exception(error))
+            failed = failure_of(error, traceback.format_exception(error))
             return lambda: link.done(failed)
         shell.execution_count = number
 
@@ -79,7 +74,7 @@ def cell_body(shell: Shell, task: Task) -> Body:
                 # Before or after the cell's own lines; in them, the shell catches it.
                 failure = INTERRUPTED
             except BaseException as error:  # noqa: BLE001 - also SystemExit
-                failure = _failure(error, traceback.format_exception(error))
+                failure = failure_of(error, traceback.format_exception(error))
             link.put_interrupts_off()
             flush()
             link.done(failure)
@@ -102,18 +97,18 @@ class _Cell:
 
 
 def _run(shell: Shell, cell: _Cell, link: ChildLink, sender: Sender) -> Failure | None:
-    recorder = _Recorder(sender)
-    shell._showtraceback = recorder.show_traceback  # noqa: SLF001 - the hook subclasses override
-    shell.show_usage_error = recorder.show_usage_error
+    recorder = Recorder(shell, sender)
+    hide_own_frames()
     before = cell.names
     if cell.task.inputs is not None:
         forget_all_but(shell, cell.task.inputs)
         before = {name: before[name] for name in shell.user_ns if name in before}
+    forget_own_input(shell, cell.task.code)
     result = shell.run_cell(cell.code, store_history=True)
     error = result.error_before_exec or result.error_in_exec
     if error is not None:
-        return recorder.failure_of(error, explain(error, link.policy))
-    recorder.say_all()
+        return recorder.end(error, explain(error, link.policy))
+    recorder.show_kept()
     if result.result is not None:
         link.value(RESULT, result.result)
     _send_values(shell, cell.task.outputs, link, before)
@@ -151,46 +146,3 @@ def _asker(link: ChildLink) -> Callable[[str, bool], str]:
         return link.ask(prompt, password=is_password)
 
     return ask
-
-
-class _Recorder:
-    """Keeps the tracebacks that the shell would show, because one of them may end the cell."""
-
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-        self._shown: list[tuple[BaseException | None, list[str]]] = []
-
-    def show_traceback(self, etype: object, evalue: BaseException | None, stb: list[str]) -> None:
-        """Stand in for ``InteractiveShell._showtraceback``."""
-        del etype
-        self.say_all()
-        self._shown.append((evalue, [frame for frame in stb if not _OURS.match(frame)]))
-
-    def show_usage_error(self, error: BaseException) -> None:
-        """Stand in for ``InteractiveShell.show_usage_error``; the notebook shows it, once."""
-        self.say_all()
-        self._shown.append((error, []))
-
-    def failure_of(self, error: BaseException, limits: tuple[str, ...]) -> Failure:
-        """Return the record of the error that ended the cell, and show the others as text."""
-        lines: list[str] = []
-        if self._shown and self._shown[-1][0] is error:
-            lines = self._shown.pop()[1]
-        self.say_all()
-        return _failure(error, lines, limits)
-
-    def say_all(self) -> None:
-        """Write what turned out to be no end of the cell: a formatter's error, ``%tb``."""
-        while self._shown:
-            error, lines = self._shown.pop(0)
-            text = "\n".join(lines) or f"UsageError: {error}"
-            self._sender.text("stderr", f"{text}\n")
-
-
-def _failure(error: BaseException, lines: list[str], limits: tuple[str, ...] = ()) -> Failure:
-    try:
-        text = str(error)
-    except Exception as unsayable:  # noqa: BLE001 - __str__ is the cell's
-        text = f"<its text cannot be had: {type(unsayable).__name__}>"
-    notes = (*(str(note) for note in getattr(error, "__notes__", ()) or ()), *limits)
-    return Failure(type(error).__name__, text, tuple(str(line) for line in lines), notes)

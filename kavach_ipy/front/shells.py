@@ -57,6 +57,7 @@ class Hook(Protocol):
 
     prompt_count: int
     do_full_cache: int
+    exec_result: ExecutionResult | None
     _: object
     __: object
     ___: object
@@ -136,6 +137,7 @@ class Shell(Protocol):
     cache_size: int
     configurables: list[Any]
     Completer: Any
+    db: Any
     display_pub: Publisher
     display_trap: Any
     displayhook: Hook

@@ -142,7 +142,9 @@ def _text(value: Json) -> _Entry | None:
 
 def _html(value: Json) -> _Entry | None:
     cleaned = clean_html(value) if isinstance(value, str) else None
-    return None if cleaned is None else ("text/html", cleaned)
+    # Nothing of it was left to see: then the text must be, which a page shows only without HTML.
+    is_lost = cleaned is not None and not cleaned.strip() and bool(str(value).strip())
+    return None if cleaned is None or is_lost else ("text/html", cleaned)
 
 
 def _svg(value: Json) -> _Entry | None:

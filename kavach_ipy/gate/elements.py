@@ -24,8 +24,8 @@ __all__ = [
 
 VOID: Final = frozenset({"br", "col", "hr", "img"})
 INLINE: Final = frozenset({
-    "abbr", "b", "br", "cite", "code", "del", "em", "i", "img", "ins", "kbd", "mark", "q", "s",
-    "samp", "small", "span", "strong", "sub", "sup", "u", "var",
+    "abbr", "b", "br", "cite", "code", "del", "em", "i", "img", "ins", "kbd", "mark", "meter",
+    "progress", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "u", "var",
 })  # fmt: skip
 BLOCK: Final = frozenset({
     "blockquote", "dd", "details", "div", "dl", "dt", "figcaption", "figure", "h1", "h2", "h3",
@@ -58,7 +58,9 @@ ENDS: Final = {
 ATTRIBUTES: Final = {
     "col": {"span"},
     "img": {"alt", "height", "src", "width"},
+    "meter": {"max", "min", "value"},
     "ol": {"start"},
+    "progress": {"max", "value"},
     "table": {"border"},
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan", "scope"},

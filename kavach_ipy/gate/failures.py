@@ -13,9 +13,9 @@ from typing import Final
 
 from kavach_ipy.errors import CellFailed
 from kavach_ipy.gate.text import clean_text, without_colours
-from kavach_ipy.wire.messages import Done
+from kavach_ipy.wire.messages import Done, Failure
 
-__all__ = ["failure_from"]
+__all__ = ["failure_from", "shown_failure"]
 
 _NAME: Final = 100
 _TEXT: Final = 20_000
@@ -28,9 +28,11 @@ _RENDERED: Final = 1 << 20
 
 def failure_from(done: Done) -> CellFailed | None:
     """Return the failure that DONE tells of, or None; notes that no line shows are added."""
-    if done.failure is None:
-        return None
-    failure = done.failure
+    return None if done.failure is None else shown_failure(done.failure)
+
+
+def shown_failure(failure: Failure) -> CellFailed:
+    """Return a failure as it may be shown; notes that no line shows are added."""
     lines = _kept(failure.lines, _LINES, _RENDERED)
     notes = _kept(failure.notes, _NOTES, _RENDERED - sum(map(len, lines)))
     # Whole lines are compared: to look for each note in all of the text takes their product.

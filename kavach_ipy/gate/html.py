@@ -64,6 +64,7 @@ _ATTRIBUTE: Final = re.compile(
     r"(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'<=>`]+))",
     re.IGNORECASE | re.ASCII,
 )
+_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _CONTROLS: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]++"
 )
@@ -221,6 +222,8 @@ def _attribute(key: str, value: str) -> str:
             return value.lower() if value.lower() in WORDS else ""
         case "alt":
             return value[:1000]
+        case "max" | "min" | "value":
+            return value if _NUMBER.fullmatch(value) else ""
         case _:
             # Spans, sizes and counts: a browser would lay out a million cells.
             is_number = value.isascii() and value.isdigit() and len(value) <= 5

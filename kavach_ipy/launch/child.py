@@ -248,6 +248,7 @@ def become_the_cell(
         signal.signal(signal.SIGINT, link.on_interrupt)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         run()
+        link.await_end()
     finally:
         # No atexit, no finaliser: they belong to the notebook's objects.
         os._exit(0)

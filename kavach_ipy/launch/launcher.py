@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,12 +38,12 @@ from kavach_ipy.launch.hearing import (
 )
 from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.layers import ConfinementReport
-from kavach_ipy.launch.link import GO, Body
+from kavach_ipy.launch.link import GO, Body, ChildLink
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.pools import prepare_pools
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
 from kavach_ipy.launch.program import Program
-from kavach_ipy.launch.quiet import no_collection
+from kavach_ipy.launch.quiet import no_collection, no_warning_of_forks
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.signals import SIGNALS, Signals
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
@@ -167,12 +166,13 @@ class _Parent:
         prepare_pools()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            with warnings.catch_warnings():
-                # Python 3.12 warns of every fork with threads, and so do polars and JAX, in hooks
-                # of os.fork. Ours never runs the parent's code again, and a library that cannot
-                # survive it is refused before (`launch.plan`).
-                warnings.simplefilter("ignore")
-                self._start(lambda: set_up(self.plan, ends, body, names))
+            with no_warning_of_forks() as warn_again:
+
+                def heard(link: ChildLink) -> Callable[[], None]:
+                    warn_again()
+                    return body(link)
+
+                self._start(lambda: set_up(self.plan, ends, heard, names))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._ends.forget_child_ends()

@@ -54,6 +54,7 @@ class ChildLink:
         self._lock = threading.RLock()
         self._owner = os.getpid()
         self._writing = False
+        self._is_over = False
         self._heeds_interrupts = False
         self._interrupted = False
         self._interrupts = 0
@@ -126,10 +127,22 @@ class ChildLink:
                 assert_never(answer.status)
 
     def done(self, failure: Failure | None) -> None:
-        """Say that the cell is over. Nothing may be sent after it."""
+        """Say that the cell is over. What threads of the cell still say stays inside."""
         if self._is_owner():
             self._arena.finish()
-            self._write(done_frame(failure))
+            with self._lock:
+                self._write(done_frame(failure))
+                self._is_over = True
+
+    def await_end(self) -> None:
+        """Wait to be killed, as long as the parent is there.
+
+        A cell that ended by itself would be seen to end by its own processes, and
+        multiprocessing's tracker would warn of what the cell has not released.
+        """
+        if self._is_owner():
+            while os.read(self._channel, 1 << 10):
+                continue
 
     def heed_interrupts(self) -> None:
         """Let SIGINT raise from here on, where somebody catches it; one that came raises now."""
@@ -152,6 +165,8 @@ class ChildLink:
 
     def _write(self, frame: Frame) -> None:
         with self._lock:
+            if self._is_over:
+                return
             # Only the main thread runs signal handlers, but a handler that raises there while
             # this frame is half out would break the stream for good.
             self._writing = threading.current_thread() is threading.main_thread()

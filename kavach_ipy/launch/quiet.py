@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["no_collection", "turns"]
+__all__ = ["no_collection", "no_warning_of_forks", "turns"]
 
 
 class Turns:
@@ -32,6 +34,9 @@ class Turns:
 
 
 turns = Turns()
+_WARNS_OF_FORKS = sys.version_info >= (3, 12)
+_WARNING = {"polars", "jax"}
+"""Libraries that warn in a hook of os.fork."""
 
 
 @contextmanager
@@ -44,3 +49,24 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def no_warning_of_forks() -> Iterator[Callable[[], None]]:
+    """Fork without what Python 3.12, polars and JAX warn of: every fork of a process with threads.
+
+    Ours never runs the parent's code again, and a library that cannot survive it is refused before
+    the fork (`launch.plan`).
+
+    Yields:
+        What gives a child that was forked meanwhile the notebook's filters back.
+    """
+    if not (_WARNS_OF_FORKS or sys.modules.keys() & _WARNING):
+        # A change of filters, and a change back, makes the notebook forget which warnings it has
+        # shown (Lib/warnings.py, _filters_mutated).
+        yield lambda: None
+        return
+    caught = warnings.catch_warnings()
+    with caught:
+        warnings.simplefilter("ignore")
+        yield lambda: caught.__exit__(None, None, None)

@@ -32,11 +32,13 @@ __all__ = [
     "message_frame",
     "read_answer",
     "read_done",
+    "read_error",
     "read_go",
     "read_input",
     "read_message",
     "read_ready",
     "ready_frame",
+    "shortened",
     "take",
 ]
 
@@ -226,13 +228,36 @@ def done_frame(failure: Failure | None = None) -> Frame:
     """Say that the cell is over; long texts are cut so that the frame is always accepted."""
     if failure is None:
         return Frame(Kind.DONE, {"failure": None})
+    shown = shortened(failure)
     record: dict[str, Json] = {
-        "name": failure.name[:_TEXT],
-        "text": failure.text[:_TEXT],
-        "lines": _cut(failure.lines),
-        "notes": _cut(failure.notes),
+        "name": shown.name,
+        "text": shown.text,
+        "lines": list(shown.lines),
+        "notes": list(shown.notes),
     }
     return Frame(Kind.DONE, {"failure": record})
+
+
+def shortened(failure: Failure) -> Failure:
+    """Return a failure whose texts are cut so that a frame holds them."""
+    return Failure(
+        failure.name[:_TEXT], failure.text[:_TEXT], _cut(failure.lines), _cut(failure.notes)
+    )
+
+
+def read_error(message: Message) -> Failure:
+    """Read a message of type ``error``: an error that the cell went on after.
+
+    Raises:
+        ProtocolError: the content has not the form of the messaging protocol.
+    """
+    frame = Frame(Kind.MESSAGE)
+    _same_keys(frame, message.content, {"ename", "evalue", "traceback"})
+    return Failure(
+        take(frame, message.content, "ename", str),
+        take(frame, message.content, "evalue", str),
+        _texts(frame, message.content, "traceback"),
+    )
 
 
 def read_done(frame: Frame) -> Done:
@@ -272,15 +297,15 @@ def _texts(frame: Frame, record: Mapping[str, Json], key: str) -> tuple[str, ...
     return tuple(cast("list[str]", items))
 
 
-def _cut(texts: tuple[str, ...]) -> list[Json]:
+def _cut(texts: tuple[str, ...]) -> tuple[str, ...]:
     room = 1 << 20
-    kept: list[Json] = []
+    kept: list[str] = []
     for text in texts[:_LINES]:
         kept.append(text[: min(_TEXT, room)])
         room -= len(text)
         if room <= 0:
             break
-    return kept
+    return tuple(kept)
 
 
 def _expect(frame: Frame, kind: Kind, keys: set[str], *, has_buffers: bool = False) -> None:

@@ -121,6 +121,9 @@ class Ear:
     def show(self, shown: Shown) -> None:
         """Take no notice of what was displayed."""
 
+    def error(self, failure: CellFailed) -> None:
+        """Take no notice of what the cell went on after."""
+
     def ask(self, prompt: str, *, password: bool) -> str:
         """Have nobody there to answer."""
         raise EOFError

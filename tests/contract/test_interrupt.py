@@ -20,6 +20,7 @@ class Live:
     def stream(self, name, text):
         print(text, end="", flush=True)
     def show(self, shown): pass
+    def error(self, failure): pass
     def ask(self, prompt, *, password): raise EOFError
 box = Sandbox(Policy(timeout=60))
 outcome = box.execute(script_body(sys.argv[1], {}), sink=Live())

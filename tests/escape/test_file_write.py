@@ -181,6 +181,7 @@ changed = threading.Event()
 class Ear:
     def stream(self, name, text): changed.set()
     def show(self, shown): pass
+    def error(self, failure): pass
     def ask(self, prompt, *, password): raise EOFError
 ends = []
 def first():

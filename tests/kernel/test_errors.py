@@ -89,13 +89,105 @@ def test_a_usage_error_inside_is_one_line(kernel: Kernel) -> None:
 
 
 def test_an_error_of_a_formatter_does_not_end_the_cell(kernel: Kernel) -> None:
-    """A broken ``_repr_html_`` is written to stderr, and the plain representation is shown."""
+    """A broken ``_repr_html_`` is an error output, and the plain representation is shown."""
     run = kernel.run(
         "%%sandbox\nclass Odd:\n    def _repr_html_(self):\n        raise ValueError('broken')\n"
         "    def __repr__(self):\n        return 'odd'\nOdd()"
     )
     assert run.result["data"]["text/plain"] == "odd"
-    assert "ValueError" in run.stderr
+    assert run.error["ename"] == "ValueError"
+    assert "raise ValueError('broken')" in plain(run)
+
+
+def test_an_error_that_the_cell_goes_on_after_is_shown_at_once(kernel: Kernel) -> None:
+    """It stands where it happened, and the cell is not over."""
+    run = kernel.run(
+        "%%sandbox\nprint('before')\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n"
+        "    get_ipython().showtraceback()\nprint('after')\n5"
+    )
+    assert run.status == "ok"
+    assert [kind for kind, _ in run.outputs] == ["stream", "error", "stream", "execute_result"]
+
+
+def test_an_error_that_the_cell_forges_is_filtered(kernel: Kernel) -> None:
+    """What a hostile cell sends as an error has no escape sequences and a proper name."""
+    run = kernel.run(
+        "%%sandbox\nimport gc\nfrom kavach_ipy.launch.link import ChildLink\n"
+        "(link,) = (found for found in gc.get_objects() if isinstance(found, ChildLink))\n"
+        "link.message('error', {'ename': '<b>', 'evalue': '\\x1b]0;title\\x07text',"
+        " 'traceback': ['\\x1b[2Jcleared', 'line']})"
+    )
+    assert run.status == "ok"
+    assert run.error == {"ename": "Exception", "evalue": "text", "traceback": ["cleared", "line"]}
+
+
+def test_the_last_error_can_be_shown_again(kernel: Kernel) -> None:
+    """``%tb`` in the notebook shows the cell's lines, and no frame of ours."""
+    first = plain(kernel.run("%%sandbox\ndef f():\n    1 / 0\nf()"))
+    assert plain(kernel.run("%tb")) == first
+
+
+@pytest.mark.parametrize("call", ["input()", "display(1)\n    print(end='')\n    1 / 0"])
+def test_a_thread_that_dies_shows_its_own_lines(kernel: Kernel, call: str) -> None:
+    """Python prints what a thread raised, and no frame of ours is in it."""
+    run = kernel.run(
+        f"%%sandbox\nimport threading\ndef work():\n    {call}\n"
+        "thread = threading.Thread(target=work, name='worker')\nthread.start()\nthread.join()"
+    )
+    assert run.status == "ok"
+    assert "Exception in thread worker" in run.stderr
+    assert "line 4, in work" in run.stderr or "line 6, in work" in run.stderr
+    assert "kavach_ipy/" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ("", "import os; os._exit(0)", "ended by itself with status 0"),
+        ("", "import os; os._exit(7)", "ended by itself with status 7"),
+        ("", "import os; os.abort()", "SIGABRT"),
+        ("", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "SIGTERM"),
+        ("", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+        ("", "import os, signal; os.kill(os.getpid(), signal.SIGFPE)", "SIGFPE"),
+        ("", "import os, signal; os.kill(os.getpid(), signal.SIGUSR1)", "SIGUSR1"),
+        ("--timeout 300ms", "import time; time.sleep(60)", "--timeout"),
+        ("--cpu 1s", "while True: pass", "--cpu"),
+        ("--output 100K", "print('x' * 1_000_000)", "--output"),
+    ],
+)
+def test_each_end_has_a_message_of_its_own(
+    kernel: Kernel, options: str, code: str, told: str
+) -> None:
+    """Exits, signals and limits are told apart, in one plain message without a frame."""
+    run = kernel.run(f"%%sandbox {options}\n{code}")
+    assert (run.status, run.error["ename"]) == ("error", "CellStopped")
+    assert told in run.error["evalue"]
+    assert "File " not in plain(run)
+
+
+def test_a_failed_cell_stops_what_was_asked_for_after_it(kernel: Kernel) -> None:
+    """Run All ends at the cell that failed: the kernel aborts the requests behind it."""
+    failing = kernel.start("%%sandbox\n1 / 0")
+    behind = kernel.start("after_all = 1")
+    kernel.finish(failing)
+    while True:
+        reply = kernel.client.get_shell_msg(timeout=30)
+        if reply["parent_header"].get("msg_id") == behind:
+            break
+    assert reply["content"]["status"] in {"aborted", "error"}
+    assert kernel.value("'after_all' in globals()") == "False"
+
+
+def test_nbclient_raises_for_a_failed_cell() -> None:
+    """Whoever executes notebooks sees the error, its name and its lines."""
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed here")
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed here")
+    cells = ["%load_ext kavach_ipy", "%%sandbox\nraise LookupError('lost')", "print('never')"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
+    with pytest.raises(nbclient.exceptions.CellExecutionError) as raised:
+        nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    assert (raised.value.ename, raised.value.evalue) == ("LookupError", "lost")
+    assert notebook.cells[2].outputs == []
 
 
 def test_errors_can_be_caught_in_the_notebook(kernel: Kernel) -> None:

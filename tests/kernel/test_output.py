@@ -156,3 +156,81 @@ def test_a_figure_is_shown(kernel: Kernel) -> None:
     kernel.run("%matplotlib inline\nimport matplotlib.pyplot as plt")
     run = kernel.run("%%sandbox\nplt.plot([1, 2, 3]);")
     assert "image/png" in run.of("display_data")[0]["data"]
+
+
+def test_time_and_timeit_take_a_sandboxed_cell(kernel: Kernel) -> None:
+    """Stacked above ``%%sandbox`` they time it, and its output is shown."""
+    run = kernel.run("%%time\n%%sandbox\nprint('timed')\n6 * 7")
+    assert run.status == "ok"
+    assert "Wall time" in run.stdout
+    assert "timed\n" in run.stdout
+    assert run.result["data"]["text/plain"] == "42"
+    run = kernel.run("%%timeit -n 2 -r 1\n%%sandbox\nprint('timed')")
+    assert run.stdout.count("timed\n") == 2
+    assert "per loop" in run.stdout
+
+
+def test_a_capture_whose_cell_fails_is_whole(kernel: Kernel) -> None:
+    """``%%capture`` keeps what came before the error, and the error is shown."""
+    run = kernel.run("%%capture cap\n%%sandbox\nprint('said')\n1 / 0")
+    assert run.error["ename"] == "ZeroDivisionError"
+    assert kernel.value("cap.stdout") == "'said\\n'"
+
+
+def test_a_print_that_is_flushed_is_there_at_once(kernel: Kernel) -> None:
+    """Two pieces arrive as two, though the cell goes on: nothing waits for more of it."""
+    request = kernel.start(
+        "%%sandbox\nimport time\nfor text in 'ab':\n    print(text, flush=True)\n"
+        "    time.sleep(0.5)\ntime.sleep(60)"
+    )
+    texts: list[str] = []
+    while len(texts) < 2:
+        kind, content = kernel.next_output(request)
+        if kind == "stream":
+            texts.append(content["text"])
+    assert texts == ["a\n", "b\n"]
+    kernel.manager.interrupt_kernel()
+    assert kernel.finish(request).error["ename"] == "KeyboardInterrupt"
+
+
+def test_earlier_inputs_are_where_they_are_in_any_cell(kernel: Kernel) -> None:
+    """``_i`` is the cell before, ``In[-1]`` this one, and ``len(In)`` fits the prompt."""
+    first = kernel.run("'the cell before'").reply["execution_count"]
+    run = kernel.run("%%sandbox\nprint(_i, '/', _ii != _i, '/', len(In), '/', In[-1])")
+    assert run.stdout == (
+        f"'the cell before' / True / {first + 2} / # %%sandbox\n"
+        "print(_i, '/', _ii != _i, '/', len(In), '/', In[-1])\n"
+    )
+
+
+def test_a_directory_is_changed_by_a_magic(kernel: Kernel) -> None:
+    """``%cd`` notes where it was, although the profile is no place inside."""
+    before = kernel.value("__import__('os').getcwd()")
+    run = kernel.run("%%sandbox\n%cd /tmp\n%cd -\n%pwd")
+    assert run.status == "ok"
+    assert run.result["data"]["text/plain"] == before
+
+
+def test_the_trackers_of_multiprocessing_do_not_complain(kernel: Kernel) -> None:
+    """A cell that leaves a pool and a lock behind ends without a word of theirs."""
+    run = kernel.run(
+        "%%sandbox\nimport multiprocessing\ncontext = multiprocessing.get_context('spawn')\n"
+        "lock, queue = context.Lock(), context.Queue()\n"
+        "from multiprocessing.shared_memory import SharedMemory\n"
+        "memory = SharedMemory(create=True, size=16)"
+    )
+    assert (run.status, run.stderr) == ("ok", "")
+
+
+def test_a_warning_of_the_cell_is_shown_as_the_notebook_would(kernel: Kernel) -> None:
+    """Also one that Python shows in the main program alone, with the line that warns."""
+    run = kernel.run("%%sandbox\nimport warnings\nwarnings.warn('old', DeprecationWarning)")
+    assert ":3: DeprecationWarning: old\n" in run.stderr
+    assert "warnings.warn('old', DeprecationWarning)" in run.stderr
+
+
+def test_html_of_which_nothing_is_left_is_text(kernel: Kernel) -> None:
+    """A page shows HTML and not text, so what has become empty is no HTML any more."""
+    run = kernel.run("%%sandbox\nfrom IPython.display import HTML\nHTML('<canvas></canvas>')")
+    assert "text/html" not in run.result["data"]
+    assert "[not shown: text/html;" in run.result["data"]["text/plain"]

@@ -59,6 +59,18 @@ def test_an_error_has_its_traceback(tmp_path: Path) -> None:
     assert "Out[2]: 2" in text
 
 
+def test_an_error_that_the_cell_goes_on_after_is_shown(tmp_path: Path) -> None:
+    """Once, where it happened; magics that note something in the profile work as well."""
+    text = type_in(
+        tmp_path,
+        "%%sandbox\n%cd /tmp\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n"
+        "    get_ipython().showtraceback()\nprint('after')",
+    )
+    assert text.count("ZeroDivisionError: division by zero") == 1
+    assert text.index("division by zero") < text.index("after")
+    assert "kavach_ipy/" not in text
+
+
 def test_await_magics_and_capture_work(tmp_path: Path) -> None:
     """What a kernel's child can do, a terminal's can."""
     text = type_in(

@@ -70,9 +70,9 @@ GUARDS = (
     Guard(
         "warnings of the fork",
         "what libraries say of forks is not printed under every cell",
-        "launch/launcher.py",
-        '                warnings.simplefilter("ignore")\n',
-        "                pass\n",
+        "launch/quiet.py",
+        '        warnings.simplefilter("ignore")\n',
+        "        pass\n",
         f"{_POOLS}::test_warnings_of_a_fork_do_not_reach_the_user",
     ),
 )

@@ -22,6 +22,23 @@ _FORGED = "tests/unit/gate/test_forged_arrays.py"
 
 GUARDS = (
     Guard(
+        "errors that a cell goes on after",
+        "an error in the middle of a cell is filtered as the one that ends it",
+        "sandbox.py",
+        "            self._error(shown_failure(read_error(message)))\n",
+        "            raw = read_error(message)\n"
+        "            self._error(CellFailed(raw.name, raw.text, raw.lines))\n",
+        "tests/kernel/test_errors.py::test_an_error_that_the_cell_forges_is_filtered",
+    ),
+    Guard(
+        "numbers of bars",
+        "what a progress bar or a meter says of itself is a number",
+        _HTML,
+        '            return value if _NUMBER.fullmatch(value) else ""\n',
+        "            return value\n",
+        f"{_CLEANED}::test_bars_have_numbers_and_nothing_else",
+    ),
+    Guard(
         "opcodes",
         "an opcode that the gate does not know is refused, and not passed over",
         _READER,

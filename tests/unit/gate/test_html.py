@@ -120,6 +120,14 @@ def test_known_markup(text: str, out: str) -> None:
     assert clean_html(text) == out
 
 
+def test_bars_have_numbers_and_nothing_else() -> None:
+    """A progress bar and a meter show how far; an attribute that is no number goes."""
+    bar = clean_html("<progress style='width:60ex' max='2.5' value='0'></progress>")
+    assert bar == '<progress style="width: 60ex" max="2.5" value="0"></progress>'
+    meter = clean_html('<meter min="-1" max="1e9" value="javascript:1" id="a">half</meter>')
+    assert meter == '<meter min="-1">half</meter>'
+
+
 def test_frames_look_as_they_did() -> None:
     """A DataFrame's own HTML keeps its table, its class, its alignment and every cell."""
     frame = pd.DataFrame({"a": ["<b>", "x & y"], "b": [1.5, 2]}, index=["r", "s"])
