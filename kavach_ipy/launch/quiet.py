@@ -35,8 +35,6 @@ class Turns:
 
 turns = Turns()
 _WARNS_OF_FORKS = sys.version_info >= (3, 12)
-_WARNING = {"polars", "jax"}
-"""Libraries that warn in a hook of os.fork."""
 
 
 @contextmanager
@@ -61,12 +59,21 @@ def no_warning_of_forks() -> Iterator[Callable[[], None]]:
     Yields:
         What gives a child that was forked meanwhile the notebook's filters back.
     """
-    if not (_WARNS_OF_FORKS or sys.modules.keys() & _WARNING):
-        # A change of filters, and a change back, makes the notebook forget which warnings it has
-        # shown (Lib/warnings.py, _filters_mutated).
-        yield lambda: None
+    if _WARNS_OF_FORKS:
+        caught = warnings.catch_warnings()
+        with caught:
+            warnings.simplefilter("ignore")
+            yield lambda: caught.__exit__(None, None, None)
         return
-    caught = warnings.catch_warnings()
-    with caught:
-        warnings.simplefilter("ignore")
-        yield lambda: caught.__exit__(None, None, None)
+    # Hooks of os.fork alone warn here. A change of filters, and a change back, would make the
+    # notebook forget which warnings it has shown (Lib/warnings.py, _filters_mutated).
+    shown = warnings.showwarning
+    warnings.showwarning = _drop
+    try:
+        yield lambda: setattr(warnings, "showwarning", shown)
+    finally:
+        warnings.showwarning = shown
+
+
+def _drop(*args: object, **kwargs: object) -> None:
+    """Show nothing."""

@@ -71,8 +71,8 @@ GUARDS = (
         "warnings of the fork",
         "what libraries say of forks is not printed under every cell",
         "launch/quiet.py",
-        '        warnings.simplefilter("ignore")\n',
-        "        pass\n",
+        "    warnings.showwarning = _drop\n",
+        "    pass\n",
         f"{_POOLS}::test_warnings_of_a_fork_do_not_reach_the_user",
     ),
 )
