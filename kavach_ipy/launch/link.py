@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -56,11 +57,32 @@ class ChildLink:
         self._writing = False
         self._heeds_interrupts = False
         self._interrupted = False
+        self._is_resting = False
+        self._socket: socket.socket | None = None
         self.names = names
         """The names that were asked for."""
 
         self.policy = policy
         """For the words of an error that comes from one of its limits."""
+
+    @property
+    def channel(self) -> socket.socket:
+        """The channel, for what is no frame: a cell that arrives with descriptors."""
+        if self._socket is None:
+            # With its kind given, no system call is made.
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self._channel)
+        return self._socket
+
+    def begin(self, arena: int, names: frozenset[str]) -> None:
+        """Begin a cell of a sandbox that takes several.
+
+        Args:
+            arena: a descriptor of the memory for this cell's values; -1 where there is none.
+            names: what it is asked for.
+        """
+        self._arena = ArenaWriter(arena, self.policy.memory)
+        self.names = names
+        self._is_resting = False
 
     def say_ready(self) -> None:
         """Say that set-up is finished; the parent begins to verify."""
@@ -103,6 +125,9 @@ class ChildLink:
         if not self._is_owner():
             raise EOFError("a process that the cell forked cannot ask the user.")
         with self._lock:
+            if self._is_resting:
+                # The next that arrives is a cell, which only its taker can read.
+                raise EOFError("the cell is over, and nobody is asked any more.")
             self._write(input_frame(prompt, is_password=password))
             try:
                 frame = read_frame(self._channel, self._decoder)
@@ -124,7 +149,11 @@ class ChildLink:
         """Say that the cell is over. Nothing may be sent after it."""
         if self._is_owner():
             self._arena.finish()
-            self._write(done_frame(failure))
+            with self._lock:
+                self._is_resting = True
+                self._write(done_frame(failure))
+            # An interrupt that was not heeded was this cell's, and not the next one's.
+            self._interrupted = False
 
     def heed_interrupts(self) -> None:
         """Let SIGINT raise from here on, where somebody catches it; one that came raises now."""

@@ -131,7 +131,7 @@ def largest_file(policy: Policy) -> int:
 
 def _refuse_what_is_not_built(policy: Policy) -> None:
     for asked, option, instead in (
-        (policy.clean, "--clean", "Without it, the cell runs in a forked child."),
+        (policy.network is Network.HOST, "--net", "Without it, the cell has no network."),
         (policy.session is not None, "--session", "Without it, each cell has its own child."),
     ):
         if asked:

@@ -93,6 +93,15 @@ class Watch:
     charged: Callable[[], float]
     """Seconds of processor time that a control group counts; 0 where there is none."""
 
+    image: bytes | None = None
+    """What tells a fork of the zygote by (`limits.image_of`); None for forks of this process."""
+
+    lives_on: bool = False
+    """The sandbox stays when the cell has said that it is done."""
+
+    cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Seconds of processor time of each process that was seen, those of earlier cells among them."""
+
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
     _ended: bool = False
@@ -103,7 +112,6 @@ class Watch:
     _messages: int = 0
     _interrupted_at: float | None = None
     _killed_by_interrupt: bool = False
-    _cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     _waited_seconds: float = 0.0
 
     def run(self) -> CellStopped | None:
@@ -137,6 +145,9 @@ class Watch:
                 stopped = self._take(fd)
                 if stopped is not None:
                     return stopped
+            if self._done and self.lives_on and not self._ended:
+                self._drain()
+                return None
             if self._done or self._ended:
                 self._end()
                 return self._verdict()
@@ -160,10 +171,12 @@ class Watch:
         return None
 
     def _sample(self) -> CellStopped | None:
-        usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena)
+        usage = limits.measure(
+            self.ends.proc_root, self.inherited, self.ends.arena, self.image
+        )
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.
-            self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))
+            self.cpu_seconds[process] = max(seconds, self.cpu_seconds.get(process, 0.0))
         self._waited_seconds = max(self._waited_seconds, usage.waited)
         cpu = max(self._cpu_used(frozenset(usage.cpu)), self.charged())
         if self.is_program_changed():
@@ -178,8 +191,8 @@ class Watch:
         A dead process was seen while it lived, or is in what its parent waited for, or both; the
         greater of the two sums counts nothing twice.
         """
-        alive = sum(self._cpu_seconds[process] for process in living)
-        dead = sum(self._cpu_seconds.values()) - alive
+        alive = sum(self.cpu_seconds[process] for process in living)
+        dead = sum(self.cpu_seconds.values()) - alive
         return alive + max(dead, self._waited_seconds)
 
     def _take(self, fd: int) -> CellStopped | None:
@@ -213,7 +226,8 @@ class Watch:
             raise self.decoder.broken
 
     def _hear(self, frame: Frame) -> None:
-        if self._done:
+        if self._done and not (self.lives_on and frame.kind is Kind.MESSAGE):
+            # Of a sandbox that lives on, a thread may go on printing.
             raise ProtocolError(self.decoder.offset, frame.kind.name, "a frame after DONE.")
         match frame.kind:
             case Kind.DONE:
@@ -278,8 +292,12 @@ class Watch:
     def _end(self) -> None:
         """Kill first, so that nobody writes any more, then take what is here already."""
         self.kill()
+        self._drain(self.ends.channel)
+
+    def _drain(self, *channel: int) -> None:
+        """Take what is here already, of the channel too where it is given."""
         deadline = time.monotonic() + _DRAIN_SECONDS
-        for fd in (self.ends.channel, self.ends.stdout, self.ends.stderr):
+        for fd in (*channel, self.ends.stdout, self.ends.stderr):
             while self._too_much() is None and time.monotonic() < deadline:
                 try:
                     data = os.read(fd, _CHUNK)
