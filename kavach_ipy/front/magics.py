@@ -103,6 +103,7 @@ class KavachMagics(Magics):
             self._settings.known_secrets,
             with_report=request.wants_report,
             allow_trust=allow_trust,
+            preload=tuple(self._settings.preload),
         )
 
     @no_var_expand

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
@@ -24,7 +24,7 @@ from kavach_ipy.wire.messages import RESULT, Failure
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["UNDEFINED", "Task", "cell_body"]
+__all__ = ["UNDEFINED", "Cell", "Task", "TiedShell", "cell_body"]
 
 # A rendered frame that lies in the part of this package that runs inside the child. IPython writes
 # a frame as one string that begins with the file's name, with colours in between.
@@ -53,43 +53,18 @@ class Task:
 
 def cell_body(shell: Shell, task: Task) -> Body:
     """Return what runs ``task`` in a forked child of the process that ``shell`` lives in."""
-    # In IPython 8 the counter is raised after a cell, in 9 before it; the display hook knows.
-    number = shell.displayhook.prompt_count
-    # Before the fork: in the child, each object that is touched costs the copy of its page.
-    names = {name: id(value) for name, value in shell.user_ns.items()} if task.outputs else {}
-    cell = _Cell(task, _as_numbered(task), names)
+    cell = Cell.of(shell, task, shell.displayhook.prompt_count)
 
     def body(link: ChildLink) -> Callable[[], None]:
-        sender = Sender(link)
-        try:
-            flush = isolate(shell, sender, _asker(link))
-        except Exception as error:  # noqa: BLE001 - told once there is somebody to tell
-            failed = _failure(error, traceback.format_exception(error))
-            return lambda: link.done(failed)
-        shell.execution_count = number
-
-        def run() -> None:
-            try:
-                link.heed_interrupts()
-                renew_event_loop()
-                failure = _run(shell, cell, link, sender)
-            except KeyboardInterrupt:
-                # Before or after the cell's own lines; in them, the shell catches it.
-                failure = INTERRUPTED
-            except BaseException as error:  # noqa: BLE001 - also SystemExit
-                failure = _failure(error, traceback.format_exception(error))
-            link.put_interrupts_off()
-            flush()
-            link.done(failure)
-
-        return run
+        tied = TiedShell(shell, link)
+        return lambda: tied.run(cell)
 
     return body
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
-    """A task, and what is prepared of it before the fork."""
+class Cell:
+    """A task, and what is prepared of it before it runs."""
 
     task: Task
     code: str
@@ -98,8 +73,56 @@ class _Cell:
     names: dict[str, int]
     """``id`` of what stands behind each name before the cell, for those who ask for one."""
 
+    number: int
+    """The notebook's prompt number. In IPython 8 the counter is raised after a cell, in 9 before
+    it; the display hook knows."""
 
-def _run(shell: Shell, cell: _Cell, link: ChildLink, sender: Sender) -> Failure | None:
+    @classmethod
+    def of(cls, shell: Shell, task: Task, number: int) -> Self:
+        """Prepare a task; before the fork, where there is one."""
+        # In the child of a fork, each object that is touched costs the copy of its page.
+        names = {name: id(value) for name, value in shell.user_ns.items()} if task.outputs else {}
+        return cls(task, _as_numbered(task), names, number)
+
+
+class TiedShell:
+    """A shell that is tied to the channel, in the child; it runs one cell, or several."""
+
+    def __init__(self, shell: Shell, link: ChildLink) -> None:
+        self._shell = shell
+        self._link = link
+        self._sender = Sender(link)
+        self._failure: Failure | None = None
+        self._has_loop = False
+        try:
+            self._flush = isolate(shell, self._sender, _asker(link))
+        except Exception as error:  # noqa: BLE001 - told once there is somebody to tell
+            self._failure = _failure(error, traceback.format_exception(error))
+
+    def run(self, cell: Cell) -> None:
+        """Run a cell, send what it was asked for, and say that it is done."""
+        link = self._link
+        if self._failure is not None:
+            link.done(self._failure)
+            return
+        self._shell.execution_count = cell.number
+        try:
+            link.heed_interrupts()
+            if not self._has_loop:
+                renew_event_loop()
+                self._has_loop = True
+            failure = _run(self._shell, cell, link, self._sender)
+        except KeyboardInterrupt:
+            # Before or after the cell's own lines; in them, the shell catches it.
+            failure = INTERRUPTED
+        except BaseException as error:  # noqa: BLE001 - also SystemExit
+            failure = _failure(error, traceback.format_exception(error))
+        link.put_interrupts_off()
+        self._flush()
+        link.done(failure)
+
+
+def _run(shell: Shell, cell: Cell, link: ChildLink, sender: Sender) -> Failure | None:
     recorder = _Recorder(sender)
     shell._showtraceback = recorder.show_traceback  # noqa: SLF001 - the hook subclasses override
     shell.show_usage_error = recorder.show_usage_error

@@ -198,6 +198,12 @@ class Kavach(Configurable):
         " pydantic models, Enums, NamedTuples. By default none; kavach_ipy.trust adds one for this"
         " notebook. A class that comes back runs its constructor here, on values of the cell's.",
     )
+    preload = _list(
+        (),
+        "Modules that the fresh interpreters of --clean and --session have loaded before a cell"
+        " comes, as names such as pandas. By default none. They are imported once, outside of any"
+        " sandbox, in a process that is kept for the next cells and holds nothing of the notebook.",
+    )
     allow_trust = Bool(
         False,
         help="Permit --trust, which unpickles what comes back, as a yes or no. By default off. With"
@@ -263,6 +269,16 @@ class Kavach(Configurable):
             if _DOTTED.fullmatch(name) is None:
                 raise TraitError(
                     f"c.Kavach.trusted_types: {name!r} is not allowed; module.Class is"
+                )
+        return proposal["value"]
+
+    @validate("preload")
+    def _check_preload(self, proposal: _Proposal) -> object:
+        # Whether they can be imported shows in the process that does it, before the first cell.
+        for name in cast("list[str]", proposal["value"]):
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise TraitError(
+                    f"c.Kavach.preload: {name!r} is not allowed; a module's name is, such as pandas"
                 )
         return proposal["value"]
 

@@ -134,8 +134,10 @@ class Shell(Protocol):
     user_ns_hidden: dict[str, Any]
     execution_count: int
     cache_size: int
+    colors: str
     configurables: list[Any]
     Completer: Any
+    InteractiveTB: Any
     display_pub: Publisher
     display_trap: Any
     displayhook: Hook

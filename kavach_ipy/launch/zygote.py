@@ -91,7 +91,7 @@ def _load(name: str, control: socket.socket) -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     if _threads() > 1:
-        _fail(control, name, "it starts threads, which a fork does not take along")
+        _fail(control, name, "it starts threads when it is imported, and a fork would not take them along")
 
 
 def _threads() -> int:

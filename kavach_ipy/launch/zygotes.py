@@ -234,7 +234,8 @@ def _start(breed: Breed, search_path: tuple[str, ...], signals: Signals) -> Zygo
 
 
 def _environment(breed: Breed) -> dict[str, str]:
-    found = dict(breed.environment)
+    # pyarrow, which pandas loads, brings an allocator that starts a thread: jemalloc(3), TUNING.
+    found = {"JE_ARROW_MALLOC_CONF": "background_thread:false", **dict(breed.environment)}
     # Where the loader finds the interpreter's own libraries: ld.so(8). The cell does not see it.
     if "LD_LIBRARY_PATH" in os.environ:
         found["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
