@@ -178,7 +178,9 @@ class Sandbox:
         Args:
             task: what is run there.
             inputs: variables to send.
-            out, sink, allow_input: as for `execute`.
+            out: as for `execute`.
+            sink: as for `execute`.
+            allow_input: as for `execute`.
 
         Raises:
             CannotEnforce, SetupFailed: nothing ran.
@@ -196,10 +198,10 @@ class Sandbox:
             with pack_inputs(given, self.policy.memory, self._forms()) as packed:
                 document: dict[str, Json] = {
                     **task.document,
-                    "path": list(sys.path),
-                    "inputs": sorted(given),
-                    "frames": list(packed.frames),
-                    "trusted": list(trusted()),
+                    "path": [*sys.path],
+                    "inputs": [*sorted(given)],
+                    "frames": [*packed.frames],
+                    "trusted": [*trusted()],
                 }
                 breed = Breed(plan.environment, task.entry, self._preload)
                 job = FreshJob(breed, document, run.arena, packed.arena.fd, run.names)

@@ -135,4 +135,4 @@ def _count_to(shell: Shell, number: int) -> None:
     if history is None:
         return
     for inputs in (history.input_hist_parsed, history.input_hist_raw):
-        inputs += [""] * (number - len(inputs))
+        inputs.extend([""] * (number - len(inputs)))

@@ -63,8 +63,8 @@ def _read(value: Json) -> object:
         case {"Policy": dict(parts)}:
             return Policy.from_mapping({name: _read(item) for name, item in parts.items()})
         case dict():
-            ((name, parts),) = value.items()
-            assert isinstance(parts, dict), name
-            return _CLASSES[name](**{key: _read(item) for key, item in parts.items()})
+            ((name, held),) = value.items()
+            assert isinstance(held, dict), name
+            return _CLASSES[name](**{key: _read(item) for key, item in held.items()})
         case _:
             return value

@@ -18,7 +18,7 @@ from kavach_ipy.launch.link import Body, ChildLink
 from kavach_ipy.launch.requests import CellRequest, receive_cell
 from kavach_ipy.wire.messages import Failure
 
-__all__ = ["Runner", "fresh_body", "find_runner"]
+__all__ = ["Runner", "find_runner", "fresh_body"]
 
 
 class Runner(Protocol):

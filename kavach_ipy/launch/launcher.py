@@ -62,7 +62,7 @@ class FreshJob:
 
     def request(self) -> dict[str, Json]:
         """What the sandbox is told of it."""
-        return {**self.task, "names": sorted(self.names)}
+        return {**self.task, "names": [*sorted(self.names)]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,8 +128,11 @@ class Parent:
 
     def start_in(self, zygote: Zygote) -> None:
         """Let a zygote run A: the cell will be a fork of it, and of no memory of ours."""
-        self._image = limits.image_of(zygote.process.pid)
-        self._inherited = limits.inherited_resident_bytes(zygote.process.pid)
+        try:
+            self._image = limits.image_of(zygote.process.pid)
+            self._inherited = limits.inherited_resident_bytes(zygote.process.pid)
+        except OSError as error:
+            raise zygote.lost(error.errno or 0) from error
         self.plan = replace(self.plan, kernel_pid=zygote.process.pid)
         ends = self._ends
         self._setter = zygote.fork(

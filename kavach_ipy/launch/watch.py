@@ -100,7 +100,7 @@ class Watch:
     """The sandbox stays when the cell has said that it is done."""
 
     cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
-    """Seconds of processor time of each process that was seen, those of earlier cells among them."""
+    """Seconds of processor time of each process that was seen, also in earlier cells."""
 
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
@@ -171,9 +171,7 @@ class Watch:
         return None
 
     def _sample(self) -> CellStopped | None:
-        usage = limits.measure(
-            self.ends.proc_root, self.inherited, self.ends.arena, self.image
-        )
+        usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena, self.image)
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.
             self.cpu_seconds[process] = max(seconds, self.cpu_seconds.get(process, 0.0))

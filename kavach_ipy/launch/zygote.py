@@ -91,7 +91,11 @@ def _load(name: str, control: socket.socket) -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     if _threads() > 1:
-        _fail(control, name, "it starts threads when it is imported, and a fork would not take them along")
+        _fail(
+            control,
+            name,
+            "it starts threads when it is imported, and a fork would not take them along",
+        )
 
 
 def _threads() -> int:
@@ -142,7 +146,7 @@ def _be_a(fds: list[int], body: Body) -> NoReturn:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, control)
         try:
             plan = read_plan(read(document)["plan"])
-        except BaseException as error:  # noqa: BLE001 - told to who can say it
+        except Exception as error:
             send_report(sock, Report("failed", "plan", type(error).__name__, 0, str(error)))
             raise
         ends = ChildEnds(

@@ -92,13 +92,13 @@ class Zygote:
             try:
                 send(self.control, START, {"plan": write_plan(plan)}, fds)
             except OSError as error:
-                raise self._lost(error.errno or 0) from error
+                raise self.lost(error.errno or 0) from error
             answer, found = _hear(self.control, self.process, _ANSWER_SECONDS)
         if answer.get("word") != "begun" or len(found) != 1:
             for fd in found:
                 os.close(fd)
-            raise self._lost(0)
-        return Process(int(answer["pid"]), found[0])
+            raise self.lost(0)
+        return Process(int(str(answer["pid"])), found[0])
 
     def end(self) -> None:
         """Kill and reap it; cells that were forked from it go on."""
@@ -108,7 +108,8 @@ class Zygote:
             self.program.wait(_ANSWER_SECONDS)
         os.close(self.process.fd)
 
-    def _lost(self, number: int) -> SetupFailed:
+    def lost(self, number: int) -> SetupFailed:
+        """Return the error of one that is not there any more; the next cell gets another."""
         self.process.kill()
         return SetupFailed(
             "zygote",
@@ -194,15 +195,32 @@ def _search_path() -> tuple[str, ...]:
 
 
 def _start(breed: Breed, search_path: tuple[str, ...], signals: Signals) -> Zygote:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # What it writes while it begins, to be quoted where it fails.
     said = os.memfd_create("kavach-zygote", os.MFD_CLOEXEC)
     try:
+        zygote = _exec(breed, search_path, said)
+        try:
+            with signals.let_through():
+                _await(zygote.control, zygote.process, _START_SECONDS)
+            answer, _ = _hear(zygote.control, zygote.process, 0.0)
+            _check(answer, said)
+        except BaseException:
+            zygote.end()
+            raise
+        else:
+            return zygote
+    finally:
+        os.close(said)
+
+
+def _exec(breed: Breed, search_path: tuple[str, ...], said: int) -> Zygote:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    paths = (str(len(search_path)), *search_path)
+    arguments = (str(theirs.fileno()), str(os.getpid()), breed.entry, *breed.preload)
+    try:
         with theirs:
-            program = subprocess.Popen(
-                [
-                    sys.executable, "-I", "-c", _BOOT, str(len(search_path)), *search_path,
-                    str(theirs.fileno()), str(os.getpid()), breed.entry, *breed.preload,
-                ],
+            program = subprocess.Popen(  # noqa: S603 - our own program, in our own interpreter
+                [sys.executable, "-I", "-c", _BOOT, *paths, *arguments],
                 # The very file that this process runs (launch.program watches it), under the name
                 # by which it finds its environment.
                 executable="/proc/self/exe",
@@ -215,22 +233,11 @@ def _start(breed: Breed, search_path: tuple[str, ...], signals: Signals) -> Zygo
                 pass_fds=(theirs.fileno(),),
                 # A terminal's Ctrl-C goes to a whole process group, and is the kernel's.
                 start_new_session=True,
-            )  # fmt: skip
-        zygote = Zygote(program, Process(program.pid, os.pidfd_open(program.pid)), ours)
-        try:
-            with signals.let_through():
-                _await(ours, zygote.process, _START_SECONDS)
-            answer, _ = _hear(ours, zygote.process, 0.0)
-            _check(answer, said)
-        except BaseException:
-            zygote.end()
-            raise
-        return zygote
+            )
     except OSError as error:
         ours.close()
         raise SetupFailed("zygote", "exec", error.errno or 0, f"{sys.executable}.") from error
-    finally:
-        os.close(said)
+    return Zygote(program, Process(program.pid, os.pidfd_open(program.pid)), ours)
 
 
 def _environment(breed: Breed) -> dict[str, str]:

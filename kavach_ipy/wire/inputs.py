@@ -26,7 +26,7 @@ from kavach_ipy.wire.values import encode_value
 
 __all__ = ["PackedInputs", "pack_inputs"]
 
-_UNSAVED = "Nothing ran."
+_NOTHING = "Nothing ran."
 
 
 @dataclass(slots=True)
@@ -79,18 +79,19 @@ def _pack(values: Mapping[str, object], writer: ArenaWriter, forbidden: Sequence
             raise _refused(frame)
         frame_pieces = encode(frame)
         for secret in forbidden:
-            if any(secret in bytes(piece) for piece in frame_pieces) or writer.holds(
-                secret, _spans(frame)
-            ):
+            is_apart = writer.holds(secret, _spans(frame))
+            if is_apart or any(secret in bytes(piece) for piece in frame_pieces):
                 raise PolicyError(
-                    "inputs", name, f"it holds a value of known_secrets, which no cell gets. {_UNSAVED}"
+                    "inputs",
+                    name,
+                    f"it holds a value of known_secrets; no cell gets it. {_NOTHING}",
                 )
         pieces += frame_pieces
     try:
         span = writer.put(b"".join(pieces))
     except OutputWithheld as error:
         raise PolicyError(
-            "inputs", ", ".join(values), f"together, {error.reason}: {error.remedy}. {_UNSAVED}"
+            "inputs", ", ".join(values), f"together, {error.reason}: {error.remedy}. {_NOTHING}"
         ) from None
     writer.finish()
     return span
@@ -103,8 +104,5 @@ def _spans(frame: Frame) -> list[Span]:
 def _refused(frame: Frame) -> PolicyError:
     unsent = read_unsent(frame)
     remedy = f"; {unsent.remedy}" if unsent.remedy else ""
-    return PolicyError(
-        "inputs",
-        unsent.name,
-        f"a {unsent.kind} does not go into a fresh interpreter: {unsent.reason}{remedy}. {_UNSAVED}",
-    )
+    reason = f"a {unsent.kind} does not go into a fresh interpreter: {unsent.reason}{remedy}"
+    return PolicyError("inputs", unsent.name, f"{reason}. {_NOTHING}")
