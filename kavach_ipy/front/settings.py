@@ -15,17 +15,16 @@ import re
 from collections.abc import Mapping
 from typing import Final, TypedDict, cast
 
-from traitlets import Bool, Dict, Float, Int, List, TraitError, TraitType, Unicode, Union, validate
+from traitlets import Bool, Dict, TraitError, TraitType, Unicode, validate
 from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
+from kavach_ipy.front.traits import number, size, texts, time
 from kavach_ipy.policy import (
     DEFAULT_ENVIRONMENT,
     PROFILES,
     Policy,
     check_secrets,
-    format_duration,
-    format_size,
     profile,
     tighten,
 )
@@ -35,7 +34,11 @@ __all__ = ["Kavach"]
 
 _DEFAULT: Final = Policy()
 _NO_PROFILE: Final = "default"
-_DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
+_NAME: Final = r"[^\W\d]\w*"
+_DOTTED: Final = {
+    "trusted_types": (rf"{_NAME}(?:\.{_NAME})+", "module.Class"),
+    "preload": (rf"{_NAME}(?:\.{_NAME})*", "a module's name, such as pandas,"),
+}
 
 # Setting, and the field of Policy that it fills. The settings are named from the notebook's side
 # ("what is readable"), the fields from the sandbox's ("what is bound read-only").
@@ -70,24 +73,6 @@ class _Proposal(TypedDict):
     owner: Configurable
 
 
-def _size(default: int, text: str) -> Union:
-    # Text first: the command line's "512M" must not be offered to Int before.
-    return Union([Unicode(), Int()], default_value=format_size(default), help=text).tag(config=True)
-
-
-def _number(default: int, text: str) -> Union:
-    return Union([Int(), Unicode()], default_value=default, help=text).tag(config=True)
-
-
-def _time(default: float | None, text: str) -> Union:
-    shown = "none" if default is None else format_duration(default)
-    return Union([Unicode(), Float(), Int()], default_value=shown, help=text).tag(config=True)
-
-
-def _list(default: tuple[str, ...], text: str) -> List[str]:
-    return List(Unicode(), default_value=list(default), help=text).tag(config=True)
-
-
 def _frozen(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -106,62 +91,62 @@ class Kavach(Configurable):
         help="Network that a cell has: none, or loopback for a private 127.0.0.1 of its own. By"
         " default none. With either, a cell reaches no machine, this one included.",
     ).tag(config=True)
-    timeout = _time(
+    timeout = time(
         _DEFAULT.timeout,
         "Longest time of a cell by the clock, in seconds or as 30s, 2min, 1h30m. By default none,"
         " which is no limit. Without one, a cell that waits holds the notebook until interrupted.",
     )
-    cpu = _time(
+    cpu = time(
         _DEFAULT.cpu,
         "Processor time of all processes of a cell, in seconds or as 30s, 2min. By default one"
         " hour. It stops busy loops, not waiting.",
     )
-    memory = _size(
+    memory = size(
         _DEFAULT.memory,
         "New memory of a cell on top of the notebook's, in bytes or as 512M, 2GiB. By default four"
         " GiB. It keeps a cell from taking the machine's memory.",
     )
-    pids = _number(
+    pids = number(
         _DEFAULT.pids,
         "Processes and threads that a cell may have at once, as a number. By default 512. It stops"
         " fork bombs.",
     )
-    files = _number(
+    files = number(
         _DEFAULT.files,
         "Files that each process of a cell may have open, as a number. By default 1024. It keeps"
         " the machine's table of files free.",
     )
-    disk = _size(
+    disk = size(
         _DEFAULT.disk,
         "Temporary files that a cell may write, in bytes or as 64M. By default 512 MiB. They live"
         " in memory and are thrown away; what lies below writable paths is not counted.",
     )
-    output = _size(
+    output = size(
         _DEFAULT.output,
         "What a cell may print and display, in bytes or as 8M. By default 16 MiB. It keeps the"
         " notebook file and the page usable.",
     )
-    messages = _number(
+    messages = number(
         _DEFAULT.messages,
         "Pieces of output that a cell may send, as a number. By default ten thousand. It keeps a"
         " cell from flooding the page with small displays.",
     )
-    readable = _list(
+    readable = texts(
         (),
         "Further files and directories that a cell may read, as absolute paths. By default only the"
         " system, the Python environment and the working directory. A cell may show what it reads.",
     )
-    writable = _list(
+    writable = texts(
         (),
         "Files and directories that a cell may change for good, as absolute paths. By default none."
         " A cell can destroy what is there.",
     )
-    hidden = _list(
+    hidden = texts(
         (),
         "Files and directories that do not exist for a cell, as absolute paths. By default no"
         " further ones. They win over readable and writable.",
     )
-    environment = _list(
+    environment = texts(
         DEFAULT_ENVIRONMENT,
         "Environment variables that a cell keeps: names, or prefixes with a star. By default those"
         " that numeric libraries read. Tokens and passwords live in the others.",
@@ -186,19 +171,19 @@ class Kavach(Configurable):
         help="A root-owned policy that nobody below can loosen, as a path. By default none, and"
         " this version reads none: any path is refused, so that nobody relies on it.",
     ).tag(config=True)
-    known_secrets = _list(
+    known_secrets = texts(
         (),
         "Values to overwrite in the memory of a cell before its first line, as texts of eight"
         " characters or more. By default none. A cell can read all other memory of the notebook;"
         " searching takes about 0.1 s for each GiB that the notebook holds.",
     )
-    trusted_types = _list(
+    trusted_types = texts(
         (),
         "Classes whose instances may come back, as module.Class: dataclasses, attrs classes,"
         " pydantic models, Enums, NamedTuples. By default none; kavach_ipy.trust adds one for this"
         " notebook. A class that comes back runs its constructor here, on values of the cell's.",
     )
-    preload = _list(
+    preload = texts(
         (),
         "Modules that the fresh interpreters of --clean and --session have loaded before a cell"
         " comes, as names such as pandas. By default none. They are imported once, outside of any"
@@ -262,24 +247,14 @@ class Kavach(Configurable):
             raise TraitError(f"c.Kavach.{error}") from None
         return proposal["value"]
 
-    @validate("trusted_types")
-    def _check_trusted_types(self, proposal: _Proposal) -> object:
+    @validate(*_DOTTED)
+    def _check_dotted(self, proposal: _Proposal) -> object:
         # They are looked up before each cell: a class of the notebook's is not there yet.
+        setting = str(proposal["trait"].name)
+        pattern, allowed = _DOTTED[setting]
         for name in cast("list[str]", proposal["value"]):
-            if _DOTTED.fullmatch(name) is None:
-                raise TraitError(
-                    f"c.Kavach.trusted_types: {name!r} is not allowed; module.Class is"
-                )
-        return proposal["value"]
-
-    @validate("preload")
-    def _check_preload(self, proposal: _Proposal) -> object:
-        # Whether they can be imported shows in the process that does it, before the first cell.
-        for name in cast("list[str]", proposal["value"]):
-            if not all(part.isidentifier() for part in name.split(".")):
-                raise TraitError(
-                    f"c.Kavach.preload: {name!r} is not allowed; a module's name is, such as pandas"
-                )
+            if re.fullmatch(pattern, name) is None:
+                raise TraitError(f"c.Kavach.{setting}: {name!r} is not allowed; {allowed} is")
         return proposal["value"]
 
     @validate("profiles")

@@ -8,11 +8,9 @@ set-up is in `adopting_orphans`.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import socket
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -42,7 +40,7 @@ from kavach_ipy.launch.link import GO, Body
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
 from kavach_ipy.launch.program import Program
-from kavach_ipy.launch.quiet import no_collection
+from kavach_ipy.launch.quiet import flush_files, no_collection
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.signals import SIGNALS, Signals
 from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
@@ -153,12 +151,7 @@ class Parent:
 
         Signals are blocked meanwhile, and stay so in the cell until it runs.
         """
-        for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
-            # Text that waits in a file's buffer would be written twice. A kernel's streams are no
-            # files: the child empties its copies, and a flush would wait for the IOPub thread.
-            if isinstance(stream, io.TextIOWrapper):
-                with suppress(ValueError, OSError):
-                    stream.flush()
+        flush_files()
         ends = ChildEnds(
             control=self._ends.child_control,
             arena=self._arena,

@@ -6,12 +6,14 @@ Guarantees: everything is as before afterwards.
 from __future__ import annotations
 
 import gc
+import io
 import os
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-__all__ = ["no_collection", "turns"]
+__all__ = ["flush_files", "no_collection", "turns"]
 
 
 class Turns:
@@ -44,3 +46,13 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def flush_files() -> None:
+    """Empty the buffers of the standard streams: what waits in them would be written twice."""
+    for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
+        # A kernel's streams are no files: the child empties its copies, and a flush would wait for
+        # the IOPub thread.
+        if isinstance(stream, io.TextIOWrapper):
+            with suppress(ValueError, OSError):
+                stream.flush()

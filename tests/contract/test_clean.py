@@ -156,7 +156,9 @@ def test_numbers_of_two_cells_are_not_the_same_random_ones() -> None:
     pytest.importorskip("numpy")
     box = Sandbox(Policy(clean=True, timeout=DEADLINE), preload=["numpy"])
     code = "import random, numpy\n(random.random(), numpy.random.random())"
-    first, second = (box.run(code).check().result for _ in range(2))
+    first: Any
+    second: Any
+    first, second = [box.run(code).check().result for _ in range(2)]
     assert first[0] != second[0]
     assert first[1] != second[1]
 

@@ -69,8 +69,8 @@ GUARDS = (
         "the interpreter's own file",
         "what /proc/self/exe leads to keeps mode, group, time and attributes",
         "launch/launcher.py",
-        "        if parent.program.leave():\n",
-        "        if False:\n",
+        "    if parent.program.leave():\n",
+        "    if False:\n",
         "tests/escape/test_file_write.py",
     ),
     Guard(
