@@ -20,6 +20,8 @@ from kavach_ipy.wire.messages import Failure
 
 __all__ = ["Runner", "find_runner", "fresh_body"]
 
+_NO_FILE = "too many open files: the cells before have left none for this one; see --files"
+
 
 class Runner(Protocol):
     """Runs cells in a fresh interpreter, and keeps what they leave behind for the next."""
@@ -49,15 +51,13 @@ def fresh_body(runner: Runner) -> Body:
 
 def _serve(runner: Runner, link: ChildLink) -> None:
     while True:
-        try:
-            cell = receive_cell(link.channel)
-        except OSError as error:
-            # The cells before it have used up all descriptors.
-            link.begin(-1, frozenset())
-            link.done(Failure("OSError", str(error), (f"OSError: {error}",), ()))
-            continue
+        cell = receive_cell(link.channel)
         if cell is None:
             return
+        if not cell.task:
+            link.begin(-1, frozenset())
+            link.done(Failure("OSError", _NO_FILE, (f"OSError: {_NO_FILE}",), ()))
+            continue
         names = cell.task["names"]
         assert isinstance(names, list)
         link.begin(cell.arena, frozenset(map(str, names)))

@@ -38,7 +38,7 @@ def test_clean_cell_has_its_inputs_and_brings_values_back() -> None:
     """Named values go in by the codec, big ones too, and come back by it."""
     np = pytest.importorskip("numpy")
     array = np.arange(1_000_000.0)
-    outcome = run(
+    outcome: Any = run(
         "total = float(a.sum())\na[:] = 0\nb = a[:3]\n(total, words)",
         inputs={"a": array, "words": {"one": [1, None, "é"]}},
         out=["b"],
@@ -88,7 +88,7 @@ def test_inputs_that_are_too_large_together_are_refused() -> None:
         value("1", inputs=given, clean=True, memory="64M")
 
 
-ENDINGS = {
+ENDINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "exception": ("1 / 0", {}),
     "exit": ("import os; os._exit(3)", {}),
     "segfault": ("import ctypes; ctypes.string_at(0)", {}),

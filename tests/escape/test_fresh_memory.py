@@ -18,11 +18,6 @@ from tests.contract.cells import DEADLINE, NEEDS, Ear, children, value
 
 pytestmark = [pytest.mark.escape, NEEDS]
 
-_ALL = (
-    "test_canary_of_the_notebook_is_in_no_memory_of_a_clean_cell",
-    "test_canary_of_one_clean_cell_is_in_no_memory_of_the_next",
-)
-
 # The cell must not name what is searched for, or it would be found in its own text.
 _PAUSE = """
 import signal
@@ -101,7 +96,10 @@ def test_canary_of_the_notebook_is_in_no_memory_of_a_clean_cell(
     assert held[0] == canary
 
 
-@pytest.mark.baseline(*_ALL)
+@pytest.mark.baseline(
+    "test_canary_of_the_notebook_is_in_no_memory_of_a_clean_cell",
+    "test_canary_of_one_clean_cell_is_in_no_memory_of_the_next",
+)
 def test_canary_of_the_notebook_is_in_the_memory_of_a_forked_cell() -> None:
     """The same search finds what it looks for where the memory is the notebook's."""
     canary = secrets.token_hex(16)
