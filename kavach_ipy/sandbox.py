@@ -5,7 +5,8 @@
     Policy ── survey, plan ── launch ── frames ── hearing ── gate ── Outcome
 
 Guarantees: what the sink hears and what the outcome holds has been through the gate; values are
-read only after every process of the sandbox is dead.
+read only after every process of the sandbox is dead, or, where it is a session that lives on, from
+memory that was sealed and nobody can change.
 Assumes: Linux; called in a thread that outlives the call.
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from kavach_ipy.errors import PolicyError
+from kavach_ipy.errors import CellStopped, PolicyError
 from kavach_ipy.hearing import Hearing, Sink
 from kavach_ipy.policy import Policy, check_secrets
 from kavach_ipy.wire.arena import Arena
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from kavach_ipy.launch.launcher import Ending
     from kavach_ipy.launch.link import Body
     from kavach_ipy.launch.plan import Plan
+    from kavach_ipy.launch.sessions import Sessions
     from kavach_ipy.launch.signals import Signals
     from kavach_ipy.wire.documents import Json
 
@@ -70,10 +72,13 @@ class Sandbox:
         preload: modules that fresh interpreters (`Policy.clean`) have loaded when a cell begins.
             They are imported once, without any confinement, and not before they are needed.
 
+        sessions: where the session that the policy names lives on. Without them, sessions are this
+            object's own, and end with its block, or with this process.
+
     Raises:
         PolicyError: a secret is too short to be told from other memory.
 
-    A sandbox holds nothing between runs, so leaving the context manager only ends its use.
+    But for sessions, a sandbox holds nothing between runs.
     """
 
     def __init__(
@@ -83,11 +88,14 @@ class Sandbox:
         known_secrets: Sequence[str] = (),
         allow_trust: bool = False,
         preload: Sequence[str] = (),
+        sessions: Sessions | None = None,
     ) -> None:
         self.policy = Policy() if policy is None else policy
         self._secrets = check_secrets(known_secrets)
         self._allow_trust = allow_trust
         self._preload = tuple(preload)
+        self._sessions = sessions
+        self._own_sessions: Sessions | None = None
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -100,6 +108,8 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self._closed = True
+        if self._own_sessions is not None:
+            self._own_sessions.end_all()
 
     def run(
         self,
@@ -189,25 +199,43 @@ class Sandbox:
                 module cannot be loaded; nothing ran.
         """
         from kavach_ipy.launch.launcher import FreshJob, launch_fresh  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.verdicts import in_session  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.zygotes import Breed  # noqa: PLC0415 - needs Linux
         from kavach_ipy.wire.inputs import pack_inputs  # noqa: PLC0415 - not for a fork
 
         given = dict(inputs or {})
+        name = self.policy.session
+        if self._sessions is None and name is not None:
+            self._sessions = self._own_sessions = Sessions()
+        sessions = self._sessions
 
         def run(plan: Plan, run: _Run) -> Ending:
             with pack_inputs(given, self.policy.memory, self._forms()) as packed:
+                # Without values there is nothing to send.
+                memory = packed.arena.fd if given else -1
                 document: dict[str, Json] = {
                     **task.document,
-                    "path": [*sys.path],
                     "inputs": [*sorted(given)],
                     "frames": [*packed.frames],
                     "trusted": [*trusted()],
                 }
                 breed = Breed(plan.environment, task.entry, self._preload)
-                job = FreshJob(breed, document, run.arena, packed.arena.fd, run.names)
-                return launch_fresh(plan, job, run.hearing, run.signals)
+                is_first = name is None or sessions is None or not sessions.has(name)
+                if is_first:
+                    document["path"] = [*sys.path]
+                job = FreshJob(breed, document, run.arena, memory, run.names)
+                if name is None or sessions is None:
+                    return launch_fresh(plan, job, run.hearing, run.signals)
+                return sessions.run(plan, job, run.hearing, run.signals)
 
-        return self._execute(run, out, sink, allow_input=allow_input)
+        outcome = self._execute(run, out, sink, allow_input=allow_input)
+        if name is not None and isinstance(outcome.failure, CellStopped):
+            assert sessions is not None
+            # Also where it holds on to memory that was to be sealed.
+            sessions.end(name)
+            return replace(outcome, failure=in_session(name, outcome.failure))
+        return outcome
 
     def _execute(
         self,

@@ -24,6 +24,7 @@ from kavach_ipy.sandbox import FreshTask, Sandbox
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
     from kavach_ipy.launch.link import ChildLink
+    from kavach_ipy.launch.sessions import Sessions
     from kavach_ipy.policy import Policy
 
 __all__ = ["run_empty_cell", "run_task"]
@@ -38,6 +39,7 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
     with_report: bool,
     allow_trust: bool = False,
     preload: Sequence[str] = (),
+    sessions: Sessions | None = None,
 ) -> None:
     """Run ``task`` and show, assign and raise what comes of it.
 
@@ -49,6 +51,7 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
         with_report: show what confined it.
         allow_trust: permit a policy with ``trust``.
         preload: modules that fresh interpreters load before a cell comes.
+        sessions: where those of this notebook live.
 
     Raises:
         UsageError: the policy, an input or a module of ``preload`` is not allowed; nothing ran.
@@ -58,7 +61,11 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
     sink = ShellSink(shell)
     try:
         with Sandbox(
-            policy, known_secrets=secrets, allow_trust=allow_trust, preload=preload
+            policy,
+            known_secrets=secrets,
+            allow_trust=allow_trust,
+            preload=preload,
+            sessions=sessions,
         ) as box:
             if policy.clean:
                 fresh, given = _fresh_task(shell, task)

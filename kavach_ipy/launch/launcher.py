@@ -93,7 +93,11 @@ def launch(plan: Plan, job: Job, listener: Listener, signals: Signals) -> Ending
     """
     with Parent(plan, signals, job.arena.fd) as parent:
         report = parent.confine(lambda: parent.start(job.body, job.names))
-        return _finish(parent, report, lambda: parent.watch(listener, job.names, job.arena.fd))
+        return _finish(
+            parent,
+            report,
+            lambda: parent.watch(listener, job.names, job.arena.fd, signals, plan.policy),
+        )
 
 
 def launch_fresh(plan: Plan, job: FreshJob, listener: Listener, signals: Signals) -> Ending:
@@ -115,7 +119,7 @@ def launch_fresh(plan: Plan, job: FreshJob, listener: Listener, signals: Signals
             # A cell that has ended already is one that `watch` finds so.
             with suppress(OSError):
                 send_cell(parent.channel, job.request(), job.arena.fd, job.inputs)
-            return parent.watch(listener, job.names, job.arena.fd)
+            return parent.watch(listener, job.names, job.arena.fd, signals, plan.policy)
 
         return _finish(parent, report, listen)
 

@@ -43,8 +43,9 @@ from kavach_ipy.launch.program import Program
 from kavach_ipy.launch.quiet import flush_files, no_collection
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.signals import SIGNALS, Signals
-from kavach_ipy.launch.watch import Listener, Watch, WatchedEnds
+from kavach_ipy.launch.watch import Listener, Nobody, Watch, WatchedEnds
 from kavach_ipy.linux import inherited, limits, mounts, namespaces, privileges, verify
+from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder
 from kavach_ipy.wire.messages import RESULT
 
@@ -86,13 +87,18 @@ class Parent:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what is left, and close every descriptor; more than once is once."""
         try:
             self.end()
         finally:
             self.program.leave()
             self._ends.close()
-            if self._group is not None:
-                self._group.remove()
+            group, self._group = self._group, None
+            if group is not None:
+                group.remove()
 
     @property
     def channel(self) -> socket.socket:
@@ -261,8 +267,15 @@ class Parent:
         self._ends.channel.send(GO)
         return report
 
-    def watch(
-        self, listener: Listener, names: frozenset[str], arena: int, *, lives_on: bool = False
+    def watch(  # noqa: PLR0913 - a cell, and all that is its own
+        self,
+        listener: Listener,
+        names: frozenset[str],
+        arena: int,
+        signals: Signals,
+        policy: Policy,
+        *,
+        lives_on: bool = False,
     ) -> CellStopped | None:
         """Listen to the running cell.
 
@@ -270,9 +283,30 @@ class Parent:
             listener: hears it.
             names: the values that it was asked for.
             arena: where its values go.
+            signals: let through meanwhile.
+            policy: of this cell.
             lives_on: leave the sandbox alive when the cell has said that it is done.
         """
         self._ends.unblock()
+        watch = self._watch(policy, arena, listener, signals)
+        watch.names = names | {RESULT}
+        watch.lives_on = lives_on
+        return explain_kill(policy, watch.run(), self._group)
+
+    def look(self) -> CellStopped | None:
+        """Look once at a sandbox in which no cell runs; why it must end, if it must."""
+        return self._watch(self.plan.policy, -1, Nobody(), Signals({})).sample()
+
+    def used_memory(self) -> int:
+        """Bytes that the sandbox uses now, over what it inherited."""
+        return limits.measure(self._proc_root, self._inherited, -1, self._image).memory
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process that runs cells has ended."""
+        return self._cell is NOBODY or is_readable(self._cell.fd, 0)
+
+    def _watch(self, policy: Policy, arena: int, listener: Listener, signals: Signals) -> Watch:
         ends = WatchedEnds(
             channel=self._ends.channel.fileno(),
             stdout=self._ends.stdout,
@@ -281,23 +315,21 @@ class Parent:
             proc_root=self._proc_root,
             arena=arena,
         )
-        stopped = Watch(
-            policy=self.plan.policy,
+        return Watch(
+            policy=policy,
             ends=ends,
             listener=listener,
+            signals=signals,
+            names=frozenset(),
             decoder=self.decoder,
             inherited=self._inherited or limits.inherited_resident_bytes(),
             image=self._image,
             reap=self.status,
             kill=self._init.kill,
-            names=names | {RESULT},
-            signals=self._signals,
             is_program_changed=self.program.is_changed,
             charged=float if self._group is None else self._group.processor_seconds,
-            lives_on=lives_on,
             cpu_seconds=self._cpu_seconds,
-        ).run()
-        return explain_kill(self.plan.policy, stopped, self._group)
+        )
 
     def status(self) -> int | None:
         """Reap the cell, which has ended; its wait status, None where somebody else took it."""

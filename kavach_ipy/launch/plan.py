@@ -130,12 +130,10 @@ def largest_file(policy: Policy) -> int:
 
 
 def _refuse_what_is_not_built(policy: Policy) -> None:
-    for asked, option, instead in (
-        (policy.network is Network.HOST, "--net", "Without it, the cell has no network."),
-        (policy.session is not None, "--session", "Without it, each cell has its own child."),
-    ):
-        if asked:
-            raise CannotEnforce(option, "this version of kavach_ipy does not have it yet", instead)
+    if policy.network is Network.HOST:
+        raise CannotEnforce(
+            "--net", "this version of kavach_ipy does not have it yet", "Without it, no network."
+        )
 
 
 def _refuse_what_is_missing(host: Host) -> None:

@@ -14,6 +14,8 @@ from kavach_ipy.policy import Policy, format_duration, format_size
 
 __all__ = [
     "broken_wire",
+    "gone",
+    "in_session",
     "interrupted",
     "out_of_cpu",
     "out_of_file_size",
@@ -91,6 +93,20 @@ def interrupted() -> CellStopped:
         "",
         "Its variables are gone; the notebook's are untouched.",
     )
+
+
+def gone() -> CellStopped:
+    """Say that a session had ended before the cell came."""
+    return CellStopped("session", "its process had ended before this cell, which did not run")
+
+
+def in_session(name: str, stopped: CellStopped) -> CellStopped:
+    """Add what the end of a cell means for the session that it ran in."""
+    remedy = (
+        f"{stopped.remedy} The session {name!r} has ended with it: its variables are gone, and the"
+        " next cell begins a new one."
+    )
+    return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
 
 
 def broken_wire(detail: str) -> CellStopped:

@@ -24,7 +24,7 @@ from kavach_ipy.linux import _libc, limits
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
 
-__all__ = ["Listener", "Watch", "WatchedEnds"]
+__all__ = ["Listener", "Nobody", "Watch", "WatchedEnds"]
 
 _CHUNK = 1 << 18
 _SAMPLE_SECONDS = 0.1
@@ -45,6 +45,16 @@ class Listener(Protocol):
 
     def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
         """Take bytes that went to the cell's file descriptor 1 or 2."""
+
+
+class Nobody:
+    """Hears nothing: of a sandbox in which no cell runs."""
+
+    def frame(self, frame: Frame) -> None:
+        """Take no notice."""
+
+    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
+        """Take no notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Watch:
     listener: Listener
     decoder: Decoder
     inherited: int
-    """Bytes of anonymous memory the kernel had at the fork."""
+    """Bytes of anonymous memory the process had that was forked."""
 
     reap: Callable[[], int | None]
     """Takes the wait status of the cell once its pidfd says that it has ended."""
@@ -135,7 +145,7 @@ class Watch:
             now = time.monotonic()
             stopped = self._overdue(now, start)
             if stopped is None and now >= sample_at:
-                stopped = self._sample()
+                stopped = self.sample()
                 cost = time.monotonic() - now
                 sample_at = now + max(_SAMPLE_SECONDS, cost * _SAMPLE_DUTY)
             if stopped is not None:
@@ -170,7 +180,8 @@ class Watch:
             return verdicts.interrupted()
         return None
 
-    def _sample(self) -> CellStopped | None:
+    def sample(self) -> CellStopped | None:
+        """Measure once; why the sandbox must end, if it must."""
         usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena, self.image)
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.

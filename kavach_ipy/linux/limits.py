@@ -138,7 +138,7 @@ def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = No
         proc_root: an open directory descriptor of the sandbox's own /proc, so that processes
             cannot leave the sum by a double fork.
         inherited: bytes of anonymous memory that the process had which forked.
-        arena: a descriptor of the arena.
+        arena: a descriptor of the arena; -1 where there is none.
         image: `image_of` the process that forked; of this one where it is None.
     """
     private = proportional = forks = 0
@@ -164,7 +164,8 @@ def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = No
     # The kernel maps inherited pages too, so n forks that never exec'd account for n/(n+1).
     share = inherited * forks // (forks + 1)
     # stat(2): st_blocks counts 512 bytes, whatever the file system's own block is.
-    memory = max(private, proportional - share) + os.fstat(arena).st_blocks * 512
+    apart = os.fstat(arena).st_blocks * 512 if arena >= 0 else 0
+    memory = max(private, proportional - share) + apart
     return Usage(memory=memory, cpu=cpu, waited=waited / _TICKS)
 
 

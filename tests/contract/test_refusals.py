@@ -98,7 +98,6 @@ def test_ordinary_user_inside_a_user_namespace_is_served() -> None:
 @pytest.mark.parametrize(
     ("policy", "layer"),
     [
-        ({"session": "s"}, "--session"),
         ({"clean": True, "network": "host"}, "--net"),
     ],
 )

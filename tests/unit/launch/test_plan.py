@@ -98,9 +98,7 @@ def test_a_missing_layer_is_refused_with_its_remedy(
     assert "did not run" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "policy", [Policy(clean=True, network="host"), Policy(session="mine")], ids=repr
-)
+@pytest.mark.parametrize("policy", [Policy(clean=True, network="host")], ids=repr)
 def test_an_engine_that_is_not_built_is_refused(host: Host, policy: Policy) -> None:
     """An option of a later version is an error, never a cell that runs some other way."""
     with pytest.raises(CannotEnforce, match="does not have it yet"):
