@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -247,3 +250,74 @@ def test_fork_of_the_process_leaves_its_zygotes_alone() -> None:
     os.waitpid(pid, 0)
     assert value("1", clean=True) == 1
     assert _zygotes() == before
+
+
+STEPS = (
+    "namespaces.unshare_all",
+    "namespaces.become_mapped_root",
+    "mounts.Root",
+    "seccomp.load",
+)
+
+STOPS = """
+import os, signal, sys
+from kavach_ipy import Policy, Sandbox
+os.environ["KAVACH_STEP"] = sys.argv[1]
+policy = Policy(timeout=60, clean=True, environment=["PATH", "KAVACH_STEP"])
+box = Sandbox(policy, preload=["tests.contract.stops_at_a_step"])
+try:
+    box.run("1")
+except Exception as error:
+    print("raised", error, flush=True)
+print("then", Sandbox(Policy(clean=True)).run("1 + 1").result, flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("killed", ["kernel", "zygote"])
+@pytest.mark.parametrize("step", STEPS)
+def test_nobody_is_left_of_a_set_up_whose_parent_is_killed(step: str, killed: str) -> None:
+    """Neither A, nor init, nor a half-confined cell; without its zygote, the kernel goes on."""
+    with Script(STOPS, step) as kernel:
+        family = _wait_for_a_stop(kernel.pid)
+        (zygote,) = [
+            pid
+            for pid in children(kernel.pid)
+            if _namespace(pid) == _namespace(os.getpid()) and _state(pid) == "S"
+        ]
+        pidfds: list[int] = []
+        for pid in family:
+            # A leaves when the cell has its root.
+            with suppress(ProcessLookupError):
+                pidfds.append(os.pidfd_open(pid))
+        os.kill(kernel.pid if killed == "kernel" else zygote, signal.SIGKILL)
+        if killed == "zygote":
+            # Without its parent, what stopped ends; or it was adopted already, and is a cell.
+            for pid in family:
+                _go_on(pid)
+            kernel.wait_for(b"then 2")
+            assert len(children(kernel.pid)) == 1, "the next zygote"
+        wait_for_the_end_of(pidfds)
+
+
+def _wait_for_a_stop(pid: int) -> list[int]:
+    limit = time.monotonic() + DEADLINE
+    while time.monotonic() < limit:
+        family = descendants(pid)
+        if any(_state(member) == "T" for member in family):
+            return family
+    raise AssertionError("nobody stopped")
+
+
+def _go_on(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def _state(pid: int) -> str:
+    """The letter of proc(5); empty where the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return text.rpartition(") ")[2][0]
