@@ -85,9 +85,7 @@ def _limits_of(policy: Policy) -> str:
 def _restart(name: str, sessions: Sessions | None) -> None:
     if sessions is None or not sessions.end(name):
         names = ", ".join(session.name for session in sessions or ()) or "none"
-        raise UsageError(
-            f"%kavach restart {name}: there is no session of this name; there are: {names}"
-        )
+        raise UsageError(f"there is no session {name!r} to end; there are: {names}")
     say(f"the session {name!r} has ended, its variables are gone; its next cell begins a new one")
 
 

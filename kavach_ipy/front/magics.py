@@ -49,6 +49,11 @@ Run code that nobody has read, small and without your other variables::
     %%sandbox --profile agent -i df -o answer
     answer = len(df)
 
+In a fresh interpreter, which has nothing of the notebook's but what goes in by name::
+
+    %%sandbox --clean -i df -o answer
+    answer = df.describe()
+
 One line, and what confined it::
 
     %sandbox --report open("/etc/hostname").read()

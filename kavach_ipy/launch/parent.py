@@ -19,13 +19,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from kavach_ipy.errors import CellStopped, SetupFailed
+from kavach_ipy.launch.answer import answer_setter
 from kavach_ipy.launch.beginnings import SHARES_MEMORY, start_apart, start_sharing
 from kavach_ipy.launch.child import ChildEnds, set_up
-from kavach_ipy.launch.control import (
-    refuse_mapped,
-    send_mapped,
-    send_mappings,
-)
+from kavach_ipy.launch.control import refuse_mapped
 from kavach_ipy.launch.ends import Ends
 from kavach_ipy.launch.groups import explain_kill, group_for, plan_within
 from kavach_ipy.launch.hearing import (
@@ -33,7 +30,6 @@ from kavach_ipy.launch.hearing import (
     deadline_of_set_up,
     expect,
     expect_channel,
-    parent_step,
 )
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body
@@ -44,7 +40,7 @@ from kavach_ipy.launch.quiet import flush_files, no_collection
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.signals import SIGNALS, Signals
 from kavach_ipy.launch.watch import Listener, Nobody, Watch, WatchedEnds
-from kavach_ipy.linux import inherited, limits, mounts, namespaces, privileges, verify
+from kavach_ipy.linux import limits, privileges, verify
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder
 from kavach_ipy.wire.messages import RESULT
@@ -203,32 +199,12 @@ class Parent:
             # Where A has ended already there is nothing to read, and it had no children yet.
             self._user_namespace = verify.read_user_namespace(setter)
         try:
-            self._give(setter)
+            self._foreign = answer_setter(self._ends.control, setter, self.plan, self._group)
         except (SetupFailed, OSError):
             # Of an A that has failed and ended meanwhile there is nothing to map; it has said why.
             if is_readable(self._ends.control.fileno(), 0):
                 expect(self._ends.control, "forked", deadline_of_set_up())
             raise
-
-    def _give(self, setter: int) -> None:
-        identity = self.plan.identity
-        with parent_step("id maps"):
-            namespaces.write_id_maps(setter, identity.uid, identity.gid)
-        if self._group is not None:
-            with parent_step("cgroup"):
-                # Before it forks, so that the cell is born there and its pages are counted there.
-                self._group.add(setter)
-        with parent_step("bind sources"):
-            trees = mounts.clone_idmapped(self.plan.idmapped, setter)
-        self._foreign = frozenset(path for path, tree in trees.items() if tree < 0)
-        try:
-            send_mapped(self._ends.control, tuple(trees.values()))
-        finally:
-            for tree in trees.values():
-                if tree >= 0:
-                    os.close(tree)
-        # Its memory is ours, as it is or as it was at the fork; read while it is at work.
-        send_mappings(self._ends.control, inherited.find_shared_mappings(setter))
 
     def set_up(self) -> ConfinementReport:
         """Wait for "ready", verify from outside, and say "go"."""

@@ -177,6 +177,27 @@ def test_module_that_cannot_be_loaded_is_named(module: str, told: str) -> None:
     assert value("1 + 1", clean=True) == 2
 
 
+def test_zygote_imports_nothing_from_the_notebooks_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not confined, and a cell with --rw may have written there; the cell itself may."""
+    (tmp_path / "beside.py").write_text("there = True\n", encoding="utf-8")
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
+    with pytest.raises(PolicyError, match=r"preload: 'beside'.*ModuleNotFoundError"):
+        Sandbox(Policy(clean=True), preload=["beside"]).run("1")
+    assert value("import beside\nbeside.there", clean=True) is True
+
+
+def test_zygote_leads_a_session_of_its_own() -> None:
+    """What a terminal sends to the notebook's process group does not reach it."""
+    end_zygotes()
+    value("1", clean=True)
+    (zygote,) = _zygotes()
+    assert os.getsid(zygote) == zygote != os.getsid(0)
+
+
 def test_host_network_is_refused() -> None:
     """It is allowed with --clean alone, and this version does not have it."""
     with pytest.raises(CannotEnforce, match="--net"):
@@ -219,6 +240,32 @@ def test_no_process_outlives_a_killed_kernel(is_running: bool) -> None:
         pidfds = [os.pidfd_open(process) for process in family]
         kernel.kill()
         wait_for_the_end_of(pidfds)
+
+
+FORKS = """
+import os, signal
+from kavach_ipy import Policy, Sandbox
+Sandbox(Policy(clean=True)).run("1").check()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(60)
+    print("forked", flush=True)
+    signal.pause()
+signal.pause()
+"""
+
+
+def test_zygote_ends_with_its_kernel_although_a_fork_holds_its_socket() -> None:
+    """A process of the notebook's own that lives on keeps the socket open."""
+    with Script(FORKS) as kernel:
+        kernel.wait_for(b"forked")
+        zygote, forked = sorted(children(kernel.pid))
+        pidfd = os.pidfd_open(zygote)
+        kernel.kill()
+        try:
+            wait_for_the_end_of([pidfd])
+        finally:
+            os.kill(forked, signal.SIGKILL)
 
 
 def test_interrupt_reaches_the_clean_cell_and_not_the_zygote() -> None:

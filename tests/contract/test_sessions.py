@@ -126,13 +126,18 @@ def test_session_that_died_between_two_cells_says_so_once(named: Named) -> None:
 
 
 def test_limits_hold_between_two_cells(named: Named) -> None:
-    """A thread that goes on after its cell is stopped for want of processor time."""
-    code = "import threading\ndef burn():\n    while True: pass\n"
-    named.run(f"{code}threading.Thread(target=burn).start()", cpu=1).check()
-    pidfd = os.pidfd_open(named.only.pid)
-    wait_for_the_end_of([pidfd])
-    failure = named.run("1", cpu=1).failure
+    """What a cell has started is counted together, also when nobody listens."""
+    code = """
+import subprocess, sys
+held = "x = bytearray(80 << 20)\\nimport time\\ntime.sleep(600)"
+for _ in range(3):
+    subprocess.Popen([sys.executable, "-c", held])
+"""
+    named.run(code, memory="160M").check()
+    wait_for_the_end_of([os.pidfd_open(named.only.pid)])
+    failure = named.run("1", memory="160M").failure
     assert isinstance(failure, CellStopped)
+    assert failure.limit == "memory"
     assert "variables are gone" in str(failure)
 
 

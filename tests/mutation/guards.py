@@ -12,6 +12,7 @@ from __future__ import annotations
 from tests.mutation import (
     child,
     counted,
+    fresh,
     gate,
     masks,
     refusals,
@@ -33,6 +34,7 @@ GUARDS: tuple[Guard, ...] = (
     *refusals.GUARDS,
     *running.GUARDS,
     *counted.GUARDS,
+    *fresh.GUARDS,
     *gate.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
