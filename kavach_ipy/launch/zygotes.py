@@ -36,13 +36,19 @@ _ANSWER_SECONDS = 30.0
 _MOST = 4
 _PACKET = 1 << 14
 _QUOTED = 2000
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # -I keeps the environment, the user's site and the notebook's directory out of the search path;
-# then it is what this process found its packages by, less that directory.
+# then it is what this process found its packages by, less that directory. This package is the very
+# one that runs here, wherever it lies: both sides must understand each other.
 _BOOT = """\
 import sys
-count = int(sys.argv[1])
-sys.path[:] = sys.argv[2 : 2 + count]
-del sys.argv[1 : 2 + count]
+from importlib.util import module_from_spec, spec_from_file_location
+package, count = sys.argv[1], int(sys.argv[2])
+sys.path[:] = sys.argv[3 : 3 + count]
+del sys.argv[1 : 3 + count]
+spec = spec_from_file_location("kavach_ipy", package)
+sys.modules["kavach_ipy"] = module = module_from_spec(spec)
+spec.loader.exec_module(module)
 from kavach_ipy.launch.zygote import main
 main()
 """
@@ -189,9 +195,8 @@ def _search_path() -> tuple[str, ...]:
     """
     here = os.path.realpath(os.curdir)
     found = [path for path in sys.path if os.path.isabs(path) and os.path.realpath(path) != here]
-    # This package may lie there. Last, so that nothing there stands in front of anything else.
-    own = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return (*found, own)
+    # What came with this package may lie there. Last, so that nothing there stands in front.
+    return (*found, os.path.dirname(_PACKAGE))
 
 
 def _start(breed: Breed, search_path: tuple[str, ...], signals: Signals) -> Zygote:
@@ -215,7 +220,7 @@ def _start(breed: Breed, search_path: tuple[str, ...], signals: Signals) -> Zygo
 
 def _exec(breed: Breed, search_path: tuple[str, ...], said: int) -> Zygote:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    paths = (str(len(search_path)), *search_path)
+    paths = (os.path.join(_PACKAGE, "__init__.py"), str(len(search_path)), *search_path)
     arguments = (str(theirs.fileno()), str(os.getpid()), breed.entry, *breed.preload)
     try:
         with theirs:

@@ -157,7 +157,7 @@ def test_modules_are_loaded_before_the_cell_comes() -> None:
 def test_numbers_of_two_cells_are_not_the_same_random_ones() -> None:
     """A fresh interpreter's generators are seeded anew, also those that were loaded before."""
     pytest.importorskip("numpy")
-    box = Sandbox(Policy(clean=True, timeout=DEADLINE), preload=["numpy"])
+    box = Sandbox(Policy(clean=True, timeout=DEADLINE), preload=["numpy.random"])
     code = "import random, numpy\n(random.random(), numpy.random.random())"
     first: Any
     second: Any
@@ -168,7 +168,10 @@ def test_numbers_of_two_cells_are_not_the_same_random_ones() -> None:
 
 @pytest.mark.parametrize(
     ("module", "told"),
-    [("no_such_module", "ModuleNotFoundError"), ("tests.contract.starts_a_thread", "thread")],
+    [
+        ("no_such_module", "ModuleNotFoundError"),
+        ("tests.contract.starts_a_thread", "it starts threads"),
+    ],
 )
 def test_module_that_cannot_be_loaded_is_named(module: str, told: str) -> None:
     """Before the cell runs; and without it, cells run as before."""
@@ -246,6 +249,11 @@ FORKS = """
 import os, signal
 from kavach_ipy import Policy, Sandbox
 Sandbox(Policy(clean=True)).run("1").check()
+# Copies, as the objects' own are closed in the fork.
+sockets = [os.dup(int(n)) for n in os.listdir("/proc/self/fd")
+           if os.path.lexists(f"/proc/self/fd/{n}")
+           and os.readlink(f"/proc/self/fd/{n}").startswith("socket:")]
+assert sockets
 pid = os.fork()
 if pid == 0:
     signal.alarm(60)

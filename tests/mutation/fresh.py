@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutation.guard import Guard
+from tests.mutation.guard import Edit, Guard
 
 __all__ = ["GUARDS"]
 
@@ -125,7 +125,14 @@ GUARDS = (
         "            if stopped is not None:\n                self._end()\n            self._busy",
         "            self._busy",
         f"{_LIVES}::test_cell_that_is_stopped_ends_its_session_and_says_so",
-        also=(),
+        also=(
+            Edit(
+                "sandbox.py",
+                "            sessions.end(name)\n",
+                "            pass\n",
+            ),
+        ),
+        why_also="a sandbox ends the session of a stopped cell, too, for memory that stays open",
     ),
     Guard(
         "session: memory that cannot be sealed",
