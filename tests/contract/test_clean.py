@@ -6,7 +6,9 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from kavach_ipy.errors import CannotEnforce, CellFailed, PolicyError
 from kavach_ipy.launch.zygotes import end_zygotes
 from kavach_ipy.policy import Policy
 from kavach_ipy.sandbox import Sandbox
+from kavach_ipy.wire.trusted import distrust, trust
 from tests.contract.cells import (
     DEADLINE,
     NEEDS,
@@ -199,6 +202,42 @@ def test_zygote_leads_a_session_of_its_own() -> None:
     value("1", clean=True)
     (zygote,) = _zygotes()
     assert os.getsid(zygote) == zygote != os.getsid(0)
+
+
+def test_cells_of_several_threads_share_a_zygote() -> None:
+    """It builds one sandbox at a time; the cells run beside each other."""
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: value(f"{number} * 2", clean=True), range(8)))
+    assert found == [number * 2 for number in range(8)]
+
+
+@dataclass
+class Point:
+    """A class that can be imported inside, too."""
+
+    x: int
+
+
+def test_instance_of_a_trusted_class_goes_in_where_the_cell_can_import_it(
+    request: pytest.FixtureRequest,
+) -> None:
+    """By its constructor, there as here; one that is not to be had there is named."""
+    request.addfinalizer(lambda: distrust(Point))
+    trust(Point)
+    outcome: Any = run("q = type(p)(p.x + 1)", inputs={"p": Point(1)}, out=["q"], clean=True)
+    assert outcome.check().values["q"] == Point(2)
+
+    @dataclass
+    class Local:
+        x: int
+
+    trust(Local)
+    request.addfinalizer(lambda: distrust(Local))
+    failure = run("print('ran')", inputs={"p": Local(1)}, clean=True).failure
+    assert isinstance(failure, CellFailed)
+    assert failure.name == "InputRefused"
+    assert "Local" in str(failure)
+    assert "did not run" in str(failure)
 
 
 def test_host_network_is_refused() -> None:
