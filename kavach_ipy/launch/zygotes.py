@@ -104,7 +104,7 @@ class Zygote:
             for fd in found:
                 os.close(fd)
             raise self.lost(0)
-        return Process(int(str(answer["pid"])), found[0])
+        return Process(int(str(answer["pid"])), found[0], is_child=False)
 
     def end(self) -> None:
         """Kill and reap it; cells that were forked from it go on."""
