@@ -68,7 +68,8 @@ def _sessions_table(sessions: Sessions | None) -> Iterable[str]:
     yield f"{'name':<16}  {'age':>8}  {'pid':>7}  {'memory':>9}  cells  what holds"
     for session in living:
         age = format_duration(max(1, round(time.monotonic() - session.began)))
-        memory = format_size(session.used_memory() >> 20 << 20)
+        used = session.used_memory()
+        memory = "in use" if used is None else format_size(used >> 20 << 20)
         yield (
             f"{session.name:<16}  {age:>8}  {session.pid:>7}  {memory:>9}  {session.cells:>5}"
             f"  strength {session.report.strength.score} of 100; {_limits_of(session.policy)}"

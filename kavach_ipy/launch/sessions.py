@@ -66,10 +66,14 @@ class Session:
         """The process that runs its cells, as this process numbers it."""
         return self.parent.cell.pid
 
-    def used_memory(self) -> int:
-        """Bytes that its processes have, over what they inherited."""
-        with self._busy:
+    def used_memory(self) -> int | None:
+        """Bytes that its processes have, over what they inherited; None while a cell runs."""
+        if not self._busy.acquire(blocking=False):
+            return None
+        try:
             return 0 if self._over.is_set() else self.parent.used_memory()
+        finally:
+            self._busy.release()
 
     def run(self, job: FreshJob, policy: Policy, listener: Listener, signals: Signals) -> Ending:
         """Run one cell; one that is stopped ends the session.
@@ -108,9 +112,14 @@ class Session:
         return Ending(self.report, stopped, time.monotonic() - start)
 
     def end(self) -> None:
-        """Kill and reap all of it."""
-        with self._busy:
+        """Kill and reap all of it, also while another thread runs a cell in it."""
+        if not self._busy.acquire(blocking=False):
+            self.parent.stop()
+            self._busy.acquire()
+        try:
             self._end()
+        finally:
+            self._busy.release()
         keeper, self._keeper = self._keeper, None
         if keeper is not None and keeper is not threading.current_thread():
             keeper.join(_JOIN_SECONDS)
@@ -166,6 +175,7 @@ class Sessions:
     def __init__(self) -> None:
         self._living: dict[str, Session] = {}
         self._owner = os.getpid()
+        self._lock = threading.Lock()
         _everyone.add(self)
 
     def __iter__(self) -> Iterator[Session]:
@@ -186,11 +196,12 @@ class Sessions:
         name = plan.policy.session
         assert name is not None
         with self._forgotten_when_over(name):
-            session = self._own().get(name)
-            if session is not None and session.is_over:
+            with self._lock:
+                session = self._own().get(name)
+                if session is None:
+                    session = self._living[name] = _begin(name, plan, job, signals)
+            if session.is_over:
                 return Ending(session.report, session.stopped or verdicts.gone(), 0.0)
-            if session is None:
-                session = self._living[name] = _begin(name, plan, job, signals)
             return session.run(job, plan.policy, listener, signals)
 
     def end(self, name: str) -> bool:
@@ -209,6 +220,7 @@ class Sessions:
         # In a fork of this process, they are the parent's.
         if self._owner != os.getpid():
             self._owner = os.getpid()
+            self._lock = threading.Lock()
             self._living = {}
         return self._living
 

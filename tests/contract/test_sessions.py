@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,10 +15,11 @@ from kavach_ipy.errors import CellFailed, CellStopped, PolicyError
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.launch.sessions import Session, Sessions
 from kavach_ipy.policy import Policy
-from kavach_ipy.sandbox import Sandbox
+from kavach_ipy.sandbox import FreshTask, Sandbox
 from tests.contract.cells import (
     DEADLINE,
     NEEDS,
+    Ear,
     Script,
     children,
     descendants,
@@ -258,8 +261,6 @@ def _is_confined(pid: int) -> bool:
 
 def test_session_that_is_ended_leaves_nothing(named: Named) -> None:
     """No process, descriptor or thread, also of what a cell detached."""
-    import threading
-
     run("1", clean=True)
     before = (len(os.listdir("/proc/self/fd")), threading.active_count(), children(os.getpid()))
     for _ in range(3):
@@ -268,6 +269,44 @@ def test_session_that_is_ended_leaves_nothing(named: Named) -> None:
     after = (len(os.listdir("/proc/self/fd")), threading.active_count(), children(os.getpid()))
     assert after == before
     assert not named.sessions.end("s")
+
+
+def test_session_is_ended_while_another_thread_runs_a_cell_in_it(named: Named) -> None:
+    """The cell is stopped, a second one beside it is refused, and nobody waits for ever."""
+    named.run("1").check()
+    started = threading.Event()
+
+    class Live(Ear):
+        def at_text(self, text: str) -> None:
+            started.set()
+
+    box = Sandbox(Policy(timeout=DEADLINE, session="s"), sessions=named.sessions)
+    task = FreshTask("kavach_ipy.fresh:ScriptRunner", {"code": "print('on')\nwhile True: pass"})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(box.execute_fresh, task, sink=Live())
+        assert started.wait(DEADLINE)
+        with pytest.raises(PolicyError, match="another cell is running"):
+            named.run("2")
+        assert named.only.used_memory() is None
+        assert named.sessions.end("s")
+        assert isinstance(running.result(DEADLINE).failure, CellStopped)
+    assert named.run("3").check().result == 3
+
+
+def test_threads_that_begin_a_session_at_once_begin_one(named: Named) -> None:
+    """The second one finds the first one's, or is told that it is in use."""
+
+    def cell(_: int) -> object:
+        try:
+            return named.run("1").check().result
+        except PolicyError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(cell, range(4)))
+    assert 1 in found
+    assert all(it == 1 or "another cell" in str(it) for it in found)
+    assert len([pid for pid in children(os.getpid()) if _is_confined(pid)]) == 2, "init and cell"
 
 
 KERNEL = """
