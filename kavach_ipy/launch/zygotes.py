@@ -131,6 +131,7 @@ class _Living:
 
     lock = threading.Lock()
     zygotes: dict[tuple[Breed, tuple[str, ...]], Zygote] = {}  # noqa: RUF012 - one for the process
+    of_the_parent: dict[tuple[Breed, tuple[str, ...]], Zygote] = {}  # noqa: RUF012
 
     @classmethod
     def forget(cls) -> None:
@@ -139,6 +140,8 @@ class _Living:
         for zygote in cls.zygotes.values():
             # Not end(): a fork may not kill what its parent uses.
             zygote.program.returncode = 0
+        # Kept, so that no number is closed here: a cell's descriptors all stay taken.
+        cls.of_the_parent = cls.zygotes
         cls.zygotes = {}
 
 
