@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kavach_ipy.launch import launcher
+from kavach_ipy.launch import parent
 
 ROUNDS: int
 
 NAMES = ("verify_identity", "verify_view", "verify_rights")
-real: dict[str, Callable[..., Any]] = {name: getattr(launcher, name) for name in NAMES}
+real: dict[str, Callable[..., Any]] = {name: getattr(parent, name) for name in NAMES}
 spent: list[float] = []
 
 
@@ -44,12 +44,12 @@ def nothing(*_: object) -> tuple[()]:
 def run(replacements: dict[str, Callable[..., Any]]) -> float:
     """Time a sandboxed cell with these in place of the three functions."""
     for name, function in replacements.items():
-        setattr(launcher, name, function)
+        setattr(parent, name, function)
     start = time.perf_counter()
     get_ipython().run_cell("%%sandbox --no-net\npass", silent=True).raise_error()  # type: ignore[name-defined]
     took = (time.perf_counter() - start) * 1e3
     for name, function in real.items():
-        setattr(launcher, name, function)
+        setattr(parent, name, function)
     return took
 
 

@@ -2,77 +2,62 @@
 
 ::
 
-    Policy ── survey, plan ── launch ── frames ──┬─ message ── gate.display, gate.text ── sink
-                                                 └─ value ─── gate.values ── Outcome
+    Policy ── survey, plan ── launch ── frames ── hearing ── gate ── Outcome
 
 Guarantees: what the sink hears and what the outcome holds has been through the gate; values are
-read only after every process of the sandbox is dead.
+read only after every process of the sandbox is dead, or, where it is a session that lives on, from
+memory that was sealed and nobody can change.
 Assumes: Linux; called in a thread that outlives the call.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Self
 
-from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, ProtocolError
-from kavach_ipy.gate.allowance import Allowance
-from kavach_ipy.gate.display import DisplayIds, Shown, show
-from kavach_ipy.gate.failures import failure_from, shown_failure
-from kavach_ipy.gate.outcome import Outcome
-from kavach_ipy.gate.streams import StreamName, Streams
-from kavach_ipy.gate.text import clean_prompt
-from kavach_ipy.gate.values import read_value
-from kavach_ipy.gate.withheld import Withheld
+from kavach_ipy.errors import CellStopped, PolicyError
+from kavach_ipy.hearing import Hearing, Progress, Sink
 from kavach_ipy.policy import Policy, check_secrets
 from kavach_ipy.wire.arena import Arena
-from kavach_ipy.wire.frames import Frame, Kind
-from kavach_ipy.wire.messages import (
-    RESULT,
-    Message,
-    answer_frame,
-    read_done,
-    read_error,
-    read_input,
-    read_message,
-)
+from kavach_ipy.wire.messages import RESULT
+from kavach_ipy.wire.trusted import trusted
 
 if TYPE_CHECKING:
+    from kavach_ipy.gate.outcome import Outcome
     from kavach_ipy.launch.launcher import Ending
     from kavach_ipy.launch.link import Body
+    from kavach_ipy.launch.plan import Plan
+    from kavach_ipy.launch.sessions import Sessions
+    from kavach_ipy.launch.signals import Signals
+    from kavach_ipy.wire.documents import Json
 
-__all__ = ["RESULT", "Progress", "Sandbox", "Sink"]
+__all__ = ["RESULT", "FreshTask", "Progress", "Sandbox", "Sink"]
 
-
-_OFF = "input() is off in a sandboxed cell: to let it ask you, run it by %%sandbox --stdin."
-_NOBODY = "input() has nobody to ask here: the sandbox was started without a sink."
-_LONGEST_LINE = 1 << 20
-"""Characters of an answer, which is one frame."""
-
-Progress: TypeAlias = Callable[[float, int, int], None]
-"""Takes seconds since the cell began, bytes of new memory, and the number of processes."""
+_SCRIPT = "kavach_ipy.fresh:ScriptRunner"
 
 
-class Sink(Protocol):
-    """Hears a running cell, in the parent, live and in order; everything has been filtered."""
+@dataclass(frozen=True, slots=True)
+class FreshTask:
+    """What is run in a fresh interpreter."""
 
-    def stream(self, name: StreamName, text: str) -> None:
-        """Take text that was printed."""
+    entry: str
+    """``module:name`` of the runner, which a zygote imports."""
 
-    def show(self, shown: Shown) -> None:
-        """Take something that was displayed, updated or cleared."""
+    document: dict[str, Json] = field(default_factory=dict)
+    """For the runner."""
 
-    def error(self, failure: CellFailed) -> None:
-        """Take an error that the cell went on after."""
 
-    def ask(self, prompt: str, *, password: bool) -> str:
-        """Ask the user for a line, with a mark in front that says who asks.
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every way of running a cell is given."""
 
-        Called only where the policy has `stdin`. Raises EOFError, with the reason, where nobody can
-        be asked; SIGINT has to end it.
-        """
+    arena: Arena
+    names: frozenset[str]
+    hearing: Hearing
+    signals: Signals
 
 
 class Sandbox:
@@ -84,11 +69,16 @@ class Sandbox:
             first line. That takes about 0.1 s for each GiB that this process holds.
         allow_trust: permit a policy with `trust`, under which what comes back is unpickled: a
             hostile cell then runs code in this process.
+        preload: modules that fresh interpreters (`Policy.clean`) have loaded when a cell begins.
+            They are imported once, without any confinement, and not before they are needed.
+
+        sessions: where the session that the policy names lives on. Without them, sessions are this
+            object's own, and end with its block, or with this process.
 
     Raises:
         PolicyError: a secret is too short to be told from other memory.
 
-    A sandbox holds nothing between runs, so leaving the context manager only ends its use.
+    But for sessions, a sandbox holds nothing between runs.
     """
 
     def __init__(
@@ -97,10 +87,15 @@ class Sandbox:
         *,
         known_secrets: Sequence[str] = (),
         allow_trust: bool = False,
+        preload: Sequence[str] = (),
+        sessions: Sessions | None = None,
     ) -> None:
         self.policy = Policy() if policy is None else policy
         self._secrets = check_secrets(known_secrets)
         self._allow_trust = allow_trust
+        self._preload = tuple(preload)
+        self._sessions = sessions
+        self._own_sessions: Sessions | None = None
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -113,6 +108,8 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self._closed = True
+        if self._own_sessions is not None:
+            self._own_sessions.end_all()
 
     def run(
         self,
@@ -126,17 +123,21 @@ class Sandbox:
         Args:
             code: the source; the value of a last expression is `Outcome.result`.
             inputs: variables that it starts with. They are shared by the fork, not copied, and
-                what the code does to them happens to nobody.
+                what the code does to them happens to nobody. Under `Policy.clean` they are sent,
+                and must be of types that also come back.
             out: names to bring back in `Outcome.values`.
 
         Raises:
             CannotEnforce, SetupFailed: nothing ran.
-            PolicyError: the policy does not let such a name in or out.
+            PolicyError: the policy does not let such a name in or out, or an input cannot go into a
+                fresh interpreter.
         """
         from kavach_ipy.launch.script import script_body  # noqa: PLC0415 - needs Linux
 
         given = dict(inputs or {})
         self._check_names("inputs", given, self.policy.inputs)
+        if self.policy.clean:
+            return self.execute_fresh(FreshTask(_SCRIPT, {"code": code}), inputs=given, out=out)
         return self.execute(script_body(code, given), out=out)
 
     def execute(
@@ -165,29 +166,109 @@ class Sandbox:
             KeyboardInterrupt: SIGINT came before the cell ran, and nothing did.
             PolicyError: the policy does not let such a name out.
         """
-        from kavach_ipy.launch.host import survey  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.launcher import Job, launch  # noqa: PLC0415 - needs Linux
+
+        def run(plan: Plan, run: _Run) -> Ending:
+            if self._secrets:
+                plan = replace(plan, secrets=self._forms())
+            return launch(plan, Job(body, run.arena, run.names), run.hearing, run.signals)
+
+        return self._execute(run, out, sink, progress)
+
+    def execute_fresh(
+        self,
+        task: FreshTask,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        out: Sequence[str] = (),
+        sink: Sink | None = None,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Run a task in a fresh interpreter and wait for its end.
+
+        Args:
+            task: what is run there.
+            inputs: variables to send.
+            out: as for `execute`.
+            sink: as for `execute`.
+            progress: as for `execute`.
+
+        Raises:
+            CannotEnforce, SetupFailed: nothing ran.
+            KeyboardInterrupt: SIGINT came before the cell ran, and nothing did.
+            PolicyError: the policy does not let such a name out, an input cannot be sent, or a
+                module cannot be loaded; nothing ran.
+        """
+        from kavach_ipy.launch.launcher import FreshJob, launch_fresh  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.verdicts import in_session  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.zygotes import Breed  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.wire.inputs import pack_inputs  # noqa: PLC0415 - not for a fork
+
+        given = dict(inputs or {})
+        name = self.policy.session
+        if self._sessions is None and name is not None:
+            self._sessions = self._own_sessions = Sessions()
+        sessions = self._sessions
+
+        def run(plan: Plan, run: _Run) -> Ending:
+            with pack_inputs(given, self.policy.memory, self._forms()) as packed:
+                # Without values there is nothing to send.
+                memory = packed.arena.fd if given else -1
+                document: dict[str, Json] = {
+                    **task.document,
+                    "inputs": [*sorted(given)],
+                    "frames": [*packed.frames],
+                    "trusted": [*trusted()],
+                }
+                breed = Breed(plan.environment, task.entry, self._preload)
+                is_first = name is None or sessions is None or not sessions.has(name)
+                if is_first:
+                    document["path"] = [*sys.path]
+                job = FreshJob(breed, document, run.arena, memory, run.names)
+                if name is None or sessions is None:
+                    return launch_fresh(plan, job, run.hearing, run.signals)
+                return sessions.run(plan, job, run.hearing, run.signals)
+
+        outcome = self._execute(run, out, sink, progress)
+        if name is not None and isinstance(outcome.failure, CellStopped):
+            assert sessions is not None
+            # Also where it holds on to memory that was to be sealed.
+            sessions.end(name)
+            return replace(outcome, failure=in_session(name, outcome.failure))
+        return outcome
+
+    def _execute(
+        self,
+        run: Callable[[Plan, _Run], Ending],
+        out: Sequence[str],
+        sink: Sink | None,
+        progress: Progress | None,
+    ) -> Outcome:
+        from kavach_ipy.launch.host import survey  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.plan import make_plan  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.signals import handlers_later  # noqa: PLC0415 - needs Linux
-        from kavach_ipy.linux.secrets import forms_of  # noqa: PLC0415 - needs Linux
 
         if self._closed:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
-        hearing = _Hearing(sink, self.policy.stdin, self.policy.trust, progress)
+        hearing = Hearing(sink, self.policy.stdin, self.policy.trust, progress)
         with handlers_later() as signals:
             plan = make_plan(self.policy, survey(self.policy), may_trust=self._allow_trust)
             if self.policy.trust:
                 # Before the fork: the child may be another user, who cannot walk to it.
                 import kavach_ipy.wire.stock  # noqa: F401, PLC0415
-            if self._secrets:
-                forms = tuple(form for secret in self._secrets for form in forms_of(secret))
-                plan = replace(plan, secrets=forms)
             with Arena.create(self.policy.memory) as arena:
-                ending = launch(plan, Job(body, arena, names), hearing, signals)
+                ending = run(plan, _Run(arena, names, hearing, signals))
                 with signals.let_through():
                     return hearing.outcome(ending, arena, names)
+
+    def _forms(self) -> tuple[bytes, ...]:
+        """Every form in which a known secret may stand in memory."""
+        from kavach_ipy.linux.secrets import forms_of  # noqa: PLC0415 - needs Linux
+
+        return tuple(form for secret in self._secrets for form in forms_of(secret))
 
     def _check_names(
         self,
@@ -198,122 +279,3 @@ class Sandbox:
         for name in names:
             if allowed is not None and name not in allowed:
                 raise PolicyError(option, name, f"the policy allows {', '.join(allowed) or 'none'}")
-
-
-@dataclass(slots=True)
-class _Hearing:
-    """Listens to one run, lets everything through the gate, and keeps what came out."""
-
-    sink: Sink | None
-    may_ask: bool
-    is_stock: bool = False
-    """The cell ran with `Policy.trust`, so its values are stock pickles."""
-
-    progress: Progress | None = None
-    ids: DisplayIds = field(default_factory=DisplayIds)
-    streams: Streams = field(default_factory=Streams)
-    outputs: list[Shown] = field(default_factory=list)
-    texts: dict[StreamName, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
-    values: list[Frame] = field(default_factory=list)
-    failure: CellFailed | None = None
-
-    def frame(self, frame: Frame) -> Frame | None:
-        """Take one frame; the answer to a question."""
-        match frame.kind:
-            case Kind.MESSAGE:
-                self._message(read_message(frame))
-            case Kind.VALUE | Kind.UNSENT:
-                # Read when the sandbox is dead: until then its memory may still change.
-                self.values.append(frame)
-            case Kind.INPUT:
-                return self._ask(frame)
-            case Kind.DONE:
-                self.failure = failure_from(read_done(frame))
-            case Kind.READY | Kind.GO | Kind.ANSWER:
-                raise ProtocolError(0, frame.kind.name, "the cell may not say that.")
-            case _:
-                assert_never(frame.kind)
-        return None
-
-    def output(self, name: StreamName, data: bytes) -> None:
-        """Take bytes that native code or a subprocess wrote."""
-        self._text(name, self.streams.feed_bytes(name, data))
-
-    def usage(self, seconds: float, memory: int, processes: int) -> None:
-        """Take what was seen of the cell from outside."""
-        if self.progress is not None:
-            self.progress(seconds, memory, processes)
-
-    def _message(self, message: Message) -> None:
-        if message.msg_type == "stream":
-            self._text(*self.streams.feed(message))
-            return
-        if message.msg_type == "error":
-            self._error(shown_failure(read_error(message)))
-            return
-        shown = show(message, self.ids)
-        if shown is not None:
-            self.outputs.append(shown)
-            if self.sink is not None:
-                self.sink.show(shown)
-
-    def _text(self, name: StreamName, text: str) -> None:
-        if text:
-            self.texts[name].append(text)
-            if self.sink is not None:
-                self.sink.stream(name, text)
-
-    def _error(self, failure: CellFailed) -> None:
-        self.texts["stderr"].append("\n".join((*failure.lines, "")))
-        if self.sink is not None:
-            self.sink.error(failure)
-
-    def _ask(self, frame: Frame) -> Frame:
-        question = read_input(frame)
-        if self.sink is None or not self.may_ask:
-            return answer_frame(_NOBODY if self.may_ask else _OFF, "eof")
-        try:
-            line = self.sink.ask(clean_prompt(question.prompt), password=question.is_password)
-        except EOFError as error:
-            return answer_frame(str(error), "eof")
-        return answer_frame(line[:_LONGEST_LINE])
-
-    def outcome(self, ending: Ending, arena: Arena, names: frozenset[str]) -> Outcome:
-        """Put the outcome together once the sandbox is dead."""
-        for name, text in self.streams.finish():
-            self._text(name, text)
-        values, withheld, stopped = self._values(arena, names)
-        failure: CellFailed | CellStopped | None = ending.stopped or stopped or self.failure
-        result = values.pop(RESULT, withheld.pop(RESULT, None))
-        return Outcome(
-            result=result,
-            values=values,
-            stdout="".join(self.texts["stdout"]),
-            stderr="".join(self.texts["stderr"]),
-            outputs=tuple(self.outputs),
-            failure=failure,
-            withheld=withheld,
-            report=ending.report,
-            seconds=ending.seconds,
-        )
-
-    def _values(
-        self, arena: Arena, names: frozenset[str]
-    ) -> tuple[dict[str, object], dict[str, Withheld], CellStopped | None]:
-        values: dict[str, object] = {}
-        withheld: dict[str, Withheld] = {}
-        asked = names | {RESULT}
-        allowance = Allowance()
-        try:
-            with arena.seal() as sealed:
-                for frame in self.values:
-                    name, value = read_value(
-                        frame, sealed, asked, allowance, is_stock=self.is_stock
-                    )
-                    if isinstance(value, Withheld):
-                        withheld[name] = value
-                    else:
-                        values[name] = value
-        except ProtocolError as error:
-            return {}, {}, CellStopped("protocol", str(error), "", "Nothing was brought back.")
-        return values, withheld, None

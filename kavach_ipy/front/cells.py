@@ -12,16 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kavach_ipy.errors import KavachError
+from IPython.core.error import UsageError
+
+from kavach_ipy.errors import KavachError, PolicyError
 from kavach_ipy.front.failures import as_shown
 from kavach_ipy.front.progress import Progress, progress_for
 from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say_report
 from kavach_ipy.front.runner import Task, cell_body
-from kavach_ipy.sandbox import Sandbox
+from kavach_ipy.front.tasks import KERNEL, TERMINAL, document_of
+from kavach_ipy.sandbox import FreshTask, Sandbox
 
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
     from kavach_ipy.launch.link import ChildLink
+    from kavach_ipy.launch.sessions import Sessions
     from kavach_ipy.policy import Policy
 
 __all__ = ["run_empty_cell", "run_task"]
@@ -35,6 +39,8 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
     *,
     with_report: bool,
     allow_trust: bool = False,
+    preload: Sequence[str] = (),
+    sessions: Sessions | None = None,
 ) -> None:
     """Run ``task`` and show, assign and raise what comes of it.
 
@@ -45,17 +51,35 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
         secrets: values that it may not find in its memory.
         with_report: show what confined it.
         allow_trust: permit a policy with ``trust``.
+        preload: modules that fresh interpreters load before a cell comes.
+        sessions: where those of this notebook live.
 
     Raises:
+        UsageError: the policy, an input or a module of ``preload`` is not allowed; nothing ran.
         KavachError: what `front.failures.as_shown` makes of the cell's error, or of the reason why
             nothing ran or why the cell was stopped.
     """
     progress = progress_for(shell) if with_report else Progress(None)
     sink = ShellSink(shell, progress)
-    body = cell_body(shell, task)
     try:
-        with Sandbox(policy, known_secrets=secrets, allow_trust=allow_trust) as box:
-            outcome = box.execute(body, out=task.outputs, sink=sink, progress=progress.used)
+        with Sandbox(
+            policy,
+            known_secrets=secrets,
+            allow_trust=allow_trust,
+            preload=preload,
+            sessions=sessions,
+        ) as box:
+            if policy.clean:
+                fresh, given = _fresh_task(shell, task)
+                outcome = box.execute_fresh(
+                    fresh, inputs=given, out=task.outputs, sink=sink, progress=progress.used
+                )
+            else:
+                outcome = box.execute(
+                    cell_body(shell, task), out=task.outputs, sink=sink, progress=progress.used
+                )
+    except PolicyError as error:
+        raise UsageError(" ".join(str(error).split())) from None
     except KavachError as error:
         raise as_shown(error) from None
     finally:
@@ -70,6 +94,13 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
         # sent: up to all that the arena holds.
         del outcome
         raise as_shown(failure) from None
+
+
+def _fresh_task(shell: Shell, task: Task) -> tuple[FreshTask, dict[str, object]]:
+    # The fresh shell's module is for a zygote, and stands here by its name only.
+    entry = TERMINAL if getattr(shell, "kernel", None) is None else KERNEL
+    given = {name: shell.user_ns[name] for name in task.inputs or ()}
+    return FreshTask(entry, document_of(shell, task)), given
 
 
 def run_empty_cell(policy: Policy) -> None:

@@ -1,13 +1,14 @@
 """``%kavach``: what confines cells, what this machine can enforce, what a policy means.
 
-Guarantees: every command prints text and changes nothing; a command that is misspelt or not there
-yet is a ``UsageError`` that names those that are.
+Guarantees: every command prints text and changes nothing, but ``restart``; a command
+that is misspelt is a ``UsageError`` that names those that are there.
 Assumes: ``status`` and ``doctor`` may start throw-away children, as their answer is what happened.
 """
 
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -18,10 +19,12 @@ from kavach_ipy.front.arguments import policy_of, read_cell_line
 from kavach_ipy.front.completion import COMMANDS
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.words import say
-from kavach_ipy.policy import explain
+from kavach_ipy.policy import explain, format_duration, format_size
 
 if TYPE_CHECKING:
+    from kavach_ipy.launch.sessions import Sessions
     from kavach_ipy.linux.probe import Finding
+    from kavach_ipy.policy import Policy
 
 __all__ = ["run_command"]
 
@@ -29,7 +32,7 @@ _WIDTH: Final = 100
 _BULLET: Final = "- "
 
 
-def run_command(line: str, settings: Kavach) -> None:
+def run_command(line: str, settings: Kavach, sessions: Sessions | None = None) -> None:
     """Run the subcommand that ``line`` names.
 
     Raises:
@@ -48,16 +51,43 @@ def run_command(line: str, settings: Kavach) -> None:
             policy = policy_of(read_cell_line(rest), settings)
             say("\n".join(_wrapped(sentence) for sentence in explain(policy)))
         case "sessions":
-            say("no sandbox lives on between cells: this version has no --session yet")
+            say("\n".join(_sessions_table(sessions)))
         case "restart":
-            raise UsageError(
-                f"there is no session {rest.strip()!r} to restart: this version has no --session"
-                " yet, every cell has a sandbox of its own"
-            )
+            _restart(rest.strip(), sessions)
         case _:
             commands = "\n".join(f"  %kavach {name:<9} {text}" for name, text in COMMANDS.items())
             asked = f"%kavach {command}: there is no such command" if command else "%kavach"
             raise UsageError(f"{asked}; there are:\n{commands}")
+
+
+def _sessions_table(sessions: Sessions | None) -> Iterable[str]:
+    living = [session for session in sessions or () if not session.is_over]
+    if not living:
+        yield "no sandbox lives on between cells; %%sandbox --session NAME begins one"
+        return
+    yield f"{'name':<16}  {'age':>8}  {'pid':>7}  {'memory':>9}  cells  what holds"
+    for session in living:
+        age = format_duration(max(1, round(time.monotonic() - session.began)))
+        used = session.used_memory()
+        memory = "in use" if used is None else format_size(used >> 20 << 20)
+        yield (
+            f"{session.name:<16}  {age:>8}  {session.pid:>7}  {memory:>9}  {session.cells:>5}"
+            f"  strength {session.report.strength.score} of 100; {_limits_of(session.policy)}"
+        )
+
+
+def _limits_of(policy: Policy) -> str:
+    parts = [f"memory {format_size(policy.memory)}", f"cpu {format_duration(policy.cpu)}"]
+    if policy.timeout is not None:
+        parts.append(f"{format_duration(policy.timeout)} a cell")
+    return ", ".join(parts)
+
+
+def _restart(name: str, sessions: Sessions | None) -> None:
+    if sessions is None or not sessions.end(name):
+        names = ", ".join(session.name for session in sessions or ()) or "none"
+        raise UsageError(f"there is no session {name!r} to end; there are: {names}")
+    say(f"the session {name!r} has ended, its variables are gone; its next cell begins a new one")
 
 
 def _status(settings: Kavach) -> None:

@@ -24,7 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "doctor": "what this machine grants and refuses, why, and what to do",
     "explain": "what a cell with these options may and may not do; explain types: what comes back",
     "sessions": "the sandboxes that live on between cells",
-    "restart": "start the named session afresh",
+    "restart": "end the named session; its next cell begins a new one",
 }
 """Subcommands of ``%kavach``, and what each shows."""
 

@@ -8,6 +8,7 @@ Assumes: one notebook process may hold several shells (tests do).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -86,6 +87,11 @@ def unload(shell: Shell) -> None:
     shell.configurables[:] = [it for it in shell.configurables if it is not loaded.settings]
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if matcher is not loaded.matcher]
+    loaded.magics.end_sessions()
+    # Loaded with the first clean cell: where there was none, nothing has to be ended.
+    zygotes = sys.modules.get("kavach_ipy.launch.zygotes")
+    if zygotes is not None:
+        zygotes.end_zygotes()
 
 
 def _owner_of(magic: object) -> str | None:

@@ -7,7 +7,7 @@ Assumes: called by the shell in the thread that runs cells.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics
@@ -24,6 +24,9 @@ from kavach_ipy.front.shells import (
 )
 from kavach_ipy.front.words import say
 from kavach_ipy.policy import Policy
+
+if TYPE_CHECKING:
+    from kavach_ipy.launch.sessions import Sessions
 
 __all__ = ["KavachMagics"]
 
@@ -46,6 +49,11 @@ Run code that nobody has read, small and without your other variables::
     %%sandbox --profile agent -i df -o answer
     answer = len(df)
 
+In a fresh interpreter, which has nothing of the notebook's but what goes in by name::
+
+    %%sandbox --clean -i df -o answer
+    answer = df.describe()
+
 One line, and what confined it::
 
     %sandbox --report open("/etc/hostname").read()
@@ -66,6 +74,7 @@ class KavachMagics(Magics):
         super().__init__(shell=shell)  # type: ignore[arg-type]
         self._settings = settings
         self._from_settings: tuple[type, ...] = ()
+        self._sessions: Sessions | None = None
 
     @no_var_expand
     @with_options(_SUMMARY)
@@ -103,13 +112,31 @@ class KavachMagics(Magics):
             self._settings.known_secrets,
             with_report=request.wants_report,
             allow_trust=allow_trust,
+            preload=tuple(self._settings.preload),
+            sessions=self._sessions_for(policy),
         )
 
     @no_var_expand
     @line_magic
     def kavach(self, line: str) -> None:
-        """Show what confines cells: ``%kavach status | doctor | explain [options] | sessions``."""
-        run_command(line, self._settings)
+        """Show what confines cells, and end sessions.
+
+        ``%kavach status | doctor | explain [options] | sessions | restart NAME``
+        """
+        run_command(line, self._settings, self._sessions)
+
+    def end_sessions(self) -> None:
+        """End every session of this notebook."""
+        if self._sessions is not None:
+            self._sessions.end_all()
+
+    def _sessions_for(self, policy: Policy) -> Sessions | None:
+        if policy.session is not None and self._sessions is None:
+            # With the first session: each fork of the notebook's has to forget them.
+            from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415
+
+            self._sessions = Sessions()
+        return self._sessions
 
     def _check_inputs(self, policy: Policy) -> None:
         missing = [name for name in policy.inputs or () if name not in self.shell.user_ns]

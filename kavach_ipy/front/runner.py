@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from kavach_ipy.front.awaiting import interrupt_where_it_waits
 from kavach_ipy.front.isolation import isolate, renew_event_loop
@@ -26,7 +26,7 @@ from kavach_ipy.wire.messages import RESULT, Failure
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["UNDEFINED", "Task", "cell_body"]
+__all__ = ["UNDEFINED", "Cell", "Task", "TiedShell", "cell_body"]
 
 UNDEFINED: Final = "undefined"
 """The kind under which a name is reported that the cell did not define."""
@@ -49,44 +49,18 @@ class Task:
 
 def cell_body(shell: Shell, task: Task) -> Body:
     """Return what runs ``task`` in a forked child of the process that ``shell`` lives in."""
-    # In IPython 8 the counter is raised after a cell, in 9 before it; the display hook knows.
-    number = shell.displayhook.prompt_count
-    # Before the fork: in the child, each object that is touched costs the copy of its page.
-    names = {name: id(value) for name, value in shell.user_ns.items()} if task.outputs else {}
-    cell = _Cell(task, _as_numbered(task), names)
+    cell = Cell.of(shell, task, shell.displayhook.prompt_count, is_in_history=True)
 
     def body(link: ChildLink) -> Callable[[], None]:
-        sender = Sender(link)
-        try:
-            flush = isolate(shell, sender, _asker(link), may_ask=link.policy.stdin)
-        except Exception as error:  # noqa: BLE001 - told once there is somebody to tell
-            failed = failure_of(error, traceback.format_exception(error))
-            return lambda: link.done(failed)
-        shell.execution_count = number
-
-        def run() -> None:
-            try:
-                link.heed_interrupts()
-                renew_event_loop()
-                interrupt_where_it_waits(shell, link)
-                failure = _run(shell, cell, link, sender)
-            except KeyboardInterrupt:
-                # Before or after the cell's own lines; in them, the shell catches it.
-                failure = INTERRUPTED
-            except BaseException as error:  # noqa: BLE001 - also SystemExit
-                failure = failure_of(error, traceback.format_exception(error))
-            link.put_interrupts_off()
-            flush()
-            link.done(failure)
-
-        return run
+        tied = TiedShell(shell, link)
+        return lambda: tied.run(cell)
 
     return body
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
-    """A task, and what is prepared of it before the fork."""
+class Cell:
+    """A task, and what is prepared of it before it runs."""
 
     task: Task
     code: str
@@ -95,15 +69,68 @@ class _Cell:
     names: dict[str, int]
     """``id`` of what stands behind each name before the cell, for those who ask for one."""
 
+    number: int
+    """The notebook's prompt number. In IPython 8 the counter is raised after a cell, in 9 before
+    it; the display hook knows."""
 
-def _run(shell: Shell, cell: _Cell, link: ChildLink, sender: Sender) -> Failure | None:
+    is_in_history: bool
+    """The shell's history ends with the notebook's cell that this one stood in, as in a fork."""
+
+    @classmethod
+    def of(cls, shell: Shell, task: Task, number: int, *, is_in_history: bool) -> Self:
+        """Prepare a task; before the fork, where there is one."""
+        # In the child of a fork, each object that is touched costs the copy of its page.
+        names = {name: id(value) for name, value in shell.user_ns.items()} if task.outputs else {}
+        return cls(task, _as_numbered(task), names, number, is_in_history)
+
+
+class TiedShell:
+    """A shell that is tied to the channel, in the child; it runs one cell, or several."""
+
+    def __init__(self, shell: Shell, link: ChildLink) -> None:
+        self._shell = shell
+        self._link = link
+        self._sender = Sender(link)
+        self._failure: Failure | None = None
+        self._has_begun = False
+        try:
+            self._flush = isolate(shell, self._sender, _asker(link), may_ask=link.policy.stdin)
+        except Exception as error:  # noqa: BLE001 - told once there is somebody to tell
+            self._failure = failure_of(error, traceback.format_exception(error))
+
+    def run(self, cell: Cell) -> None:
+        """Run a cell, send what it was asked for, and say that it is done."""
+        link = self._link
+        if self._failure is not None:
+            link.done(self._failure)
+            return
+        self._shell.execution_count = cell.number
+        try:
+            link.heed_interrupts()
+            if not self._has_begun:
+                renew_event_loop()
+                interrupt_where_it_waits(self._shell, link)
+                hide_own_frames()
+                self._has_begun = True
+            failure = _run(self._shell, cell, link, self._sender)
+        except KeyboardInterrupt:
+            # Before or after the cell's own lines; in them, the shell catches it.
+            failure = INTERRUPTED
+        except BaseException as error:  # noqa: BLE001 - also SystemExit
+            failure = failure_of(error, traceback.format_exception(error))
+        link.put_interrupts_off()
+        self._flush()
+        link.done(failure)
+
+
+def _run(shell: Shell, cell: Cell, link: ChildLink, sender: Sender) -> Failure | None:
     recorder = Recorder(shell, sender)
-    hide_own_frames()
     before = cell.names
     if cell.task.inputs is not None:
         forget_all_but(shell, cell.task.inputs)
         before = {name: before[name] for name in shell.user_ns if name in before}
-    forget_own_input(shell, cell.task.code)
+    if cell.is_in_history:
+        forget_own_input(shell, cell.task.code)
     result = shell.run_cell(cell.code, store_history=True)
     error = result.error_before_exec or result.error_in_exec
     if error is not None:

@@ -34,7 +34,11 @@ __all__ = ["Kavach"]
 
 _DEFAULT: Final = Policy()
 _NO_PROFILE: Final = "default"
-_DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
+_NAME: Final = r"[^\W\d]\w*"
+_DOTTED: Final = {
+    "trusted_types": (rf"{_NAME}(?:\.{_NAME})+", "module.Class"),
+    "preload": (rf"{_NAME}(?:\.{_NAME})*", "a module's name, such as pandas,"),
+}
 
 # Setting, and the field of Policy that it fills. The settings are named from the notebook's side
 # ("what is readable"), the fields from the sandbox's ("what is bound read-only").
@@ -185,6 +189,12 @@ class Kavach(Configurable):
         " pydantic models, Enums, NamedTuples. By default none; kavach_ipy.trust adds one for this"
         " notebook. A class that comes back runs its constructor here, on values of the cell's.",
     )
+    preload = texts(
+        (),
+        "Modules that the fresh interpreters of --clean and --session have loaded before a cell"
+        " comes, as names such as pandas. By default none. They are imported once, outside of any"
+        " sandbox, in a process that is kept for the next cells and holds nothing of the notebook.",
+    )
     allow_trust = Bool(
         False,
         help="Permit --trust, which unpickles what comes back, as a yes or no. By default off. With"
@@ -243,14 +253,14 @@ class Kavach(Configurable):
             raise TraitError(f"c.Kavach.{error}") from None
         return proposal["value"]
 
-    @validate("trusted_types")
-    def _check_trusted_types(self, proposal: _Proposal) -> object:
+    @validate(*_DOTTED)
+    def _check_dotted(self, proposal: _Proposal) -> object:
         # They are looked up before each cell: a class of the notebook's is not there yet.
+        setting = str(proposal["trait"].name)
+        pattern, allowed = _DOTTED[setting]
         for name in cast("list[str]", proposal["value"]):
-            if _DOTTED.fullmatch(name) is None:
-                raise TraitError(
-                    f"c.Kavach.trusted_types: {name!r} is not allowed; module.Class is"
-                )
+            if re.fullmatch(pattern, name) is None:
+                raise TraitError(f"c.Kavach.{setting}: {name!r} is not allowed; {allowed} is")
         return proposal["value"]
 
     @validate("profiles")

@@ -135,9 +135,11 @@ class Shell(Protocol):
     user_ns_hidden: dict[str, Any]
     execution_count: int
     cache_size: int
+    colors: str
     configurables: list[Any]
     Completer: Any
     db: Any
+    InteractiveTB: Any
     display_pub: Publisher
     display_trap: Any
     displayhook: Hook

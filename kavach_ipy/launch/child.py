@@ -64,6 +64,8 @@ class ChildEnds:
     """SOCK_SEQPACKET: set-up reports out, one answer in. Gone in C before the cell runs."""
 
     arena: int
+    """-1 where the arena comes with the cell."""
+
     stdout: int
     stderr: int
     lifeline: int
@@ -198,7 +200,7 @@ def become_the_cell(
         control = ends.control.fileno()
         keep = frozenset(
             (control, ends.channel, ends.arena, ends.stdout, ends.stderr, root_is_ready)
-        )
+        ) - {-1}
         occupied = descriptors.occupy(keep, (ends.stdout, ends.stderr))
     with step("oom score"):
         privileges.raise_oom_score()

@@ -50,8 +50,12 @@ class Ends:
             self._channel.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
 
     def links(self, arena: int) -> frozenset[str]:
-        """What the cell's live descriptors must link to: the same files as our own ends do."""
-        ours = (self.stdout, self.stderr, arena)
+        """What the cell's live descriptors must link to: the same files as our own ends do.
+
+        Args:
+            arena: of a cell that has one from its fork on, else -1.
+        """
+        ours = (self.stdout, self.stderr, *((arena,) if arena >= 0 else ()))
         return frozenset((self._channel_link, *(os.readlink(f"/proc/self/fd/{fd}") for fd in ours)))
 
     def forget_child_ends(self) -> None:

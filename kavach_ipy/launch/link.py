@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -18,7 +19,7 @@ from kavach_ipy.errors import ProtocolError
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.documents import Json
-from kavach_ipy.wire.frames import Decoder, Frame, encode, read_frame, write_frame
+from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode, read_frame, write_frame
 from kavach_ipy.wire.messages import (
     Answer,
     Failure,
@@ -61,11 +62,32 @@ class ChildLink:
         self.divert: Callable[[], bool] | None = None
         """What takes an interrupt in place of its being raised; False where it does not."""
 
+        self._socket: socket.socket | None = None
         self.names = names
         """The names that were asked for."""
 
         self.policy = policy
         """For the words of an error that comes from one of its limits."""
+
+    @property
+    def channel(self) -> socket.socket:
+        """The channel, for what is no frame: a cell that arrives with descriptors."""
+        if self._socket is None:
+            # With its kind given, no system call is made.
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self._channel)
+        return self._socket
+
+    def begin(self, arena: int, names: frozenset[str]) -> None:
+        """Begin a cell of a sandbox that takes several.
+
+        Args:
+            arena: a descriptor of the memory for this cell's values; -1 where there is none.
+            names: what it is asked for.
+        """
+        self._arena = ArenaWriter(arena, self.policy.memory)
+        self.names = names
+        self._interrupts = 0
+        self._is_over = False
 
     def say_ready(self) -> None:
         """Say that set-up is finished; the parent begins to verify."""
@@ -109,6 +131,9 @@ class ChildLink:
         if not self._is_owner():
             raise EOFError("a process that the cell forked cannot ask the user.")
         with self._lock, _InterruptsAfter():
+            if self._is_over:
+                # The next that arrives is a cell, which only its taker can read.
+                raise EOFError("the cell is over, and nobody is asked any more.")
             question = input_frame(prompt, is_password=password, interrupts=self._interrupts)
             write_frame(self._channel, question)
             try:
@@ -127,12 +152,17 @@ class ChildLink:
                 assert_never(answer.status)
 
     def done(self, failure: Failure | None) -> None:
-        """Say that the cell is over. What threads of the cell still say stays inside."""
+        """Say that the cell is over. What threads of it still say stays inside.
+
+        In a session it comes with the next cell.
+        """
         if self._is_owner():
             self._arena.finish()
             with self._lock:
                 self._write(done_frame(failure))
                 self._is_over = True
+            # An interrupt that was not heeded was this cell's, and not the next one's.
+            self._interrupted = False
 
     def await_end(self) -> None:
         """Wait to be killed, as long as the parent is there.
@@ -165,7 +195,8 @@ class ChildLink:
 
     def _write(self, frame: Frame) -> None:
         with self._lock:
-            if self._is_over:
+            is_late = frame.kind is Kind.MESSAGE and self.policy.session is not None
+            if self._is_over and not is_late:
                 return
             # Only the main thread runs signal handlers, but a handler that raises there while
             # this frame is half out would break the stream for good.

@@ -133,12 +133,10 @@ def largest_file(policy: Policy) -> int:
 
 
 def _refuse_what_is_not_built(policy: Policy) -> None:
-    for asked, option, instead in (
-        (policy.clean, "--clean", "Without it, the cell runs in a forked child."),
-        (policy.session is not None, "--session", "Without it, each cell has its own child."),
-    ):
-        if asked:
-            raise CannotEnforce(option, "this version of kavach_ipy does not have it yet", instead)
+    if policy.network is Network.HOST:
+        raise CannotEnforce(
+            "--net", "this version of kavach_ipy does not have it yet", "Without it, no network."
+        )
 
 
 def _refuse_what_is_missing(host: Host) -> None:

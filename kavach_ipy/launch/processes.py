@@ -1,7 +1,7 @@
 """Children of this process, held by pidfd: signalled, waited for, reaped.
 
 Guarantees: a signal never reaches a process that took over an old number; a wait has an end.
-Assumes: the processes are, or will be, children of this one.
+Assumes: the processes are, or will be, children of this one, or a zygote's.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Process:
     fd: int
     """A pidfd: it means this process even when the number is used again."""
 
+    is_child: bool = True
+    """False for a child of a zygote's, which becomes ours only where the zygote has died."""
+
     def kill(self) -> None:
         """Send SIGKILL; nothing happens where it has ended."""
         with suppress(_libc.SyscallError):
@@ -50,6 +53,10 @@ class Process:
         if not is_readable(self.fd, _REAP_SECONDS):
             self.kill()
         try:
+            if not self.is_child:
+                # By the pidfd: its parent may have reaped it, and its number be another child's.
+                os.waitid(os.P_PIDFD, self.fd, os.WEXITED)
+                return None
             return os.waitpid(self.pid, 0)[1]
         except ChildProcessError:
             # A SIGCHLD handler that waits for any child was faster.

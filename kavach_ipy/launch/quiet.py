@@ -6,14 +6,15 @@ Guarantees: everything is as before afterwards.
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-__all__ = ["no_collection", "no_warning_of_forks", "turns"]
+__all__ = ["flush_files", "no_collection", "no_warning_of_forks", "turns"]
 
 
 class Turns:
@@ -47,6 +48,16 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def flush_files() -> None:
+    """Empty the buffers of the standard streams: what waits in them would be written twice."""
+    for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
+        # A kernel's streams are no files: the child empties its copies, and a flush would wait for
+        # the IOPub thread.
+        if isinstance(stream, io.TextIOWrapper):
+            with suppress(ValueError, OSError):
+                stream.flush()
 
 
 @contextmanager

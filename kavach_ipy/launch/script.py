@@ -21,7 +21,7 @@ from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.messages import RESULT, Failure
 
-__all__ = ["script_body"]
+__all__ = ["Script", "script_body"]
 
 _FILE = "<cell>"
 
@@ -35,6 +35,18 @@ def script_body(code: str, inputs: Mapping[str, object]) -> Body:
     """
 
     def body(link: ChildLink) -> Callable[[], None]:
+        script = Script(link)
+        script.prepare(code, inputs)
+        return lambda: script.run(code)
+
+    return body
+
+
+class Script:
+    """A module that source is run in, once or more often. Made in the child."""
+
+    def __init__(self, link: ChildLink) -> None:
+        self._link = link
         sys.stdout = _Stream(link, "stdout")
         sys.stderr = _Stream(link, "stderr")
         sys.stdin = io.StringIO()
@@ -42,30 +54,31 @@ def script_body(code: str, inputs: Mapping[str, object]) -> Body:
         # caller's main program would be run again by each spawned worker, and is not inside.
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main
-        namespace: dict[str, object] = main.__dict__
-        namespace["__builtins__"] = __builtins__
-        namespace.update(inputs)
+        self._namespace: dict[str, object] = main.__dict__
+        self._namespace["__builtins__"] = __builtins__
+
+    def prepare(self, code: str, inputs: Mapping[str, object]) -> None:
+        """Put the variables and the lines of `code` where they are looked for."""
+        self._namespace.update(inputs)
         # linecache serves traceback; the lazy form needs a loader, so the lines are put there.
         linecache.cache[_FILE] = (len(code), None, code.splitlines(keepends=True), _FILE)
 
-        def run() -> None:
-            try:
-                link.heed_interrupts()
-                failure, result, has_result = _run(code, namespace, link.policy)
-                if failure is None:
-                    if has_result:
-                        link.value(RESULT, result)
-                    _deliver(link, namespace)
-            except KeyboardInterrupt:
-                failure = INTERRUPTED
-            link.put_interrupts_off()
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            link.done(failure)
-
-        return run
-
-    return body
+    def run(self, code: str) -> None:
+        """Run `code`, send what it was asked for, and say that it is done."""
+        link = self._link
+        try:
+            link.heed_interrupts()
+            failure, result, has_result = _run(code, self._namespace, link.policy)
+            if failure is None:
+                if has_result:
+                    link.value(RESULT, result)
+                _deliver(link, self._namespace)
+        except KeyboardInterrupt:
+            failure = INTERRUPTED
+        link.put_interrupts_off()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        link.done(failure)
 
 
 def _run(

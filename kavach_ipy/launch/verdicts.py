@@ -15,6 +15,8 @@ from kavach_ipy.policy import Policy, format_duration, format_size
 __all__ = [
     "asked_too_often",
     "broken_wire",
+    "gone",
+    "in_session",
     "interrupted",
     "interrupted_twice",
     "out_of_cpu",
@@ -104,6 +106,20 @@ def interrupted() -> CellStopped:
 def interrupted_twice() -> CellStopped:
     """Say that the user interrupted twice."""
     return CellStopped("interrupt", "it was interrupted twice", "", _GONE)
+
+
+def gone() -> CellStopped:
+    """Say that a session had ended before the cell came."""
+    return CellStopped("session", "its process had ended before this cell, which did not run")
+
+
+def in_session(name: str, stopped: CellStopped) -> CellStopped:
+    """Add what the end of a cell means for the session that it ran in."""
+    remedy = (
+        f"{stopped.remedy} The session {name!r} has ended with it: its variables are gone, and the"
+        " next cell begins a new one."
+    )
+    return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
 
 
 def broken_wire(detail: str) -> CellStopped:

@@ -25,7 +25,7 @@ from kavach_ipy.linux import limits
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder, Frame, Kind
 
-__all__ = ["Listener", "Watch", "WatchedEnds"]
+__all__ = ["Listener", "Nobody", "Watch", "WatchedEnds"]
 
 _CHUNK = 1 << 18
 _SAMPLE_SECONDS = 0.1
@@ -56,6 +56,19 @@ class Listener(Protocol):
         """
 
 
+class Nobody:
+    """Hears nothing: of a sandbox in which no cell runs."""
+
+    def frame(self, frame: Frame) -> None:
+        """Take no notice."""
+
+    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
+        """Take no notice."""
+
+    def usage(self, seconds: float, memory: int, processes: int) -> None:
+        """Take no notice."""
+
+
 @dataclass(frozen=True, slots=True)
 class WatchedEnds:
     """The parent's descriptors, all non-blocking."""
@@ -82,7 +95,7 @@ class Watch:
     listener: Listener
     decoder: Decoder
     inherited: int
-    """Bytes of anonymous memory the kernel had at the fork."""
+    """Bytes of anonymous memory the process had that was forked."""
 
     reap: Callable[[], int | None]
     """Takes the wait status of the cell once its pidfd says that it has ended."""
@@ -105,6 +118,15 @@ class Watch:
     charged: Callable[[], float]
     """Seconds of processor time that a control group counts; 0 where there is none."""
 
+    image: bytes | None = None
+    """What tells a fork of the zygote by (`limits.image_of`); None for forks of this process."""
+
+    lives_on: bool = False
+    """The sandbox stays when the cell has said that it is done."""
+
+    cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Seconds of processor time of each process that was seen, also in earlier cells."""
+
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
     _ended: bool = False
@@ -118,7 +140,6 @@ class Watch:
 
     _questions: Questions = field(init=False)
     _usage: limits.Usage | None = None
-    _cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     _waited_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -158,6 +179,9 @@ class Watch:
                 stopped = self._take(fd)
                 if stopped is not None:
                     return stopped
+            if self._done and self.lives_on and not self._ended:
+                self._drain()
+                return None
             if self._done or self._ended:
                 self._end()
                 return self._verdict()
@@ -185,17 +209,18 @@ class Watch:
     def _look(self) -> float | None:
         """Take a sample; the seconds until the next, or None where the cell must stop."""
         start = time.monotonic()
-        self._stopped = self._sample()
+        self._stopped = self.sample()
         if self._stopped is not None:
             return None
         return max(_SAMPLE_SECONDS, (time.monotonic() - start) * _SAMPLE_DUTY)
 
-    def _sample(self) -> CellStopped | None:
-        usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena)
+    def sample(self) -> CellStopped | None:
+        """Measure once; why the sandbox must end, if it must."""
+        usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena, self.image)
         self._usage = usage
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.
-            self._cpu_seconds[process] = max(seconds, self._cpu_seconds.get(process, 0.0))
+            self.cpu_seconds[process] = max(seconds, self.cpu_seconds.get(process, 0.0))
         self._waited_seconds = max(self._waited_seconds, usage.waited)
         cpu = max(self._cpu_used(frozenset(usage.cpu)), self.charged())
         if self.is_program_changed():
@@ -210,8 +235,8 @@ class Watch:
         A dead process was seen while it lived, or is in what its parent waited for, or both; the
         greater of the two sums counts nothing twice.
         """
-        alive = sum(self._cpu_seconds[process] for process in living)
-        dead = sum(self._cpu_seconds.values()) - alive
+        alive = sum(self.cpu_seconds[process] for process in living)
+        dead = sum(self.cpu_seconds.values()) - alive
         return alive + max(dead, self._waited_seconds)
 
     def _take(self, fd: int) -> CellStopped | None:
@@ -246,7 +271,8 @@ class Watch:
             raise self.decoder.broken
 
     def _hear(self, frame: Frame) -> None:
-        if self._done:
+        if self._done and not (self.lives_on and frame.kind is Kind.MESSAGE):
+            # Of a sandbox that lives on, a thread may go on printing.
             raise ProtocolError(self.decoder.offset, frame.kind.name, "a frame after DONE.")
         match frame.kind:
             case Kind.DONE:
@@ -317,8 +343,12 @@ class Watch:
         """Kill first, so that nobody writes any more, then take what is here already."""
         self.kill()
         self._questions.end()
+        self._drain(self.ends.channel)
+
+    def _drain(self, *channel: int) -> None:
+        """Take what is here already, of the channel too where it is given."""
         deadline = time.monotonic() + _DRAIN_SECONDS
-        for fd in (self.ends.channel, self.ends.stdout, self.ends.stderr):
+        for fd in (*channel, self.ends.stdout, self.ends.stderr):
             while self._too_much() is None and time.monotonic() < deadline:
                 try:
                     data = os.read(fd, _CHUNK)

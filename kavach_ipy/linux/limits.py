@@ -14,7 +14,14 @@ from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc
 
-__all__ = ["Usage", "apply", "data_bytes", "inherited_resident_bytes", "measure"]
+__all__ = [
+    "Usage",
+    "apply",
+    "data_bytes",
+    "image_of",
+    "inherited_resident_bytes",
+    "measure",
+]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ADDRESSES = 64 << 30
@@ -23,10 +30,10 @@ _ADDRESSES = 64 << 30
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def _statm() -> list[int]:
-    """The fields of proc(5) /proc/self/statm, in pages."""
+def _statm(pid: int | str = "self") -> list[int]:
+    """The fields of proc(5) /proc/<pid>/statm, in pages."""
     # Not open(): in a fresh fork each Python object that it makes and touches costs a page's copy.
-    fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return [int(field) for field in os.read(fd, 256).split()]
     finally:
@@ -105,13 +112,19 @@ def data_bytes() -> int:
     return _statm()[5] * _PAGE
 
 
-def inherited_resident_bytes() -> int:
-    """Bytes of anonymous memory of this process that are in RAM: RssAnon, from proc(5) statm."""
-    _, resident, shared, *_ = _statm()
+def inherited_resident_bytes(pid: int | str = "self") -> int:
+    """Bytes of anonymous memory of a process that are in RAM: RssAnon, from proc(5) statm."""
+    _, resident, shared, *_ = _statm(pid)
     return (resident - shared) * _PAGE
 
 
-def measure(proc_root: int, inherited: int, arena: int) -> Usage:
+def image_of(pid: int | str = "self") -> bytes:
+    """Where a process's arguments lie: a fork keeps the place, exec chooses another (proc(5))."""
+    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        return _image(file.read(4096))
+
+
+def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = None) -> Usage:
     """Add up the processes that a proc(5) mount shows, except its pid 1.
 
     A forked page counts as new when it is written. smaps_rollup (Linux 4.14) tells private from
@@ -124,13 +137,14 @@ def measure(proc_root: int, inherited: int, arena: int) -> Usage:
     Args:
         proc_root: an open directory descriptor of the sandbox's own /proc, so that processes
             cannot leave the sum by a double fork.
-        inherited: bytes of anonymous memory that the kernel process had when it forked.
-        arena: a descriptor of the arena.
+        inherited: bytes of anonymous memory that the process had which forked.
+        arena: a descriptor of the arena; -1 where there is none.
+        image: `image_of` the process that forked; of this one where it is None.
     """
     private = proportional = forks = 0
     cpu: dict[tuple[int, int], float] = {}
     waited = 0
-    own_image = _image(_own_stat())
+    own_image = image_of() if image is None else image
     for name in os.listdir(proc_root):
         if not name.isdecimal() or name == "1":
             continue
@@ -150,7 +164,8 @@ def measure(proc_root: int, inherited: int, arena: int) -> Usage:
     # The kernel maps inherited pages too, so n forks that never exec'd account for n/(n+1).
     share = inherited * forks // (forks + 1)
     # stat(2): st_blocks counts 512 bytes, whatever the file system's own block is.
-    memory = max(private, proportional - share) + os.fstat(arena).st_blocks * 512
+    apart = os.fstat(arena).st_blocks * 512 if arena >= 0 else 0
+    memory = max(private, proportional - share) + apart
     return Usage(memory=memory, cpu=cpu, waited=waited / _TICKS)
 
 
@@ -188,13 +203,7 @@ def _rollup(text: bytes) -> dict[bytes, int]:
     return {row[0].rstrip(b":"): int(row[1]) << 10 for row in rows if len(row) == 3}
 
 
-def _own_stat() -> bytes:
-    with open("/proc/self/stat", "rb", buffering=0) as file:
-        return file.read(4096)
-
-
 def _image(stat: bytes) -> bytes:
-    """Where a process's arguments lie: a fork keeps the place, exec chooses another (proc(5))."""
     return stat.rpartition(b") ")[2].split()[45]
 
 

@@ -167,7 +167,7 @@ class Policy:
     clean: bool = False
     """Run in a fresh interpreter that shares no memory with the notebook.
 
-    Enforced by exec in a process that was never forked from the kernel.
+    Enforced by exec in a process that was never forked from the kernel. A session always is.
     Does not stop: reading what was given to it by ``inputs``.
     """
 
@@ -236,7 +236,9 @@ class Policy:
             "trust": _yes_or_no("trust", trust),
             "stdin": _yes_or_no("stdin", stdin),
         }
-        if values["network"] is Network.HOST and not clean:
+        # A session takes cells one after the other, which only a fresh interpreter can.
+        values["clean"] = values["clean"] or values["session"] is not None
+        if values["network"] is Network.HOST and not values["clean"]:
             raise PolicyError(
                 "network",
                 Network.HOST.value,

@@ -16,9 +16,10 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from kavach_ipy.errors import OutputWithheld, ProtocolError
 
@@ -111,15 +112,19 @@ class ArenaWriter:
     Args:
         fd: the descriptor that the fork inherited.
         limit: bytes in all that may be written.
+        way: what the buffers do, for the words of an error.
 
     Attributes:
         end: where the next buffer goes, before rounding up; set it back to write over the last.
     """
 
-    __slots__ = ("_fd", "end", "limit")
+    __slots__ = ("_fd", "_way", "end", "limit")
 
-    def __init__(self, fd: int, limit: int) -> None:
+    def __init__(
+        self, fd: int, limit: int, way: Literal["come back", "go in"] = "come back"
+    ) -> None:
         self._fd = fd
+        self._way = way
         self.end = 0
         self.limit = limit
 
@@ -137,8 +142,10 @@ class ArenaWriter:
                     "buffer",
                     "",
                     f"it holds {len(flat)} bytes, and {max(self.limit - offset, 0)} of the "
-                    f"{self.limit} that may come back are left",
-                    "bring back less of it",
+                    f"{self.limit} that may {self._way} are left",
+                    "bring back less of it"
+                    if self._way == "come back"
+                    else "give less of it, or raise --memory",
                 )
             at = 0
             try:
@@ -150,6 +157,13 @@ class ArenaWriter:
                 ) from error
             self.end = end
             return offset, end - offset
+
+    def holds(self, text: bytes, spans: Iterable[tuple[int, int]]) -> bool:
+        """Tell whether one of the spans that were written holds these bytes."""
+        if not self.end:
+            return False
+        with mmap.mmap(self._fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as memory:
+            return any(memory.find(text, at, at + length) >= 0 for at, length in spans)
 
     def finish(self) -> None:
         """Forbid every change from now on, so that the parent need not wait for it.

@@ -209,7 +209,8 @@ class Script:
 def children(pid: int) -> list[int]:
     """The children of all threads of a process: proc(5) children."""
     found: list[int] = []
-    with suppress(FileNotFoundError):
+    # proc(5): a process that has ended is not found, or, between open(2) and read(2), ESRCH.
+    with suppress(FileNotFoundError, ProcessLookupError):
         for task in os.listdir(f"/proc/{pid}/task"):
             text = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
             found.extend(int(child) for child in text.split())

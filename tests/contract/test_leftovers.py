@@ -178,9 +178,9 @@ STEPS = {
 STOPS = """
 import importlib, os, signal, sys
 from kavach_ipy import Policy, Sandbox
-from kavach_ipy.launch import launcher
+from kavach_ipy.launch import parent
 module, name = sys.argv[1].split(".")
-launcher.SHARES_MEMORY &= sys.argv[2] == "sharing"
+parent.SHARES_MEMORY &= sys.argv[2] == "sharing"
 Sandbox().run("1")
 module = importlib.import_module("kavach_ipy.linux." + module)
 step = getattr(module, name)
@@ -302,10 +302,10 @@ def test_killed_set_up_leaves_nobody(shares_memory: bool) -> None:
         f"""
         import os, signal
         from kavach_ipy import Sandbox, SetupFailed
-        from kavach_ipy.launch import launcher
+        from kavach_ipy.launch import parent
         from kavach_ipy.linux import mounts
         Sandbox().run("1")
-        launcher.SHARES_MEMORY &= {shares_memory}
+        parent.SHARES_MEMORY &= {shares_memory}
         before = os.listdir("/proc/self/fd")
         enter = mounts.Root.enter
         mounts.Root.enter = lambda self: os.kill(os.getpid(), signal.SIGKILL)

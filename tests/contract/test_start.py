@@ -12,7 +12,7 @@ import prctl
 import pytest
 
 from kavach_ipy.errors import SetupFailed
-from kavach_ipy.launch import launcher
+from kavach_ipy.launch import launcher, parent
 from kavach_ipy.launch.host import survey
 from kavach_ipy.launch.plan import Plan, make_plan
 from kavach_ipy.launch.script import script_body
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.contract, pytest.mark.needs("userns", "seccomp", "land
 
 @pytest.fixture(params=[True, False], ids=["sharing-memory", "apart"], autouse=True)
 def _ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "SHARES_MEMORY", request.param)
+    monkeypatch.setattr(parent, "SHARES_MEMORY", request.param)
 
 
 class _Deaf:

@@ -49,9 +49,9 @@ def test_explain_types_lists_what_comes_back(kernel: Kernel) -> None:
     assert "no class is trusted" in kernel.run("%kavach explain types").stdout
 
 
-def test_later_commands_say_that_they_are_later(kernel: Kernel) -> None:
-    """Sessions are not there yet: listing them is empty, restarting one is an error."""
-    assert "no --session yet" in kernel.run("%kavach sessions").stdout
+def test_sessions_that_are_not_there_are_none(kernel: Kernel) -> None:
+    """Listing them is empty, restarting one is an error."""
+    assert "no sandbox lives on" in kernel.run("%kavach sessions").stdout
     run = kernel.run("%kavach restart model")
     assert run.status == "error"
     assert "'model'" in run.stderr

@@ -50,6 +50,21 @@ def test_a_cell_prints_shows_and_returns(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
+def test_a_clean_cell_prints_shows_and_returns(tmp_path: Path) -> None:
+    """The same from a fresh interpreter, whose shell has no kernel either; nothing is written."""
+    text = type_in(
+        tmp_path,
+        "x = 20",
+        "%%sandbox --clean -i x -o y\nprint('one')\ndisplay('two')\ny = x + 1\ny * 2",
+        "y, _",
+        "%%sandbox --clean\n1 / 0",
+    )
+    wanted = ["one", "'two'", "Out[2]: 42", "Out[3]: (21, 42)", "ZeroDivisionError: division"]
+    places = [text.index(piece) for piece in wanted]
+    assert places == sorted(places)
+    assert "kavach_ipy/" not in text
+
+
 def test_an_error_has_its_traceback(tmp_path: Path) -> None:
     """The cell's lines, once, and none of ours."""
     text = type_in(tmp_path, "%%sandbox\nx = 1\nx / 0", "1 + 1")

@@ -29,8 +29,8 @@ GUARDS = (
         "memory in the arena",
         "the file for results is on the bill",
         _LIMITS,
-        " + os.fstat(arena).st_blocks * 512\n",
-        "\n",
+        "    apart = os.fstat(arena).st_blocks * 512 if arena >= 0 else 0\n",
+        "    apart = 0\n",
         "tests/escape/test_exhaustion.py",
     ),
     Guard(
@@ -69,8 +69,8 @@ GUARDS = (
         "the interpreter's own file",
         "what /proc/self/exe leads to keeps mode, group, time and attributes",
         "launch/launcher.py",
-        "        if parent.program.leave():\n",
-        "        if False:\n",
+        "    if parent.program.leave():\n",
+        "    if False:\n",
         "tests/escape/test_file_write.py",
     ),
     Guard(

@@ -20,8 +20,8 @@ GUARDS = (
         "refusal: options that are not built",
         "an option that does nothing yet is refused, and not passed over",
         _PLAN,
-        "        if asked:\n",
-        "        if False:\n",
+        "    if policy.network is Network.HOST:\n",
+        "    if False:\n",
         f"{_TESTS}::test_an_engine_that_is_not_built_is_refused",
     ),
     _refusal(

@@ -207,7 +207,8 @@ def _usable(policy: Policy) -> Policy:
     tight = {"timeout": 20.0 if policy.timeout is None else min(policy.timeout, 20.0)}
     network = policy.network if policy.network is not Network.HOST else Network.NONE
     changes = roomy if draw.random() < 0.8 else {**roomy, **tight}
-    return dataclasses.replace(policy, clean=False, trust=False, network=network, **changes)  # type: ignore[arg-type]
+    own = {"session": None, "clean": False, "trust": False, "network": network}
+    return dataclasses.replace(policy, **{**changes, **own})  # type: ignore[arg-type]
 
 
 def _names() -> Iterator[str]:

@@ -111,7 +111,7 @@ def test_library_that_a_fork_would_break_is_refused_with_a_way_out(host: Host) -
     assert "--session NAME" in caught.value.remedy
 
 
-@pytest.mark.parametrize("policy", [Policy(clean=True), Policy(session="mine")], ids=repr)
+@pytest.mark.parametrize("policy", [Policy(clean=True, network="host")], ids=repr)
 def test_an_engine_that_is_not_built_is_refused(host: Host, policy: Policy) -> None:
     """An option of a later version is an error, never a cell that runs some other way."""
     with pytest.raises(CannotEnforce, match="does not have it yet"):

@@ -1,0 +1,108 @@
+"""What the kernel process asks of a fresh interpreter: documents in memory, handed over as files.
+
+::
+
+    kernel process ── one word, and the descriptors of a document and of what belongs to it ──▶ it
+
+A document of any size is one descriptor, so that no write waits for a reader.
+
+Guarantees: a document that was sent is whole; what is received has close-on-exec set.
+Assumes: the kernel process writes and is trusted; a cell may read its own requests only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+
+from kavach_ipy.wire.documents import Json
+
+__all__ = ["CELL", "START", "CellRequest", "receive", "receive_cell", "send", "send_cell"]
+
+START = b"start"
+"""To a zygote: build a sandbox."""
+
+CELL = b"c"
+"""To a sandbox: run a cell. One byte, as the channel is a stream."""
+
+_MOST = 8
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class CellRequest:
+    """One cell, as it arrives in a sandbox."""
+
+    task: dict[str, Json]
+    arena: int
+    """Where big values go; -1 where the cell has no descriptor left to take it."""
+
+    inputs: int
+    """Sealed memory with what was given to the cell; -1 where nothing was."""
+
+
+def send(to: socket.socket, word: bytes, document: dict[str, Json], fds: tuple[int, ...]) -> None:
+    """Send a word, a document, and descriptors that go with it.
+
+    Raises:
+        OSError: nobody reads any more; BlockingIOError: nobody has read for long.
+    """
+    memory = os.memfd_create("kavach-request", os.MFD_CLOEXEC)
+    try:
+        # ASCII, as a cell's source may hold lone surrogates.
+        text = memoryview(json.dumps(document).encode("ascii"))
+        while text:
+            text = text[os.write(memory, text) :]
+        socket.send_fds(to, [word], [memory, *fds])
+    finally:
+        os.close(memory)
+
+
+def receive(to: socket.socket, word: bytes) -> tuple[dict[str, Json], list[int]] | None:
+    """Wait for a word; its document and the other descriptors, None where there will be none.
+
+    The document is empty where it did not come along, as this process may open no file more.
+    """
+    packet, fds, _, _ = socket.recv_fds(to, len(word), _MOST, socket.MSG_CMSG_CLOEXEC)
+    if packet != word:
+        return None
+    if not fds:
+        # unix(7): descriptors beyond the limit of this process are closed instead of received.
+        return {}, []
+    document, *others = fds
+    return read(document), others
+
+
+def read(document: int) -> dict[str, Json]:
+    """Read a document from its beginning, and close it."""
+    try:
+        size = os.fstat(document).st_size
+        parts = []
+        at = 0
+        while at < size:
+            parts.append(os.pread(document, min(_CHUNK, size - at), at))
+            at += len(parts[-1])
+    finally:
+        os.close(document)
+    found: dict[str, Json] = json.loads(b"".join(parts))
+    return found
+
+
+def send_cell(to: socket.socket, task: dict[str, Json], arena: int, inputs: int = -1) -> None:
+    """Hand a cell to a sandbox, with the arena for its values and the memory with its inputs.
+
+    Raises:
+        OSError: as for `send`.
+    """
+    send(to, CELL, task, (arena,) if inputs < 0 else (arena, inputs))
+
+
+def receive_cell(to: socket.socket) -> CellRequest | None:
+    """Wait for the next cell; None where there will be none. Its task is empty as in `receive`."""
+    received = receive(to, CELL)
+    if received is None:
+        return None
+    task, fds = received
+    return CellRequest(task, *(*fds, -1, -1)[:2])
