@@ -198,10 +198,8 @@ def become_the_cell(
             secrets.overwrite(plan.secrets)
     with step("descriptors"):
         control = ends.control.fileno()
-        keep = frozenset(
-            (control, ends.channel, ends.arena, ends.stdout, ends.stderr, root_is_ready)
-        ) - {-1}
-        occupied = descriptors.occupy(keep, (ends.stdout, ends.stderr))
+        keep = {control, ends.channel, ends.arena, ends.stdout, ends.stderr, root_is_ready}
+        occupied = descriptors.occupy(frozenset(keep) - {-1}, (ends.stdout, ends.stderr))
     with step("oom score"):
         privileges.raise_oom_score()
     with step("environment"):

@@ -18,11 +18,11 @@ from kavach_ipy.errors import CellStopped
 from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import Body
+from kavach_ipy.launch.listener import Listener
 from kavach_ipy.launch.parent import Parent
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.requests import send_cell
 from kavach_ipy.launch.signals import Signals
-from kavach_ipy.launch.watch import Listener
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.documents import Json
 

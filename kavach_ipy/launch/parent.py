@@ -33,6 +33,7 @@ from kavach_ipy.launch.hearing import (
 from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body, ChildLink
+from kavach_ipy.launch.listener import Listener, Nobody
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.pools import prepare_pools
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
@@ -40,7 +41,7 @@ from kavach_ipy.launch.program import Program
 from kavach_ipy.launch.quiet import flush_files, no_collection, no_warning_of_forks
 from kavach_ipy.launch.report import verify_identity, verify_rights, verify_view
 from kavach_ipy.launch.signals import SIGNALS, Signals
-from kavach_ipy.launch.watch import Listener, Nobody, Watch, WatchedEnds
+from kavach_ipy.launch.watch import Watch, WatchedEnds
 from kavach_ipy.linux import limits, privileges, verify
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder
@@ -310,17 +311,11 @@ class Parent:
             image=self._image,
             reap=self.status,
             kill=self._init.kill,
-            interrupts=Interrupts(self._interrupt),
+            interrupts=Interrupts(self._cell.interrupt_group),
             is_program_changed=self.program.is_changed,
             charged=float if self._group is None else self._group.processor_seconds,
             cpu_seconds=self._cpu_seconds,
         )
-
-    def _interrupt(self) -> None:
-        # As the stop button does to the group of a kernel: worker processes hear it too. The cell
-        # leads its session, and so (setpgid(2)) its group for good; until it is reaped, no other
-        # group has its number.
-        os.killpg(self._cell.pid, signal.SIGINT)
 
     def status(self) -> int | None:
         """Reap the cell, which has ended; its wait status, None where somebody else took it."""

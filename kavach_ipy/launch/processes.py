@@ -44,6 +44,15 @@ class Process:
         with suppress(_libc.SyscallError):
             _libc.pidfd_send_signal(self.fd, signal.SIGKILL)
 
+    def interrupt_group(self) -> None:
+        """Send SIGINT to the group that this child leads; OSError where there is none.
+
+        As the stop button does to the group of a kernel: worker processes hear it too. A cell leads
+        its session, and so its group for good (setpgid(2)); until it is reaped, no other group has
+        its number.
+        """
+        os.killpg(self.pid, signal.SIGINT)
+
     def reap(self) -> int | None:
         """Wait for a child that is ending; its wait status, None where somebody else took it.
 

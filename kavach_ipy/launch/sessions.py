@@ -24,11 +24,11 @@ from kavach_ipy.errors import CellStopped, PolicyError
 from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.launcher import Ending, FreshJob
 from kavach_ipy.launch.layers import ConfinementReport
+from kavach_ipy.launch.listener import Listener
 from kavach_ipy.launch.parent import Parent
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.requests import send_cell
 from kavach_ipy.launch.signals import Signals
-from kavach_ipy.launch.watch import Listener
 from kavach_ipy.launch.zygotes import zygote_for
 from kavach_ipy.policy import Policy, is_at_most
 

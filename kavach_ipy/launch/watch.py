@@ -14,18 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Literal, Protocol
 
 from kavach_ipy.errors import CellStopped, ProtocolError
 from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.asking import Questions
 from kavach_ipy.launch.interrupts import Interrupts
+from kavach_ipy.launch.listener import Listener
 from kavach_ipy.launch.signals import Signals
 from kavach_ipy.linux import limits
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder, Frame, Kind
 
-__all__ = ["Listener", "Nobody", "Watch", "WatchedEnds"]
+__all__ = ["Watch", "WatchedEnds"]
 
 _CHUNK = 1 << 18
 _SAMPLE_SECONDS = 0.1
@@ -35,38 +35,6 @@ _DRAIN_SECONDS = 1.0
 _VALUE_BYTES = 256 << 20
 _STREAM_FRAME = 64
 """Bytes of a stream frame that are not counted as printed; an empty one has 85 or more."""
-
-
-class Listener(Protocol):
-    """Who hears what the cell says. Called in the parent, live and in order."""
-
-    def frame(self, frame: Frame) -> Frame | None:
-        """Take one frame of the child; the answer to it, where it asks for one."""
-
-    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
-        """Take bytes that went to the cell's file descriptor 1 or 2."""
-
-    def usage(self, seconds: float, memory: int, processes: int) -> None:
-        """Take what was seen of the cell from outside, a few times a second.
-
-        Args:
-            seconds: since "go".
-            memory: bytes of new memory.
-            processes: how many live.
-        """
-
-
-class Nobody:
-    """Hears nothing: of a sandbox in which no cell runs."""
-
-    def frame(self, frame: Frame) -> None:
-        """Take no notice."""
-
-    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
-        """Take no notice."""
-
-    def usage(self, seconds: float, memory: int, processes: int) -> None:
-        """Take no notice."""
 
 
 @dataclass(frozen=True, slots=True)
