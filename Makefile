@@ -22,7 +22,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz mutate build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs browser bench bench-confinement bench-values soak fuzz mutate build clean venv-browser venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ lint: venv-test ## ruff, mypy --strict and the import layers
 
 unit: venv-test ## the tests that need nothing of the kernel, in seconds
 	$(PY) -m pytest tests/unit tests/repo $(PYTEST)
+
+browser: venv-browser ## the tests in a real JupyterLab and Notebook 7, in Debian's Chromium; minutes
+	@command -v "$${KAVACH_TEST_CHROMIUM:-chromium}" >/dev/null || .ci/chromium
+	$(PY) -m pytest tests/browser $(PYTEST)
 
 docs: venv-test ## write the generated pages of docs/reference again
 	$(PY) docs/reference/generate.py
@@ -70,6 +74,6 @@ clean: ## remove what the commands above made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-venv-demo venv-test:
+venv-browser venv-demo venv-test:
 	@.ci/bootstrap '$(PYTHON)'
 	@.ci/venv '$(PYTHON)' '$(VENV)' $(@:venv-%=%) $(if $(IPYKERNEL),'$(IPYKERNEL)')

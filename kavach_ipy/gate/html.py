@@ -33,6 +33,7 @@ from kavach_ipy.gate.elements import (
     WORDS,
 )
 from kavach_ipy.gate.images import check_image
+from kavach_ipy.gate.mathematics import is_harmless
 from kavach_ipy.gate.styles import clean_style
 from kavach_ipy.gate.text import mark_bidi
 
@@ -46,6 +47,9 @@ _DEPTH: Final = 100
 # nh3 0.3.8 takes time quadratic in the "&" and "\xa0" of one text: 34 s for two million of them.
 _AMPERSANDS: Final = 10_000
 _CELLS: Final = 1000
+_DELIMITERS: Final = 2000
+"""Dollar signs and backslashes that MathJax may look at; a formula takes it about a millisecond."""
+_UNSET: Final = '<span class="mathjax_ignore tex2jax_ignore">'
 # Atomic groups, not possessive ones: Python before 3.11.5 leaves the position advanced where the
 # body of a repeated possessive group fails half-way (gh-106052).
 _TOKEN: Final = re.compile(
@@ -109,14 +113,20 @@ def _encode(text: str) -> str:
 class _Writer:
     """Reads tags loosely, writes them balanced."""
 
-    __slots__ = ("_ampersands", "_holders", "_open", "_out")
+    __slots__ = ("_ampersands", "_delimiters", "_holders", "_open", "_out", "_pieces", "_unset")
 
     def __init__(self) -> None:
         self._ampersands = 0
+        # Signs that may begin or end mathematics, in what MathJax will look at.
+        self._delimiters = 0
         self._open: list[str] = []
         # Where the open cells and captions stand in it.
         self._holders: list[int] = []
         self._out: list[str] = []
+        # Text since the last tag that was written. Tags between them may have been dropped.
+        self._pieces: list[str] = []
+        # How many elements were open when one began that MathJax passes over.
+        self._unset: int | None = None
 
     def write(self, text: str) -> str | None:
         for match in _TOKEN.finditer(text):
@@ -135,6 +145,7 @@ class _Writer:
             if len(self._open) > _DEPTH or self._ampersands > _AMPERSANDS:
                 return None
         self._close_to(0)
+        self._write("")
         written = "".join(self._out)
         return written if len(written) <= _WRITTEN and self._ampersands <= _AMPERSANDS else None
 
@@ -142,11 +153,27 @@ class _Writer:
         text = _plain(unescape(text) if "&" in text else text)
         if self._open and self._open[-1] in TABLE:
             return
-        if self._out and self._out[-1].startswith("<pre"):
+        if not self._pieces and self._out and self._out[-1].startswith("<pre"):
             # HTML, 13.1.2.5: the first newline of a pre is not part of it.
             text = text.lstrip("\n")
+        if not text:
+            return
         self._ampersands += text.count("&") + text.count("\xa0")
-        self._out.append(escape(text, quote=False))
+        self._pieces.append(text)
+
+    def _write(self, tag: str) -> None:
+        """Write a tag, and before it the text up to it."""
+        if self._pieces:
+            text = "".join(self._pieces)
+            self._pieces.clear()
+            written = escape(text, quote=False)
+            if self._unset is None and ("$" in text or "\\" in text):
+                self._delimiters += text.count("$") + text.count("\\")
+                if self._delimiters > _DELIMITERS or not is_harmless(text):
+                    written = f"{_UNSET}{written}</span>"
+            self._out.append(written)
+        if tag:
+            self._out.append(tag)
 
     def _start(self, name: str, rest: str) -> None:
         if name not in INLINE:
@@ -159,8 +186,11 @@ class _Writer:
         if attributes is None:
             return
         self._ampersands = 0
-        self._out.append(f"<{name}{attributes}>")
+        written = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
+        self._write(f"<{name}{written}>")
         if name not in VOID:
+            if self._unset is None and "mathjax_ignore" in attributes.get("class", "").split():
+                self._unset = len(self._open)
             if name in HOLDERS:
                 self._holders.append(len(self._open))
             self._open.append(name)
@@ -185,14 +215,16 @@ class _Writer:
 
     def _close_to(self, depth: int) -> None:
         while len(self._open) > depth:
-            self._out.append(f"</{self._open.pop()}>")
+            self._write(f"</{self._open.pop()}>")
         while self._holders and self._holders[-1] >= depth:
             self._holders.pop()
+        if self._unset is not None and self._unset >= depth:
+            self._unset = None
 
-    def _attributes(self, name: str, rest: str) -> str | None:
+    def _attributes(self, name: str, rest: str) -> dict[str, str] | None:
         """Return the attributes to write, or None when the element is worth nothing without one."""
         if not rest or "=" not in rest:
-            return None if name == "img" else ""
+            return None if name == "img" else {}
         kept: dict[str, str] = {}
         for match in _ATTRIBUTE.finditer(rest):
             key = match["name"].lower()
@@ -206,7 +238,7 @@ class _Writer:
                 kept[key] = value
         if name == "img" and "src" not in kept:
             return None
-        return "".join(f' {key}="{escape(value)}"' for key, value in kept.items())
+        return kept
 
 
 def _attribute(key: str, value: str) -> str:
