@@ -21,6 +21,7 @@ from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, ProtocolErro
 from kavach_ipy.gate.allowance import Allowance
 from kavach_ipy.gate.display import DisplayIds, Shown, show
 from kavach_ipy.gate.failures import failure_from
+from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.gate.streams import StreamName, Streams
 from kavach_ipy.gate.text import clean_text
@@ -71,9 +72,13 @@ class Sandbox:
             first line. That takes about 0.1 s for each GiB that this process holds.
         allow_trust: permit a policy with `trust`, under which what comes back is unpickled: a
             hostile cell then runs code in this process.
+        allow_trust_display: permit a policy with `trust_display`, under which what is displayed
+            reaches the sink as the cell made it.
+        withheld_types: MIME types that are not shown although the gate could clean them, such as
+            ``text/html`` or ``image/*``.
 
     Raises:
-        PolicyError: a secret is too short to be told from other memory.
+        PolicyError: a secret is too short to be told from other memory, or a type is none.
 
     A sandbox holds nothing between runs, so leaving the context manager only ends its use.
     """
@@ -84,10 +89,14 @@ class Sandbox:
         *,
         known_secrets: Sequence[str] = (),
         allow_trust: bool = False,
+        allow_trust_display: bool = False,
+        withheld_types: Sequence[str] = (),
     ) -> None:
         self.policy = Policy() if policy is None else policy
         self._secrets = check_secrets(known_secrets)
         self._allow_trust = allow_trust
+        self._allow_trust_display = allow_trust_display
+        self._display = DisplayPolicy.of(withheld_types, is_trusted=self.policy.trust_display)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -161,9 +170,14 @@ class Sandbox:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
-        hearing = _Hearing(sink, allow_input, self.policy.trust)
+        hearing = _Hearing(sink, allow_input, self.policy.trust, self._display)
         with handlers_later() as signals:
-            plan = make_plan(self.policy, survey(self.policy), may_trust=self._allow_trust)
+            plan = make_plan(
+                self.policy,
+                survey(self.policy),
+                may_trust=self._allow_trust,
+                may_trust_display=self._allow_trust_display,
+            )
             if self.policy.trust:
                 # Before the fork: the child may be another user, who cannot walk to it.
                 import kavach_ipy.wire.stock  # noqa: F401, PLC0415
@@ -194,6 +208,7 @@ class _Hearing:
     allow_input: bool
     is_stock: bool = False
     """The cell ran with `Policy.trust`, so its values are stock pickles."""
+    display: DisplayPolicy = field(default_factory=DisplayPolicy)
     ids: DisplayIds = field(default_factory=DisplayIds)
     streams: Streams = field(default_factory=Streams)
     outputs: list[Shown] = field(default_factory=list)
@@ -227,7 +242,7 @@ class _Hearing:
         if message.msg_type == "stream":
             self._text(*self.streams.feed(message))
             return
-        shown = show(message, self.ids)
+        shown = show(message, self.ids, self.display)
         if shown is not None:
             self.outputs.append(shown)
             if self.sink is not None:

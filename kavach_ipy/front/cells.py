@@ -34,6 +34,8 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
     *,
     with_report: bool,
     allow_trust: bool = False,
+    allow_trust_display: bool = False,
+    withheld_types: Sequence[str] = (),
 ) -> None:
     """Run ``task`` and show, assign and raise what comes of it.
 
@@ -44,6 +46,8 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
         secrets: values that it may not find in its memory.
         with_report: show what confined it.
         allow_trust: permit a policy with ``trust``.
+        allow_trust_display: permit a policy with ``trust_display``.
+        withheld_types: MIME types that are not shown.
 
     Raises:
         KavachError: what `front.failures.as_shown` makes of the cell's error, or of the reason why
@@ -52,7 +56,13 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
     sink = ShellSink(shell)
     body = cell_body(shell, task)
     try:
-        with Sandbox(policy, known_secrets=secrets, allow_trust=allow_trust) as box:
+        with Sandbox(
+            policy,
+            known_secrets=secrets,
+            allow_trust=allow_trust,
+            allow_trust_display=allow_trust_display,
+            withheld_types=withheld_types,
+        ) as box:
             outcome = box.execute(body, out=task.outputs, sink=sink)
     except KavachError as error:
         raise as_shown(error) from None

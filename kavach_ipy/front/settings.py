@@ -15,17 +15,16 @@ import re
 from collections.abc import Mapping
 from typing import Final, TypedDict, cast
 
-from traitlets import Bool, Dict, Float, Int, List, TraitError, TraitType, Unicode, Union, validate
+from traitlets import Bool, Dict, TraitError, TraitType, Unicode, validate
 from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
+from kavach_ipy.front.traits import list_trait, number_trait, size_trait, time_trait
 from kavach_ipy.policy import (
     DEFAULT_ENVIRONMENT,
     PROFILES,
     Policy,
     check_secrets,
-    format_duration,
-    format_size,
     profile,
     tighten,
 )
@@ -70,24 +69,6 @@ class _Proposal(TypedDict):
     owner: Configurable
 
 
-def _size(default: int, text: str) -> Union:
-    # Text first: the command line's "512M" must not be offered to Int before.
-    return Union([Unicode(), Int()], default_value=format_size(default), help=text).tag(config=True)
-
-
-def _number(default: int, text: str) -> Union:
-    return Union([Int(), Unicode()], default_value=default, help=text).tag(config=True)
-
-
-def _time(default: float | None, text: str) -> Union:
-    shown = "none" if default is None else format_duration(default)
-    return Union([Unicode(), Float(), Int()], default_value=shown, help=text).tag(config=True)
-
-
-def _list(default: tuple[str, ...], text: str) -> List[str]:
-    return List(Unicode(), default_value=list(default), help=text).tag(config=True)
-
-
 def _frozen(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -106,62 +87,62 @@ class Kavach(Configurable):
         help="Network that a cell has: none, or loopback for a private 127.0.0.1 of its own. By"
         " default none. With either, a cell reaches no machine, this one included.",
     ).tag(config=True)
-    timeout = _time(
+    timeout = time_trait(
         _DEFAULT.timeout,
         "Longest time of a cell by the clock, in seconds or as 30s, 2min, 1h30m. By default none,"
         " which is no limit. Without one, a cell that waits holds the notebook until interrupted.",
     )
-    cpu = _time(
+    cpu = time_trait(
         _DEFAULT.cpu,
         "Processor time of all processes of a cell, in seconds or as 30s, 2min. By default one"
         " hour. It stops busy loops, not waiting.",
     )
-    memory = _size(
+    memory = size_trait(
         _DEFAULT.memory,
         "New memory of a cell on top of the notebook's, in bytes or as 512M, 2GiB. By default four"
         " GiB. It keeps a cell from taking the machine's memory.",
     )
-    pids = _number(
+    pids = number_trait(
         _DEFAULT.pids,
         "Processes and threads that a cell may have at once, as a number. By default 512. It stops"
         " fork bombs.",
     )
-    files = _number(
+    files = number_trait(
         _DEFAULT.files,
         "Files that each process of a cell may have open, as a number. By default 1024. It keeps"
         " the machine's table of files free.",
     )
-    disk = _size(
+    disk = size_trait(
         _DEFAULT.disk,
         "Temporary files that a cell may write, in bytes or as 64M. By default 512 MiB. They live"
         " in memory and are thrown away; what lies below writable paths is not counted.",
     )
-    output = _size(
+    output = size_trait(
         _DEFAULT.output,
         "What a cell may print and display, in bytes or as 8M. By default 16 MiB. It keeps the"
         " notebook file and the page usable.",
     )
-    messages = _number(
+    messages = number_trait(
         _DEFAULT.messages,
         "Pieces of output that a cell may send, as a number. By default ten thousand. It keeps a"
         " cell from flooding the page with small displays.",
     )
-    readable = _list(
+    readable = list_trait(
         (),
         "Further files and directories that a cell may read, as absolute paths. By default only the"
         " system, the Python environment and the working directory. A cell may show what it reads.",
     )
-    writable = _list(
+    writable = list_trait(
         (),
         "Files and directories that a cell may change for good, as absolute paths. By default none."
         " A cell can destroy what is there.",
     )
-    hidden = _list(
+    hidden = list_trait(
         (),
         "Files and directories that do not exist for a cell, as absolute paths. By default no"
         " further ones. They win over readable and writable.",
     )
-    environment = _list(
+    environment = list_trait(
         DEFAULT_ENVIRONMENT,
         "Environment variables that a cell keeps: names, or prefixes with a star. By default those"
         " that numeric libraries read. Tokens and passwords live in the others.",
@@ -186,13 +167,13 @@ class Kavach(Configurable):
         help="A root-owned policy that nobody below can loosen, as a path. By default none, and"
         " this version reads none: any path is refused, so that nobody relies on it.",
     ).tag(config=True)
-    known_secrets = _list(
+    known_secrets = list_trait(
         (),
         "Values to overwrite in the memory of a cell before its first line, as texts of eight"
         " characters or more. By default none. A cell can read all other memory of the notebook;"
         " searching takes about 0.1 s for each GiB that the notebook holds.",
     )
-    trusted_types = _list(
+    trusted_types = list_trait(
         (),
         "Classes whose instances may come back, as module.Class: dataclasses, attrs classes,"
         " pydantic models, Enums, NamedTuples. By default none; kavach_ipy.trust adds one for this"
@@ -203,6 +184,17 @@ class Kavach(Configurable):
         help="Permit --trust, which unpickles what comes back, as a yes or no. By default off. With"
         " it a hostile cell runs code in the notebook, so it guards against accidents only.",
     ).tag(config=True)
+
+    allow_trust_display = Bool(
+        False,
+        help="Permit --trust-display, which lets the page run what a cell shows, as a yes or no. By"
+        " default off. With it a hostile cell acts in the page as its reader, files and all.",
+    ).tag(config=True)
+    withheld_types = list_trait(
+        (),
+        "MIME types that are not shown although they could be made harmless, such as text/html or"
+        " image/*. By default none. Fewer types leave less that a front end could misread.",
+    )
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -264,6 +256,16 @@ class Kavach(Configurable):
                 raise TraitError(
                     f"c.Kavach.trusted_types: {name!r} is not allowed; module.Class is"
                 )
+        return proposal["value"]
+
+    @validate("withheld_types")
+    def _check_withheld_types(self, proposal: _Proposal) -> object:
+        from kavach_ipy.gate.mimes import DisplayPolicy  # noqa: PLC0415 - loading stays quick
+
+        try:
+            DisplayPolicy.of(cast("list[str]", proposal["value"]))
+        except PolicyError as error:
+            raise TraitError(f"c.Kavach.{error}") from None
         return proposal["value"]
 
     @validate("profiles")

@@ -67,7 +67,7 @@ def _parser() -> MarkdownIt:
     return made
 
 
-def _mathematics(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - the parser's signature
+def _mathematics(state: StateInline, silent: bool) -> bool:
     """Take mathematics as text, so that its underscores are no emphasis."""
     if state.src[state.pos] not in _SPECIAL:
         return False

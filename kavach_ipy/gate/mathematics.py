@@ -17,45 +17,52 @@ from typing import Final
 
 __all__ = ["is_harmless"]
 
+# Letters, operators and relations, arrows, large operators and functions, structure, accents and
+# lines, dots, spaces, fonts and styles.
 _COMMANDS: Final = frozenset(
-    # Greek and other letters.
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda"
-    " mu nu xi omicron pi varpi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega"
-    " Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega aleph beth hbar hslash ell imath"
-    " jmath wp Re Im partial nabla infty eth digamma"
-    # Operators and relations.
-    " pm mp times div cdot ast star circ bullet oplus ominus otimes oslash odot cap cup uplus sqcap"
-    " sqcup vee wedge lor land setminus wr diamond amalg dagger ddagger bigcirc triangle neg lnot"
-    " le leq leqslant ge geq geqslant ne neq equiv sim simeq approx cong propto ll gg prec succ"
-    " preceq succeq subset supset subseteq supseteq nsubseteq subsetneq sqsubseteq in ni notin mid"
-    " nmid parallel perp vdash dashv models asymp doteq bowtie forall exists nexists emptyset"
-    " varnothing angle top bot surd complement therefore because not colon"
-    # Arrows.
-    " to gets mapsto leftarrow rightarrow leftrightarrow Leftarrow Rightarrow Leftrightarrow"
-    " longleftarrow longrightarrow longleftrightarrow Longleftarrow Longrightarrow"
-    " Longleftrightarrow longmapsto uparrow downarrow updownarrow Uparrow Downarrow nearrow searrow"
-    " swarrow nwarrow hookleftarrow hookrightarrow iff implies impliedby xleftarrow xrightarrow"
-    # Large operators, functions.
-    " sum prod coprod int iint iiint oint bigcap bigcup bigsqcup bigvee bigwedge bigoplus bigotimes"
-    " bigodot biguplus lim liminf limsup max min sup inf arg det dim exp gcd hom ker lg ln log Pr"
-    " deg sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan mod bmod pmod"
-    " operatorname limits nolimits"
-    # Structure.
-    " frac dfrac tfrac cfrac binom dbinom tbinom sqrt root over choose atop stackrel overset"
-    " underset substack left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl"
-    " Biggr lfloor rfloor lceil rceil langle rangle lvert rvert lVert rVert vert Vert lbrace rbrace"
-    " lbrack rbrack backslash begin end hline boxed"
-    # Accents, lines.
-    " hat widehat tilde widetilde bar vec dot ddot dddot acute grave breve check overline underline"
-    " overbrace underbrace overrightarrow overleftarrow prime"
-    # Dots, spaces, fonts, styles.
-    " dots ldots cdots vdots ddots dotsb dotsc quad qquad enspace text textbf textit textrm texttt"
-    " textsf mathrm mathbf mathit mathsf mathtt mathcal mathbb mathfrak mathscr boldsymbol bf it rm"
-    " cal displaystyle textstyle scriptstyle scriptscriptstyle".split()
+    re.findall(
+        r"[A-Za-z]+",
+        """
+        alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa
+        varkappa lambda mu nu xi omicron pi varpi rho varrho sigma varsigma tau upsilon phi
+        varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+        aleph beth hbar hslash ell imath jmath wp Re Im partial nabla infty eth digamma
+        pm mp times div cdot ast star circ bullet oplus ominus otimes oslash odot cap cup
+        uplus sqcap sqcup vee wedge lor land setminus wr diamond amalg dagger ddagger
+        bigcirc triangle neg lnot le leq leqslant ge geq geqslant ne neq equiv sim simeq
+        approx cong propto ll gg prec succ preceq succeq subset supset subseteq supseteq
+        nsubseteq subsetneq sqsubseteq in ni notin mid nmid parallel perp vdash dashv models
+        asymp doteq bowtie forall exists nexists emptyset varnothing angle top bot surd
+        complement therefore because not colon
+        to gets mapsto leftarrow rightarrow leftrightarrow Leftarrow Rightarrow
+        Leftrightarrow longleftarrow longrightarrow longleftrightarrow Longleftarrow
+        Longrightarrow Longleftrightarrow longmapsto uparrow downarrow updownarrow Uparrow
+        Downarrow nearrow searrow swarrow nwarrow hookleftarrow hookrightarrow iff implies
+        impliedby xleftarrow xrightarrow
+        sum prod coprod int iint iiint oint bigcap bigcup bigsqcup bigvee bigwedge bigoplus
+        bigotimes bigodot biguplus lim liminf limsup max min sup inf arg det dim exp gcd hom
+        ker lg ln log Pr deg sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos
+        arctan mod bmod pmod operatorname limits nolimits
+        frac dfrac tfrac cfrac binom dbinom tbinom sqrt root over choose atop stackrel
+        overset underset substack left right middle big Big bigg Bigg bigl bigr Bigl Bigr
+        biggl biggr Biggl Biggr lfloor rfloor lceil rceil langle rangle lvert rvert lVert
+        rVert vert Vert lbrace rbrace lbrack rbrack backslash begin end hline boxed
+        hat widehat tilde widetilde bar vec dot ddot dddot acute grave breve check overline
+        underline overbrace underbrace overrightarrow overleftarrow prime
+        dots ldots cdots vdots ddots dotsb dotsc quad qquad enspace text textbf textit
+        textrm texttt textsf mathrm mathbf mathit mathsf mathtt mathcal mathbb mathfrak
+        mathscr boldsymbol bf it rm cal displaystyle textstyle scriptstyle scriptscriptstyle
+        """,
+    )
 )
 _ENVIRONMENTS: Final = frozenset(
-    "align alignat aligned alignedat array Bmatrix bmatrix cases equation gather gathered matrix"
-    " multline pmatrix smallmatrix split vmatrix Vmatrix".split()
+    re.findall(
+        r"[A-Za-z]+",
+        """
+        align alignat aligned alignedat array Bmatrix bmatrix cases equation gather gathered
+        matrix multline pmatrix smallmatrix split vmatrix Vmatrix
+        """,
+    )
 )
 _COMMAND: Final = re.compile(r"\\(?:([A-Za-z]+)|.)?", re.DOTALL)
 _ENVIRONMENT: Final = re.compile(r"\\(?:begin|end)(?![A-Za-z])(?:\s*\{(\w+\*?)\})?")

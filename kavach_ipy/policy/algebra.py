@@ -53,6 +53,7 @@ def tighten(a: Policy, b: Policy) -> Policy:
         clean=a.clean or b.clean,
         session=_one_session(a.session, b.session),
         trust=a.trust and b.trust,
+        trust_display=a.trust_display and b.trust_display,
         **limits,
     )
 
@@ -73,6 +74,7 @@ def is_at_most(a: Policy, b: Policy) -> bool:
         and (a.clean or not b.clean)
         and (b.session is None or a.session == b.session)
         and (b.trust or not a.trust)
+        and (b.trust_display or not a.trust_display)
     )
 
 

@@ -184,6 +184,13 @@ class Policy:
     For accidents only, and only where the administrator's settings allow it.
     """
 
+    trust_display: bool = False
+    """Let the page run what the cell shows.
+
+    Enforced by nothing: a hostile cell then acts as the person who looks at the page.
+    For accidents only, and only where the administrator's settings allow it.
+    """
+
     def __init__(  # noqa: PLR0913 - one keyword a field; no caller passes many.
         self,
         *,
@@ -205,6 +212,7 @@ class Policy:
         clean: bool = clean,
         session: str | None = session,
         trust: bool = trust,
+        trust_display: bool = trust_display,
     ) -> None:
         read, write, hide = places(read_only, writable, hidden)
         values: dict[str, object] = {
@@ -226,6 +234,7 @@ class Policy:
             "clean": _yes_or_no("clean", clean),
             "session": normalise_session(session),
             "trust": _yes_or_no("trust", trust),
+            "trust_display": _yes_or_no("trust_display", trust_display),
         }
         if values["network"] is Network.HOST and not clean:
             raise PolicyError(

@@ -244,4 +244,16 @@ _FORMS: Final[dict[str, _Form]] = {
             ),
         )
     ),
+    "trust_display": _Form(
+        (
+            (False, "The page shows what it displays, and runs nothing of it."),
+            (
+                True,
+                (
+                    "The page runs what it displays, so a hostile cell can do there whatever the"
+                    " reader could."
+                ),
+            ),
+        )
+    ),
 }

@@ -135,7 +135,8 @@ ATTACKS: tuple[Attack, ...] = (
            "<svg xmlns='http://www.w3.org/2000/svg' onload=\"fired('NAME')\"></svg>",
            fires=False),
     _shows("image/svg+xml", "svg-image",
-           "<svg xmlns='http://www.w3.org/2000/svg'><image href='BEACON/NAME'/></svg>"),
+           "<svg xmlns='http://www.w3.org/2000/svg'><image href='BEACON/NAME'/></svg>",
+           fires=False),
     _shows("image/svg+xml", "svg-foreign",
            "<svg xmlns='http://www.w3.org/2000/svg'><foreignObject><img"
            " xmlns='http://www.w3.org/1999/xhtml' src='BEACON/NAME'/></foreignObject></svg>",

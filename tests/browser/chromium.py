@@ -93,7 +93,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def browser_page(browser: Browser, home: str, *, dark: bool = False) -> Iterator[tuple[Page, Deeds]]:
+def browser_page(
+    browser: Browser, home: str, *, dark: bool = False
+) -> Iterator[tuple[Page, Deeds]]:
     """Open a page whose scripts can call ``fired(name)``, and record what it does.
 
     Args:

@@ -16,6 +16,7 @@ _ALLOWED = "tests/unit/gate/test_allowance.py"
 _CLEANED = "tests/unit/gate/test_html.py"
 _TEXTS = "tests/unit/gate/test_text.py"
 _VALUES = "tests/unit/gate/test_values.py"
+_TYPESET = "tests/unit/gate/test_mathematics.py"
 _SHOWN = "tests/unit/gate/test_display.py"
 _FORGED = "tests/unit/gate/test_forged_arrays.py"
 
@@ -364,9 +365,47 @@ GUARDS = (
         "types of outputs",
         "a page is shown data of listed types only",
         "gate/display.py",
-        "        entry = handler(value) if handler else None\n",
-        "        entry = handler(value) if handler else (mime, value)\n",
+        "        entry = _HANDLERS[rule.treatment](mime, value)\n",
+        "        entry = _HANDLERS[rule.treatment](mime, value) or (mime, value)\n",
         f"{_SHOWN}::test_other_types_are_withheld_with_one_line",
+    ),
+    condition_off(
+        "types withheld by the settings",
+        "the settings withhold what the table would show",
+        "gate/mimes.py",
+        "        if mime in self.withheld or f\"{mime.partition('/')[0]}/*\" in self.withheld:\n",
+        f"{_SHOWN}::test_settings_withhold_more_and_never_less",
+    ),
+    condition_off(
+        "commands of mathematics",
+        "MathJax is given listed commands only",
+        "gate/mathematics.py",
+        "        if not {name[1] for name in _COMMAND.finditer(text) if name[1]} <= _COMMANDS:\n",
+        f"{_TYPESET}::test_commands_that_do_more_than_draw_are_not",
+    ),
+    Guard(
+        "commands from parts",
+        "a command is judged as it stands on the page, with what stood between its parts gone",
+        _HTML,
+        "        self._pieces.append(text)\n",
+        "        self._pieces.append(text)\n        self._write('')\n",
+        f"{_TYPESET}::test_no_command_is_put_together_from_parts",
+    ),
+    Guard(
+        "mathematics alone",
+        "LaTeX that does more than draw is shown as text",
+        "gate/display.py",
+        '    return ("text/latex", cleaned) if is_harmless(cleaned) else None\n',
+        '    return ("text/latex", cleaned)\n',
+        f"{_SHOWN}::test_latex_that_only_draws_is_typeset",
+    ),
+    Guard(
+        "HTML in Markdown",
+        "what Markdown becomes is cleaned as HTML is",
+        "gate/markdown.py",
+        "    return clean_html(_parser().render(clean_text(text, _SIZE)))\n",
+        "    return str(_parser().render(clean_text(text, _SIZE)))\n",
+        "tests/unit/gate/test_markdown.py::test_known_sources",
     ),
     Guard(
         "display ids",

@@ -164,7 +164,8 @@ def test_trusted_output_passes_as_it_is() -> None:
 def test_json_is_bounded() -> None:
     """A page makes an element for each item, so there are not too many of them."""
     assert "application/json" in _show({"application/json": list(range(10_000))}).data
-    for big in (list(range(30_000)), ["x" * (2 << 20)], {"k" * (2 << 20): 1}):
+    bigs: list[Json] = [list(range(30_000)), ["x" * (2 << 20)], {"k" * (2 << 20): 1}]
+    for big in bigs:
         assert "application/json" not in _show({"application/json": big}).data
 
 

@@ -80,4 +80,5 @@ def policies(
         clean=clean,
         session=draw(st.sampled_from(sessions)),
         trust=draw(st.booleans()),
+        trust_display=draw(st.booleans()),
     )

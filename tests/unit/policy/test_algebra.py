@@ -65,6 +65,7 @@ def test_tighten_forbids_nothing_that_both_allow(a: Policy, b: Policy) -> None:
     assert both.network.rank == min(a.network.rank, b.network.rank)
     assert both.clean == (a.clean or b.clean)
     assert both.trust == (a.trust and b.trust)
+    assert both.trust_display == (a.trust_display and b.trust_display)
     assert both.session == (a.session or b.session)
 
 
@@ -128,6 +129,7 @@ LOOSER: dict[str, tuple[object, object]] = {
     "clean": (True, False),
     "session": ("s", None),
     "trust": (False, True),
+    "trust_display": (False, True),
 }
 
 

@@ -59,6 +59,7 @@ def read(line: str, base: Policy | None = None) -> Policy:
         ("--ro=-odd", Policy(read_only=f"{CWD}/-odd")),
         ("--session model-1", Policy(session="model-1")),
         ("--trust", Policy(trust=True)),
+        ("--trust-display", Policy(trust_display=True)),
         ("--profile strict", profile("strict")),
     ],
 )
@@ -142,6 +143,7 @@ def test_options_written_for_a_policy_make_it_again(policy: Policy, base: Policy
         messages=base.messages,
         clean=policy.clean or base.clean,
         trust=policy.trust or base.trust,
+        trust_display=policy.trust_display or base.trust_display,
         session=policy.session or base.session,
     )
     line = shlex.join(to_flags(wanted, base=base))
@@ -168,6 +170,7 @@ def test_an_equal_policy_needs_no_options() -> None:
         (Policy(messages=5), Policy()),
         (Policy(), Policy(clean=True)),
         (Policy(), Policy(trust=True)),
+        (Policy(), Policy(trust_display=True)),
         (Policy(), Policy(session="s")),
     ],
 )
@@ -246,6 +249,7 @@ def test_the_table_covers_every_option_of_the_design() -> None:
         "--session",
         "--clean",
         "--trust",
+        "--trust-display",
     }
     assert {option.field for option in OPTIONS} == {*FIELDS, "profile"} - {
         "messages",
