@@ -57,6 +57,7 @@ ENDS: Final = {
 }
 ATTRIBUTES: Final = {
     "col": {"span"},
+    "details": {"open"},
     "img": {"alt", "height", "src", "width"},
     "ol": {"start"},
     "table": {"border"},

@@ -121,6 +121,13 @@ def _environment(place: Path, token: str, *, dark: bool) -> dict[str, str]:
         ),
         encoding="utf-8",
     )
+    # Written by hand: the setting above does not keep the question for news away.
+    labels = place / "config/labconfig/page_config.json"
+    labels.parent.mkdir(exist_ok=True)
+    labels.write_text(
+        json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}),
+        encoding="utf-8",
+    )
     theme = place / "settings" / _THEME
     theme.parent.mkdir(parents=True, exist_ok=True)
     name = "JupyterLab Dark" if dark else "JupyterLab Light"

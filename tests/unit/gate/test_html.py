@@ -119,6 +119,9 @@ def test_output_is_harmless_and_a_fixed_point(text: str) -> None:
         ("&#x1b;[31m", "[31m"),
         ("<p>x", "<p>x</p>"),
         ("</div></td>x", "x"),
+        ("<details OPEN ontoggle=x><summary>a</summary>b</details>",
+         '<details open=""><summary>a</summary>b</details>'),
+        ("<details><summary>a</summary>b</details>", "<details><summary>a</summary>b</details>"),
     ],
 )  # fmt: skip
 def test_known_markup(text: str, out: str) -> None:
