@@ -13,7 +13,7 @@ import warnings; warnings.simplefilter("ignore")
 import numpy as np, pandas as pd, polars as pl, matplotlib.pyplot as plt
 import rich.table, rich.console, tqdm, jinja2
 from IPython.display import HTML, JSON, Latex, Markdown, Math, SVG, display
-df = pd.DataFrame({"city": ["Oslo", "Turin", "<b>"], "price": [1.5, -2.25, 1e6], "n": [1, 2, 3]})
+df = pd.DataFrame({"city": ["Oslo", "Turin", "A & B"], "price": [1.5, -2.25, 1e6], "n": [1, 2, 3]})
 many = pd.DataFrame(np.arange(24.0).reshape(4, 6),
     index=pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["k", "n"]),
     columns=pd.MultiIndex.from_product([["x", "y"], [1, 2, 3]]))
