@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Protocol, Self, assert_never
 
 from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, ProtocolError
 from kavach_ipy.gate.allowance import Allowance
-from kavach_ipy.gate.display import DisplayIds, Shown, show
+from kavach_ipy.gate.display import Shown
 from kavach_ipy.gate.failures import failure_from
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.outcome import Outcome
+from kavach_ipy.gate.pace import Pace
 from kavach_ipy.gate.streams import StreamName, Streams
 from kavach_ipy.gate.text import clean_text
 from kavach_ipy.gate.values import read_value
@@ -170,7 +171,7 @@ class Sandbox:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
-        hearing = _Hearing(sink, allow_input, self.policy.trust, self._display)
+        hearing = _Hearing(sink, allow_input, self.policy.trust, Pace(self._display))
         with handlers_later() as signals:
             plan = make_plan(
                 self.policy,
@@ -208,8 +209,7 @@ class _Hearing:
     allow_input: bool
     is_stock: bool = False
     """The cell ran with `Policy.trust`, so its values are stock pickles."""
-    display: DisplayPolicy = field(default_factory=DisplayPolicy)
-    ids: DisplayIds = field(default_factory=DisplayIds)
+    pace: Pace = field(default_factory=lambda: Pace(DisplayPolicy()))
     streams: Streams = field(default_factory=Streams)
     outputs: list[Shown] = field(default_factory=list)
     texts: dict[StreamName, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
@@ -242,14 +242,17 @@ class _Hearing:
         if message.msg_type == "stream":
             self._text(*self.streams.feed(message))
             return
-        shown = show(message, self.ids, self.display)
-        if shown is not None:
+        self._show(self.pace.hear(message))
+
+    def _show(self, all_shown: list[Shown]) -> None:
+        for shown in all_shown:
             self.outputs.append(shown)
             if self.sink is not None:
                 self.sink.show(shown)
 
     def _text(self, name: StreamName, text: str) -> None:
         if text:
+            self._show(self.pace.release())
             self.texts[name].append(text)
             if self.sink is not None:
                 self.sink.stream(name, text)
@@ -270,6 +273,8 @@ class _Hearing:
         """Put the outcome together once the sandbox is dead."""
         for name, text in self.streams.finish():
             self._text(name, text)
+        self._show(self.pace.release())
+        self._text("stderr", self.pace.left_out())
         values, withheld, stopped = self._values(arena, names)
         failure: CellFailed | CellStopped | None = ending.stopped or stopped or self.failure
         result = values.pop(RESULT, withheld.pop(RESULT, None))

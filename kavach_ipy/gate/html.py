@@ -35,7 +35,7 @@ from kavach_ipy.gate.elements import (
 from kavach_ipy.gate.images import check_image
 from kavach_ipy.gate.mathematics import is_harmless
 from kavach_ipy.gate.styles import clean_style
-from kavach_ipy.gate.stylesheets import Element, StyleSheets
+from kavach_ipy.gate.stylesheets import ONLY, Element, StyleSheets
 from kavach_ipy.gate.text import mark_bidi
 
 __all__ = ["clean_html", "svg_image"]
@@ -126,6 +126,7 @@ class _Writer:
         "_ampersands",
         "_delimiters",
         "_elements",
+        "_header",
         "_holders",
         "_open",
         "_out",
@@ -143,6 +144,8 @@ class _Writer:
         # The same, as selectors see them; empty until there is a sheet.
         self._elements: list[Element] = []
         self._sheets = StyleSheets()
+        # Where a row's first header stands in what is written, and its tag if another follows.
+        self._header: tuple[int, str] | None = None
         # Characters of styles that came from sheets: one rule may mean every element.
         self._styled = 0
         # Where the open cells and captions stand in it.
@@ -204,8 +207,11 @@ class _Writer:
         if "media" not in start:
             self._sheets.add(rest.rpartition("</")[0])
 
-    def _styles(self, name: str, rest: str, own: str) -> str:
-        """Return an element's style: what sheets declare for it, then its own."""
+    def _styles(self, name: str, rest: str, own: str) -> tuple[str, str]:
+        """Return an element's style where no other of its name stands beside it, and where one does.
+
+        It is what sheets declare for it, and then its own.
+        """
         ident, classes = "", frozenset[str]()
         for match in _ATTRIBUTE.finditer(rest):
             value = match["double"] or match["single"] or match["bare"] or ""
@@ -215,18 +221,28 @@ class _Writer:
                 case "class":
                     classes = classes or frozenset(value.split())
         element = Element(name, ident, classes)
-        declared = self._sheets.style_of(element, self._elements)
+        around = tuple(self._elements)
+        declared = self._sheets.style_of(element, around)
+        alone = declared
+        if name == "tr":
+            self._header = None
+        elif name == "th" and self._header is None:
+            # pandas styles the only header of a row; a second one that follows takes that back.
+            alone = self._sheets.style_of(Element(name, ident, classes | {ONLY}), around)
         if name not in VOID:
             # Those that were opened before the first sheet are unknown to selectors.
             early = self._open[len(self._elements) :]
             self._elements += [Element(known, "", frozenset()) for known in early]
             self._elements.append(element)
+        return self._joined(alone, own), self._joined(declared, own)
+
+    def _joined(self, declared: dict[str, str], own: str) -> str:
+        """Return a style in which an element's own declarations come last, and so count."""
         if not declared or self._styled > _WRITTEN:
             return own
-        style = clean_style("; ".join(f"{key}: {value}" for key, value in declared.items()))
+        style = "; ".join(f"{key}: {value}" for key, value in declared.items())
         self._styled += len(style)
-        # The later of two declarations counts, and there are at most as many as are read again.
-        return clean_style(f"{own}; {style}" if not own else f"{style}; {own}")
+        return clean_style(f"{style}; {own}")
 
     def _write(self, tag: str) -> None:
         """Write a tag, and before it the text up to it."""
@@ -252,13 +268,23 @@ class _Writer:
         attributes = self._attributes(name, rest)
         if attributes is None:
             return
+        other = ""
         if self._sheets:
-            style = self._styles(name, rest, attributes.get("style", ""))
+            style, other = self._styles(name, rest, attributes.get("style", ""))
             if style:
                 attributes["style"] = style
         self._ampersands = 0
-        written = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
-        self._write(f"<{name}{written}>")
+        self._write(_tag(name, attributes))
+        if name == "th" and self._sheets:
+            if self._header is None:
+                if other:
+                    attributes["style"] = other
+                else:
+                    attributes.pop("style", None)
+                self._header = len(self._out) - 1, _tag(name, attributes)
+            elif self._header[1]:
+                self._out[self._header[0]] = self._header[1]
+                self._header = self._header[0], ""
         if name not in VOID:
             if self._unset is None and "mathjax_ignore" in attributes.get("class", "").split():
                 self._unset = len(self._open)
@@ -313,6 +339,11 @@ class _Writer:
         if name == "img" and "src" not in kept:
             return None
         return kept
+
+
+def _tag(name: str, attributes: dict[str, str]) -> str:
+    written = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
+    return f"<{name}{written}>"
 
 
 def _attribute(key: str, value: str) -> str:

@@ -18,7 +18,10 @@ from typing import Final, NamedTuple
 
 from kavach_ipy.gate.styles import clean_style
 
-__all__ = ["Element", "StyleSheets"]
+__all__ = ["ONLY", "Element", "StyleSheets"]
+
+ONLY: Final = ":only-of-type"
+"""Stands among the classes of an element that has no sibling of its name: no class is called so."""
 
 _SIZE: Final = 1 << 20
 _RULES: Final = 50_000
@@ -26,7 +29,9 @@ _COMPARISONS: Final = 300_000
 _LONGEST: Final = 5
 _COMMENT: Final = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _BRACE: Final = re.compile(r"([{}])")
-_COMPOUND: Final = re.compile(r"([a-z][a-z0-9]*)?((?:[#.][\w-]+)*)", re.IGNORECASE | re.ASCII)
+_COMPOUND: Final = re.compile(
+    r"([a-z][a-z0-9]*)?((?:[#.][\w-]+)*)(:only-of-type)?", re.IGNORECASE | re.ASCII
+)
 _PART: Final = re.compile(r"([#.])([\w-]+)", re.ASCII)
 
 
@@ -132,6 +137,10 @@ class StyleSheets:
             sum(bool(compound.name) for compound in compounds),
             self._count,
         )
+        if weight[:2] <= (0, 1):
+            # JupyterLab aligns cells by a selector of two classes, which such a rule does not
+            # override on a page either; as a style of the element it would.
+            style = tuple(pair for pair in style if pair[0] != "text-align")
         rule = _Rule(tuple(reversed(compounds)), tuple(reversed(is_child)), weight, style)
         self._rules.setdefault(key, []).append(rule)
 
@@ -168,6 +177,8 @@ def _compound(word: str) -> Element | None:
     if len(idents) > 1:
         return None
     classes = frozenset(name for sign, name in parts if sign == ".")
+    if match[3]:
+        classes |= {ONLY}
     return Element((match[1] or "").lower(), "".join(idents), classes)
 
 

@@ -106,5 +106,5 @@ def test_baseline_hundreds_of_them_fire_without_the_gate(browser: Browser) -> No
             continue
         numbers = {int(number) for deed in deeds for number in re.findall(r"\d+$", deed)}
         fired |= numbers & {specimen.number for specimen in batch}
-    print(len(fired), 'of', len(sample))
+    print(len(fired), "of", len(sample))
     assert len(fired) >= 100, len(fired)

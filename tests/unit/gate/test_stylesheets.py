@@ -122,3 +122,23 @@ def test_styled_output_is_a_fixed_point(first: str, second: str) -> None:
 def test_hostile_sheets_take_no_time(markup: str) -> None:
     """Rules that mean every cell are read for a while, and not for ever."""
     assert cpu_seconds(lambda: clean_html(markup), 3.0) < 3.0
+
+
+def test_the_only_header_of_a_row_is_told_from_the_first() -> None:
+    """The index of a frame with one level is styled as pandas says, with several otherwise."""
+    for levels, place in ((1, "middle"), (2, "top")):
+        index = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]) if levels == 2 else ["a", "b"]
+        out = clean_html(pd.DataFrame({"x": [1, 2]}, index=index)._repr_html_())
+        assert out is not None
+        assert out.count(f'<th style="vertical-align: {place}">') == 2 * levels
+        assert clean_html(out) == out
+
+
+def test_alignment_that_the_page_would_override_is_left_to_it() -> None:
+    """JupyterLab aligns cells itself, against a rule of one class and not against one of an id."""
+    weak = clean_html(f"<style>.dataframe td{{text-align: left}}</style>{_TABLE}")
+    strong = clean_html(f"<style>#T td{{text-align: left}}</style>{_TABLE}")
+    assert weak is not None
+    assert strong is not None
+    assert "text-align" not in weak
+    assert '<td style="text-align: left">' in strong
