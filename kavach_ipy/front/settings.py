@@ -13,21 +13,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Final, TypedDict, cast
+from typing import Final, cast
 
-from traitlets import Bool, Dict, TraitError, TraitType, Unicode, validate
+from traitlets import Bool, Dict, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
-from kavach_ipy.front.traits import list_trait, number_trait, size_trait, time_trait
-from kavach_ipy.policy import (
-    DEFAULT_ENVIRONMENT,
-    PROFILES,
-    Policy,
-    check_secrets,
-    profile,
-    tighten,
-)
+from kavach_ipy.front.traits import Proposal, list_trait, number_trait, size_trait, time_trait
+from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
 from kavach_ipy.policy.suggestions import did_you_mean
 
 __all__ = ["Kavach"]
@@ -59,14 +52,6 @@ _LATER: Final[dict[str, object]] = {
     "default_on": False,
     "policy_file": "",
 }
-
-
-class _Proposal(TypedDict):
-    """What traitlets hands to a validator (traitlets docs, "Custom Cross-Validation")."""
-
-    trait: TraitType[object, object]
-    value: object
-    owner: Configurable
 
 
 def _frozen(value: object) -> object:
@@ -232,7 +217,7 @@ class Kavach(Configurable):
         return _policy_of(tuple((name, _frozen(getattr(self, name))) for name in _FIELDS))
 
     @validate(*_FIELDS)
-    def _check_value(self, proposal: _Proposal) -> object:
+    def _check_value(self, proposal: Proposal) -> object:
         name, value = str(proposal["trait"].name), proposal["value"]
         try:
             Policy.from_mapping({_FIELDS[name]: value})
@@ -240,16 +225,22 @@ class Kavach(Configurable):
             raise TraitError(_refusal(name, value, error)) from error
         return value
 
-    @validate("known_secrets")
-    def _check_secrets(self, proposal: _Proposal) -> object:
+    @validate("known_secrets", "withheld_types")
+    def _check_list(self, proposal: Proposal) -> object:
+        from kavach_ipy.gate.mimes import DisplayPolicy  # noqa: PLC0415 - loading stays quick
+
+        value = cast("list[str]", proposal["value"])
         try:
-            check_secrets(proposal["value"])
+            if proposal["trait"].name == "known_secrets":
+                check_secrets(value)
+            else:
+                DisplayPolicy.of(value)
         except PolicyError as error:
             raise TraitError(f"c.Kavach.{error}") from None
-        return proposal["value"]
+        return value
 
     @validate("trusted_types")
-    def _check_trusted_types(self, proposal: _Proposal) -> object:
+    def _check_trusted_types(self, proposal: Proposal) -> object:
         # They are looked up before each cell: a class of the notebook's is not there yet.
         for name in cast("list[str]", proposal["value"]):
             if _DOTTED.fullmatch(name) is None:
@@ -258,18 +249,8 @@ class Kavach(Configurable):
                 )
         return proposal["value"]
 
-    @validate("withheld_types")
-    def _check_withheld_types(self, proposal: _Proposal) -> object:
-        from kavach_ipy.gate.mimes import DisplayPolicy  # noqa: PLC0415 - loading stays quick
-
-        try:
-            DisplayPolicy.of(cast("list[str]", proposal["value"]))
-        except PolicyError as error:
-            raise TraitError(f"c.Kavach.{error}") from None
-        return proposal["value"]
-
     @validate("profiles")
-    def _check_profiles(self, proposal: _Proposal) -> object:
+    def _check_profiles(self, proposal: Proposal) -> object:
         value = proposal["value"]
         if not isinstance(value, Mapping):
             raise TraitError(f"c.Kavach.profiles: {value!r} is not allowed; a dict of dicts is.")
@@ -290,7 +271,7 @@ class Kavach(Configurable):
         return value
 
     @validate("profile")
-    def _check_profile(self, proposal: _Proposal) -> object:
+    def _check_profile(self, proposal: Proposal) -> object:
         known = (*PROFILES, *self.profiles)
         if proposal["value"] not in known:
             raise TraitError(
@@ -300,7 +281,7 @@ class Kavach(Configurable):
         return proposal["value"]
 
     @validate(*_LATER)
-    def _check_later(self, proposal: _Proposal) -> object:
+    def _check_later(self, proposal: Proposal) -> object:
         name, value = str(proposal["trait"].name), proposal["value"]
         if value != _LATER[name]:
             raise TraitError(

@@ -6,11 +6,24 @@ Assumes: values are judged by `kavach_ipy.front.settings`, not here.
 
 from __future__ import annotations
 
-from traitlets import Float, Int, List, Unicode, Union
+from typing import TYPE_CHECKING, TypedDict
+
+from traitlets import Float, Int, List, TraitType, Unicode, Union
 
 from kavach_ipy.policy import format_duration, format_size
 
-__all__ = ["list_trait", "number_trait", "size_trait", "time_trait"]
+if TYPE_CHECKING:
+    from traitlets.config import Configurable
+
+__all__ = ["Proposal", "list_trait", "number_trait", "size_trait", "time_trait"]
+
+
+class Proposal(TypedDict):
+    """What traitlets hands to a validator (traitlets docs, "Custom Cross-Validation")."""
+
+    trait: TraitType[object, object]
+    value: object
+    owner: Configurable
 
 
 def size_trait(default: int, text: str) -> Union:

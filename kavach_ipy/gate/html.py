@@ -20,9 +20,14 @@ from typing import Final
 
 import nh3
 
+from kavach_ipy.gate.attributes import (
+    asked_by_selectors,
+    clean_attributes,
+    clean_characters,
+    write_tag,
+)
 from kavach_ipy.gate.elements import (
     ATTRIBUTES,
-    CLASSES,
     ENDS,
     HOLDERS,
     INLINE,
@@ -30,13 +35,10 @@ from kavach_ipy.gate.elements import (
     TABLE,
     TAGS,
     VOID,
-    WORDS,
 )
-from kavach_ipy.gate.images import check_image
 from kavach_ipy.gate.mathematics import is_harmless
 from kavach_ipy.gate.styles import clean_style
 from kavach_ipy.gate.stylesheets import ONLY, Element, StyleSheets
-from kavach_ipy.gate.text import mark_bidi
 
 __all__ = ["clean_html", "svg_image"]
 
@@ -47,7 +49,6 @@ _MARKS: Final = 250_000
 _DEPTH: Final = 100
 # nh3 0.3.8 takes time quadratic in the "&" and "\xa0" of one text: 34 s for two million of them.
 _AMPERSANDS: Final = 10_000
-_CELLS: Final = 1000
 _DELIMITERS: Final = 2000
 """Dollar signs and backslashes that MathJax may look at; a formula takes it about a millisecond."""
 _UNSET: Final = '<span class="mathjax_ignore tex2jax_ignore">'
@@ -69,20 +70,8 @@ _TOKEN: Final = re.compile(
 _PLAIN_CELLS: Final = re.compile(
     rf"(?P<cells>(?:\s*<td>[ !\"#%'-;=?-\[\]-~]*</td>)+)|{_TOKEN.pattern}", _TOKEN.flags
 )
-_ATTRIBUTE: Final = re.compile(
-    r"(?<![\w-])(?P<name>[a-z][\w-]*+)\s*+=\s*+"
-    r"(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'<=>`]+))",
-    re.IGNORECASE | re.ASCII,
-)
-_IS_OPEN: Final = re.compile(r"(?<![\w-])open(?![\w-])", re.IGNORECASE | re.ASCII)
 _TAGS: Final = set(TAGS)
 _ATTRIBUTES: Final = {tag: {"class", "style", *ATTRIBUTES.get(tag, ())} for tag in TAGS}
-_CONTROLS: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]++"
-)
-_DATA_IMAGE: Final = re.compile(
-    r"data:(image/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=\s]+)", re.ASCII
-)
 
 
 def clean_html(text: str) -> str | None:
@@ -191,7 +180,7 @@ class _Writer:
             self._start(name, match["rest"])
 
     def _text(self, text: str) -> None:
-        text = _plain(unescape(text) if "&" in text else text)
+        text = clean_characters(unescape(text) if "&" in text else text)
         if self._open and self._open[-1] in TABLE:
             return
         if not self._pieces and self._out and self._out[-1].startswith("<pre"):
@@ -208,18 +197,11 @@ class _Writer:
             self._sheets.add(rest.rpartition("</")[0])
 
     def _styles(self, name: str, rest: str, own: str) -> tuple[str, str]:
-        """Return an element's style where no other of its name stands beside it, and where one does.
+        """Return an element's style where it is the only one of its name, and where it is not.
 
         It is what sheets declare for it, and then its own.
         """
-        ident, classes = "", frozenset[str]()
-        for match in _ATTRIBUTE.finditer(rest):
-            value = match["double"] or match["single"] or match["bare"] or ""
-            match match["name"].lower():
-                case "id":
-                    ident = ident or value
-                case "class":
-                    classes = classes or frozenset(value.split())
+        ident, classes = asked_by_selectors(rest)
         element = Element(name, ident, classes)
         around = tuple(self._elements)
         declared = self._sheets.style_of(element, around)
@@ -265,7 +247,7 @@ class _Writer:
         allowed = TABLE.get(top)
         if (name in PARTS) != (allowed is not None) or (allowed and name not in allowed):
             return
-        attributes = self._attributes(name, rest)
+        attributes = clean_attributes(name, rest)
         if attributes is None:
             return
         other = ""
@@ -274,23 +256,25 @@ class _Writer:
             if style:
                 attributes["style"] = style
         self._ampersands = 0
-        self._write(_tag(name, attributes))
+        self._write(write_tag(name, attributes))
         if name == "th" and self._sheets:
-            if self._header is None:
-                if other:
-                    attributes["style"] = other
-                else:
-                    attributes.pop("style", None)
-                self._header = len(self._out) - 1, _tag(name, attributes)
-            elif self._header[1]:
-                self._out[self._header[0]] = self._header[1]
-                self._header = self._header[0], ""
+            self._note_header(attributes, other)
         if name not in VOID:
             if self._unset is None and "mathjax_ignore" in attributes.get("class", "").split():
                 self._unset = len(self._open)
             if name in HOLDERS:
                 self._holders.append(len(self._open))
             self._open.append(name)
+
+    def _note_header(self, attributes: dict[str, str], other: str) -> None:
+        """Take back what the first header of a row has as the only one, when a second comes."""
+        if self._header is None:
+            plain = {key: value for key, value in attributes.items() if key != "style"}
+            tag = write_tag("th", {**plain, "style": other} if other else plain)
+            self._header = len(self._out) - 1, tag
+        elif self._header[1]:
+            self._out[self._header[0]] = self._header[1]
+            self._header = self._header[0], ""
 
     def _make_room(self, name: str) -> None:
         """End what may not hold this element: inline elements, a paragraph, a former item."""
@@ -318,60 +302,3 @@ class _Writer:
             self._holders.pop()
         if self._unset is not None and self._unset >= depth:
             self._unset = None
-
-    def _attributes(self, name: str, rest: str) -> dict[str, str] | None:
-        """Return the attributes to write, or None when the element is worth nothing without one."""
-        if not rest:
-            return None if name == "img" else {}
-        kept: dict[str, str] = {}
-        if name == "details" and _IS_OPEN.search(rest):
-            kept["open"] = ""
-        for match in _ATTRIBUTE.finditer(rest):
-            key = match["name"].lower()
-            if key in kept or (
-                key not in {"class", "style"} and key not in ATTRIBUTES.get(name, ())
-            ):
-                continue
-            raw = match["double"] or match["single"] or match["bare"] or ""
-            value = _attribute(key, _plain(unescape(raw)))
-            if value:
-                kept[key] = value
-        if name == "img" and "src" not in kept:
-            return None
-        return kept
-
-
-def _tag(name: str, attributes: dict[str, str]) -> str:
-    written = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
-    return f"<{name}{written}>"
-
-
-def _attribute(key: str, value: str) -> str:
-    match key:
-        case "class":
-            return " ".join(word for word in value.split() if word in CLASSES)
-        case "style":
-            return clean_style(value)
-        case "src":
-            return _source(value)
-        case "scope":
-            return value.lower() if value.lower() in WORDS else ""
-        case "alt":
-            return value[:1000]
-        case _:
-            # Spans, sizes and counts: a browser would lay out a million cells.
-            is_number = value.isascii() and value.isdigit() and len(value) <= 5
-            limit = 10_000 if key in {"height", "width"} else _CELLS
-            return str(min(int(value), limit)) if is_number else ""
-
-
-def _source(value: str) -> str:
-    match = _DATA_IMAGE.fullmatch(value.strip())
-    data = check_image(match[1], "".join(match[2].split())) if match else None
-    return f"data:{match[1]};base64,{data}" if match and data else ""
-
-
-def _plain(text: str) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    return mark_bidi(_CONTROLS.sub("", text))

@@ -6,12 +6,12 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-import pytest
+from playwright.sync_api import Error
 
+from kavach_ipy.gate.display import DisplayIds, show
 from kavach_ipy.gate.html import clean_html
 from kavach_ipy.gate.mimes import MIME_RULES
 from kavach_ipy.wire.messages import Message
-from kavach_ipy.gate.display import DisplayIds, show
 from tests.browser.chromium import browser_page
 from tests.browser.corpus import CORPUS, Specimen
 
@@ -100,9 +100,8 @@ def test_baseline_hundreds_of_them_fire_without_the_gate(browser: Browser) -> No
         batch = sample[start : start + 12]
         try:
             deeds = _show(browser, [_raw(specimen) for specimen in batch])
-        except Exception as error:
-            # A specimen has navigated the page away.
-            assert "navigat" in str(error) or "destroyed" in str(error), error
+        except Error:
+            # A specimen has led the page away.
             continue
         numbers = {int(number) for deed in deeds for number in re.findall(r"\d+$", deed)}
         fired |= numbers & {specimen.number for specimen in batch}

@@ -1,4 +1,4 @@
-"""A page of honest output looks as it does without the sandbox: words, tables, colours, pictures."""
+"""A page of honest output looks as it does without the sandbox: words, colours, pictures."""
 
 from __future__ import annotations
 

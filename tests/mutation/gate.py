@@ -9,6 +9,7 @@ __all__ = ["GUARDS"]
 _READER = "gate/reader.py"
 _BUDGET = "gate/budget.py"
 _ALLOWANCE = "gate/allowance.py"
+_ATTRIBUTES = "gate/attributes.py"
 _HTML = "gate/html.py"
 _BUDGETED = "tests/unit/gate/test_budget.py"
 _READ = "tests/unit/gate/test_reader.py"
@@ -245,8 +246,8 @@ GUARDS = (
         "HTML tags",
         "no script, form, frame or link of the cell reaches the page",
         _HTML,
-        "            if name not in TAGS:\n                continue\n",
-        "            if False:\n                continue\n",
+        "        if name not in TAGS:\n            return\n",
+        "        if False:\n            return\n",
         f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
     ),
     Guard(
@@ -275,15 +276,15 @@ GUARDS = (
     Guard(
         "HTML attributes",
         "no handler, id or name is written",
-        _HTML,
-        "            if key in kept or (\n",
-        "            if key in kept or False and (\n",
+        _ATTRIBUTES,
+        '        if key in kept or (key not in {"class", "style"} and',
+        "        if key in kept or (False and",
         f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
     ),
     Guard(
         "image addresses",
         "no page of the notebook loads what the cell names",
-        _HTML,
+        _ATTRIBUTES,
         '    return f"data:{match[1]};base64,{data}" if match and data else ""\n',
         '    return f"data:{match[1]};base64,{data}" if match and data else value\n',
         f"{_CLEANED}",
@@ -430,5 +431,43 @@ GUARDS = (
         'f"<pre>{escape(self.shown)}</pre>"',
         'f"<pre>{self.shown}</pre>"',
         f"{_VALUES}::test_withheld_is_text_and_escaped",
+    ),
+    Guard(
+        "selectors of sheets",
+        "a rule styles the elements that its selector fits",
+        "gate/stylesheets.py",
+        "            if at < 0 or not _is(compound, around[at]):\n",
+        "            if at < 0:\n",
+        "tests/unit/gate/test_stylesheets.py::test_other_selectors_mean_nothing",
+    ),
+    Guard(
+        "declarations of sheets",
+        "a sheet may say what a style attribute may",
+        "gate/stylesheets.py",
+        "            style = _pairs(clean_style(body))\n",
+        '            style = tuple(one.partition(":")[::2] for one in body.split(";"))\n',
+        "tests/unit/gate/test_stylesheets.py::test_declarations_are_cleaned_and_at_rules_pass_over",
+        also=(
+            Edit(
+                _HTML,
+                '        return clean_style(f"{style}; {own}")\n',
+                '        return f"{style}; {own}"\n',
+            ),
+        ),
+        why_also="the style of an element is cleaned once more when both are joined",
+    ),
+    condition_off(
+        "number of displays",
+        "a page gets no more displays than it can hold",
+        "gate/pace.py",
+        "        if self._count >= OUTPUTS:\n",
+        "tests/unit/gate/test_pace.py::test_displays_beyond_what_a_page_holds_are_one_line",
+    ),
+    condition_off(
+        "pace of updates",
+        "updates come no faster than an eye can follow",
+        "gate/pace.py",
+        "        if self._tokens < 1.0:\n",
+        "tests/unit/gate/test_pace.py::test_updates_beyond_the_rate_are_left_out_but_for_the_last",
     ),
 )
