@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
 from IPython.core.error import StdinNotImplementedError
 
+from kavach_ipy.front.plots import give_library
 from kavach_ipy.front.runner import UNDEFINED
 from kavach_ipy.front.words import say
 from kavach_ipy.gate.withheld import Withheld
@@ -48,6 +49,8 @@ class ShellSink:
 
     def show(self, shown: Shown) -> None:
         """Show a display, update or clear one, or show the result."""
+        if shown.needs_plotly:
+            give_library(self._shell)
         match shown.msg_type:
             case "display_data" | "update_display_data":
                 self._shell.display_pub.publish(

@@ -20,6 +20,7 @@ from kavach_ipy.gate.images import IMAGE_TYPES, check_image
 from kavach_ipy.gate.markdown import markdown_html
 from kavach_ipy.gate.mathematics import is_harmless
 from kavach_ipy.gate.mimes import DisplayPolicy, MimeRule, Treatment
+from kavach_ipy.gate.plots import plotly_html
 from kavach_ipy.gate.text import clean_line, clean_text
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Message
@@ -40,6 +41,7 @@ _JSON_ITEMS: Final = 20_000
 """Items, and each 64 characters as one more: a page makes an element for each that is opened."""
 _SPOILT: Final = "it is not what its type says, or nothing of it may be shown, or it is too large"
 _TABLE: Final = DisplayPolicy()
+_PLOTLY: Final = "application/vnd.plotly.v1+json"
 _TAG: Final = re.compile(r"<[^>]*>")
 _DRAWN: Final = re.compile(r"<(?:hr|img|table)\b| style=")
 _NOTHING: Mapping[str, Json] = MappingProxyType({})
@@ -55,6 +57,7 @@ class Shown:
         metadata: MIME type → width and height, where the child gave them.
         transient: the display id, one of ours.
         wait: clear_output waits for the next output.
+        needs_plotly: it is drawn where the page has `kavach_ipy.gate.plots.plotly_library`.
     """
 
     msg_type: ShownType
@@ -62,6 +65,7 @@ class Shown:
     metadata: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
     transient: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
     wait: bool = False
+    needs_plotly: bool = False
 
 
 class DisplayIds:
@@ -119,7 +123,17 @@ def show(message: Message, ids: DisplayIds, policy: DisplayPolicy = _TABLE) -> S
     if policy.is_trusted:
         return Shown(message.msg_type, data, metadata, transient)
     rebuilt = _rebuild(data, policy)
-    return Shown(message.msg_type, rebuilt, _sizes(metadata, rebuilt), transient)
+    figure = rebuilt.pop(_PLOTLY, None)
+    if figure is not None:
+        # It says all that its own HTML would, which is a program for the page.
+        rebuilt["text/html"] = figure
+    return Shown(
+        message.msg_type,
+        rebuilt,
+        _sizes(metadata, rebuilt),
+        transient,
+        needs_plotly=figure is not None,
+    )
 
 
 def _rebuild(data: dict[str, Json], policy: DisplayPolicy) -> dict[str, Json]:
@@ -229,6 +243,11 @@ def _clean_json(value: Json) -> Json:
     return value
 
 
+def _plotly(_: str, value: Json) -> _Entry | None:
+    drawn = plotly_html(value)
+    return None if drawn is None else (_PLOTLY, drawn)
+
+
 def _withheld(_: str, __: Json) -> None:
     return None
 
@@ -239,7 +258,7 @@ _HANDLERS: Final[Mapping[Treatment, _Handler]] = {
     "json": _json,
     "latex": _latex,
     "markdown": _markdown,
-    "plotly": _withheld,
+    "plotly": _plotly,
     "svg": _svg,
     "text": _text,
     "withheld": _withheld,

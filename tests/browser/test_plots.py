@@ -1,0 +1,84 @@
+"""Interactive plots: drawn, zoomed and hovered over, in a frame that can reach nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.attacks import BEACON
+from tests.browser.chromium import DEADLINE
+from tests.browser.notebooks import FRONT_ENDS, FrontEnd, opened
+from tests.browser.servers import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
+
+_PRELUDE = (
+    "%load_ext kavach_ipy\nimport plotly.graph_objects as go\n"
+    "import plotly.io; plotly.io.renderers.default = 'plotly_mimetype'"
+)
+_HOSTILE = {
+    "layout": {
+        "height": 300,
+        "title": {"text": "<img src=x onerror=fired(1)><a href='javascript:fired(2)'>x</a>"},
+        "images": [{"source": f"{BEACON}/image", "x": 0, "y": 1, "sizex": 1, "sizey": 1}],
+        "annotations": [{"text": f"<a href='{BEACON}/link'>click</a></script><script>fired(3)//"}],
+    },
+    "data": [
+        {"type": "scatter", "y": [1, 3, 2], "name": "</script><script>parent.parent.fired(4)//"},
+        {"type": "choropleth", "locations": ["NOR"], "z": [1]},
+    ],
+}
+_CELLS = [
+    _PRELUDE,
+    "%%sandbox\nfig = go.Figure(go.Scatter(y=[1, 3, 2]))\nfig.update_layout(height=300)",
+    "%%sandbox\ngo.Figure(go.Bar(y=[2, 1])).update_layout(height=300)",
+    "%%sandbox\ndisplay({'application/vnd.plotly.v1+json': "
+    + repr(_HOSTILE)
+    + ", 'text/plain': 'p'}, raw=True)",
+]
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_plots_are_drawn_and_reach_nothing(
+    browser: Browser, server: Server, front_end: FrontEnd
+) -> None:
+    """Two honest plots and a hostile one: all are drawn, one library, no request, no script."""
+    pytest.importorskip("plotly")
+    name = f"plots-{front_end}.ipynb"
+    server.write(name, _CELLS)
+    with opened(browser, server, front_end, name) as notebook:
+        page = notebook.page
+        page.set_viewport_size({"width": 1000, "height": 3000})
+        notebook.run_all()
+        outers = page.locator(".jp-OutputArea-output iframe")
+        plots = [outers.nth(at).content_frame.frame_locator("iframe") for at in range(3)]
+        for plot in plots:
+            plot.locator(".main-svg").first.wait_for(timeout=DEADLINE * 1000)
+        # Hover shows the value, a drag zooms: the axis has other marks afterwards.
+        area = plots[0].locator(".nsewdrag").first
+        area.hover(position={"x": 10, "y": 100})
+        plots[0].locator(".hovertext").first.wait_for(timeout=DEADLINE * 1000)
+        marks = plots[0].locator(".xtick text")
+        before = marks.all_text_contents()
+        box = area.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 50, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 200, box["y"] + 150, steps=5)
+        page.mouse.up()
+        notebook.wait_until(lambda: marks.all_text_contents() != before)
+        assert marks.all_text_contents() != before
+        plots[2].locator(".annotation-text a, .annotation-text").first.click(force=True)
+        notebook.wait_until(lambda: True)
+        page.wait_for_timeout(1000)
+        assert notebook.deeds.all() == []
+        assert notebook.sources() == _CELLS
+        libraries = [
+            output for at in range(1, 4) for output in notebook.outputs(at)
+            if "window.kavachPlotly = " in str(output)
+        ]  # fmt: skip
+        assert len(libraries) == 1
