@@ -22,7 +22,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs browser bench bench-confinement bench-values soak fuzz mutate build clean venv-browser venv-demo venv-test
+.PHONY: help demo test lint unit docs browser bench bench-confinement bench-output bench-values soak fuzz mutate build clean venv-browser venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-confinement: venv-test ## work inside against the same work outside, and w
 
 bench-values: venv-test ## values on their way back, against stock pickle and the one copy that must be
 	$(PY) benchmarks/values.py
+
+bench-output: venv-test ## what the gate takes for HTML, Markdown and text
+	$(PY) benchmarks/output.py
 
 fuzz: venv-test ## a million changed pickles for the reader, under an address-space limit; ten minutes
 	$(PY) -m tests.fuzz $(FUZZ)
