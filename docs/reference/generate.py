@@ -162,6 +162,12 @@ def display_page() -> str:
         "",
         f"A page holds {OUTPUTS} displays of a cell at a time; one line counts the others.",
         f"Updates and clears are drawn at most {RATE:g} times a second, and the last one always.",
+        "",
+        "Cells of a sandbox in JupyterLab, light and dark:",
+        "",
+        "![Tables, a Styler, polars, rich and a figure](../images/output-light.png)",
+        "",
+        "![The same in the dark theme](../images/output-dark.png)",
     ]
     return "\n".join(lines) + "\n"
 

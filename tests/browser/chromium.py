@@ -69,6 +69,11 @@ class Deeds:
         if f"{address.scheme}://{address.netloc}".replace("ws", "http", 1) != self.home:
             self.requests.append(request.url)
 
+    def note_failure(self, request: Request) -> None:
+        """Take back a request that a content policy stopped: it never left the browser."""
+        if request.failure == "csp" and request.url in self.requests:
+            self.requests.remove(request.url)
+
     def end_dialog(self, dialog: Dialog) -> None:
         """Keep the text of a dialog, and close it."""
         self.dialogs.append(f"{dialog.type}: {dialog.message}")
@@ -111,6 +116,7 @@ def browser_page(
     try:
         # Lambdas: Playwright puts an attribute on what a bound method is bound to, which has slots.
         context.on("request", lambda request: deeds.note_request(request))  # noqa: PLW0108
+        context.on("requestfailed", lambda request: deeds.note_failure(request))  # noqa: PLW0108
         context.expose_function("fired", lambda name: deeds.fired.append(str(name)))
         page = context.new_page()
         page.on("dialog", lambda dialog: deeds.end_dialog(dialog))  # noqa: PLW0108
