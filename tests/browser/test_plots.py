@@ -64,20 +64,22 @@ def test_plots_are_drawn_and_reach_nothing(
             plot.locator(".main-svg").first.wait_for(timeout=DEADLINE * 1000)
         # Hover shows the value, a drag zooms: the axis has other marks afterwards.
         area = plots[0].locator(".nsewdrag").first
+        box = area.bounding_box()
+        assert box is not None
+        middle = box["width"] / 2
         told = plots[0].locator(".hovertext")
 
         def is_told() -> bool:
-            # From one place to another: a mouse that stands still says nothing.
-            area.hover(position={"x": 60, "y": 60})
-            area.hover(position={"x": 10, "y": 100})
+            # The second of three points, from one place to another: a mouse that stands still
+            # says nothing.
+            area.hover(position={"x": middle + 5, "y": 60})
+            area.hover(position={"x": middle, "y": 50})
             return bool(told.count())
 
         notebook.wait_until(is_told)
         assert told.count()
         marks = plots[0].locator(".xtick text")
         before = marks.all_text_contents()
-        box = area.bounding_box()
-        assert box is not None
         page.mouse.move(box["x"] + 50, box["y"] + 20)
         page.mouse.down()
         page.mouse.move(box["x"] + 200, box["y"] + 150, steps=5)
