@@ -74,10 +74,12 @@ def test_plots_are_drawn_and_reach_nothing(
             # says nothing.
             area.hover(position={"x": middle + 5, "y": 60})
             area.hover(position={"x": middle, "y": 50})
+            # The label is drawn a little later.
+            page.wait_for_timeout(500)
             return bool(told.count())
 
         notebook.wait_until(is_told)
-        assert told.count()
+        assert is_told()
         marks = plots[0].locator(".xtick text")
         before = marks.all_text_contents()
         page.mouse.move(box["x"] + 50, box["y"] + 20)
