@@ -72,8 +72,8 @@ def test_plots_are_drawn_and_reach_nothing(
             told = plots[0].locator(".hovertext")
 
             def is_told() -> bool:
-                # From place to place, as a mouse that stands still says nothing: near the first point,
-                # then the second, as front ends give a plot different widths.
+                # From place to place, as a mouse that stands still says nothing: near the first
+                # point, then the second, as front ends give a plot different widths.
                 for x, y in ((60, 60), (10, 100), (middle + 5, 60), (middle, 50)):
                     area.hover(position={"x": x, "y": y})
                     if told.count():
