@@ -25,7 +25,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement bench-output bench-values soak fuzz libraries mutate build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs browser bench bench-confinement bench-output bench-showing bench-values soak fuzz libraries mutate build clean venv-browser venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ lint: venv-test ## ruff, mypy --strict and the import layers
 unit: venv-test ## the tests that need nothing of the kernel, in seconds
 	$(PY) -m pytest tests/unit tests/repo $(PYTEST)
 
+browser: venv-browser ## the tests in a real JupyterLab and Notebook 7, in Debian's Chromium; minutes
+	@command -v "$${KAVACH_TEST_CHROMIUM:-chromium}" >/dev/null || .ci/chromium
+	$(PY) -m pytest tests/browser $(PYTEST)
+
 docs: venv-test ## write the generated pages of docs/reference again
 	$(PY) docs/reference/generate.py
 
@@ -59,6 +63,9 @@ bench-output: venv-test ## what a sandboxed cell prints and displays against a p
 
 bench-values: venv-test ## values on their way back, against stock pickle and the one copy that must be
 	$(PY) benchmarks/values.py
+
+bench-showing: venv-test ## what the gate takes for HTML, Markdown and text
+	$(PY) benchmarks/showing.py
 
 fuzz: venv-test ## a million changed pickles for the reader, under an address-space limit; ten minutes
 	$(PY) -m tests.fuzz $(FUZZ)
@@ -81,6 +88,6 @@ clean: ## remove what the commands above made
 
 libraries: LIBRARIES = 1
 
-venv-demo venv-test:
+venv-browser venv-demo venv-test:
 	@.ci/bootstrap '$(PYTHON)'
 	@.ci/venv '$(PYTHON)' '$(VENV)' $(@:venv-%=%)$(if $(LIBRARIES),$(comma)libraries) $(if $(IPYKERNEL),'$(IPYKERNEL)')

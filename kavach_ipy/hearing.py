@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
 
 from kavach_ipy.errors import CellFailed, CellStopped, ProtocolError
 from kavach_ipy.gate.allowance import Allowance
-from kavach_ipy.gate.display import DisplayIds, Shown, show
+from kavach_ipy.gate.display import Shown
 from kavach_ipy.gate.failures import failure_from, shown_failure
+from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.outcome import Outcome
+from kavach_ipy.gate.pace import Pace
 from kavach_ipy.gate.streams import StreamName, Streams
 from kavach_ipy.gate.text import clean_prompt
 from kavach_ipy.gate.values import read_value
@@ -81,7 +83,7 @@ class Hearing:
     """The cell ran with `Policy.trust`, so its values are stock pickles."""
 
     progress: Progress | None = None
-    ids: DisplayIds = field(default_factory=DisplayIds)
+    pace: Pace = field(default_factory=lambda: Pace(DisplayPolicy()))
     streams: Streams = field(default_factory=Streams)
     outputs: list[Shown] = field(default_factory=list)
     texts: dict[StreamName, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
@@ -122,19 +124,23 @@ class Hearing:
         if message.msg_type == "error":
             self._error(shown_failure(read_error(message)))
             return
-        shown = show(message, self.ids)
-        if shown is not None:
+        self._show(self.pace.hear(message))
+
+    def _show(self, all_shown: list[Shown]) -> None:
+        for shown in all_shown:
             self.outputs.append(shown)
             if self.sink is not None:
                 self.sink.show(shown)
 
     def _text(self, name: StreamName, text: str) -> None:
         if text:
+            self._show(self.pace.release())
             self.texts[name].append(text)
             if self.sink is not None:
                 self.sink.stream(name, text)
 
     def _error(self, failure: CellFailed) -> None:
+        self._show(self.pace.release())
         self.texts["stderr"].append("\n".join((*failure.lines, "")))
         if self.sink is not None:
             self.sink.error(failure)
@@ -153,6 +159,8 @@ class Hearing:
         """Put the outcome together once the sandbox is dead."""
         for name, text in self.streams.finish():
             self._text(name, text)
+        self._show(self.pace.release())
+        self._text("stderr", self.pace.left_out())
         values, withheld, stopped = self._values(arena, names)
         failure: CellFailed | CellStopped | None = ending.stopped or stopped or self.failure
         result = values.pop(RESULT, withheld.pop(RESULT, None))

@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kavach_ipy.errors import CellStopped, PolicyError
+from kavach_ipy.gate.mimes import DisplayPolicy
+from kavach_ipy.gate.pace import Pace
 from kavach_ipy.hearing import Hearing, Progress, Sink
 from kavach_ipy.policy import Policy, check_secrets
 from kavach_ipy.wire.arena import Arena
@@ -74,14 +76,18 @@ class Sandbox:
 
         sessions: where the session that the policy names lives on. Without them, sessions are this
             object's own, and end with its block, or with this process.
+        allow_trust_display: permit a policy with `trust_display`, under which what is displayed
+            reaches the sink as the cell made it.
+        withheld_types: MIME types that are not shown although the gate could clean them, such as
+            ``text/html`` or ``image/*``.
 
     Raises:
-        PolicyError: a secret is too short to be told from other memory.
+        PolicyError: a secret is too short to be told from other memory, or a type is none.
 
     But for sessions, a sandbox holds nothing between runs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword an allowance; no caller passes many.
         self,
         policy: Policy | None = None,
         *,
@@ -89,6 +95,8 @@ class Sandbox:
         allow_trust: bool = False,
         preload: Sequence[str] = (),
         sessions: Sessions | None = None,
+        allow_trust_display: bool = False,
+        withheld_types: Sequence[str] = (),
     ) -> None:
         self.policy = Policy() if policy is None else policy
         self._secrets = check_secrets(known_secrets)
@@ -96,6 +104,8 @@ class Sandbox:
         self._preload = tuple(preload)
         self._sessions = sessions
         self._own_sessions: Sessions | None = None
+        self._allow_trust_display = allow_trust_display
+        self._display = DisplayPolicy.of(withheld_types, is_trusted=self.policy.trust_display)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -253,9 +263,14 @@ class Sandbox:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
-        hearing = Hearing(sink, self.policy.stdin, self.policy.trust, progress)
+        hearing = Hearing(sink, self.policy.stdin, self.policy.trust, progress, Pace(self._display))
         with handlers_later() as signals:
-            plan = make_plan(self.policy, survey(self.policy), may_trust=self._allow_trust)
+            plan = make_plan(
+                self.policy,
+                survey(self.policy),
+                may_trust=self._allow_trust,
+                may_trust_display=self._allow_trust_display,
+            )
             if self.policy.trust:
                 # Before the fork: the child may be another user, who cannot walk to it.
                 import kavach_ipy.wire.stock  # noqa: F401, PLC0415

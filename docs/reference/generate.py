@@ -13,11 +13,13 @@ from pathlib import Path
 # The catalogue of guards lives with the tests, below the root of the checkout.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from kavach_ipy.gate.mimes import MIME_RULES
+from kavach_ipy.gate.pace import OUTPUTS, RATE
 from kavach_ipy.launch.strength import WEIGHTS
 from kavach_ipy.policy import OPTIONS, PROFILES, Option, Policy, explain
 from tests.mutation.guards import GUARDS, NO_GUARDS
 
-__all__ = ["PAGES", "guards_page", "options_page", "profiles_page", "strength_page"]
+__all__ = ["PAGES", "display_page", "guards_page", "options_page", "profiles_page", "strength_page"]
 
 _HERE = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/reference/generate.py; change the code and run `make docs`. -->"
@@ -137,7 +139,41 @@ def guards_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def display_page() -> str:
+    """What becomes of each MIME type, as the gate's table says it."""
+    lines = [
+        "# What a page is shown",
+        "",
+        _NOTE,
+        "",
+        "JupyterLab trusts what an executed cell shows, so the gate rebuilds every output.",
+        "A type that is not here is withheld.",
+        "What is withheld leaves one line: the type, why, and what could be shown instead.",
+        "",
+        "`c.Kavach.withheld_types` withholds more; nothing shows more, but `--trust-display`,",
+        "which `c.Kavach.allow_trust_display` has to permit.",
+        "",
+        "| type | what becomes of it |",
+        "|---|---|",
+        *(
+            f"| `{mime}` | {'withheld: ' if rule.treatment == 'withheld' else ''}{rule.becomes} |"
+            for mime, rule in MIME_RULES.items()
+        ),
+        "",
+        f"A page holds {OUTPUTS} displays of a cell at a time; one line counts the others.",
+        f"Updates and clears are drawn at most {RATE:g} times a second, and the last one always.",
+        "",
+        "Cells of a sandbox in JupyterLab, light and dark:",
+        "",
+        "![Tables, a Styler, polars, rich and a figure](../images/output-light.png)",
+        "",
+        "![The same in the dark theme](../images/output-dark.png)",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "display.md": display_page,
     "guards.md": guards_page,
     "options.md": options_page,
     "profiles.md": profiles_page,

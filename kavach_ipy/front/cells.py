@@ -41,6 +41,8 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
     allow_trust: bool = False,
     preload: Sequence[str] = (),
     sessions: Sessions | None = None,
+    allow_trust_display: bool = False,
+    withheld_types: Sequence[str] = (),
 ) -> None:
     """Run ``task`` and show, assign and raise what comes of it.
 
@@ -53,6 +55,8 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
         allow_trust: permit a policy with ``trust``.
         preload: modules that fresh interpreters load before a cell comes.
         sessions: where those of this notebook live.
+        allow_trust_display: permit a policy with ``trust_display``.
+        withheld_types: MIME types that are not shown.
 
     Raises:
         UsageError: the policy, an input or a module of ``preload`` is not allowed; nothing ran.
@@ -68,6 +72,8 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
             allow_trust=allow_trust,
             preload=preload,
             sessions=sessions,
+            allow_trust_display=allow_trust_display,
+            withheld_types=withheld_types,
         ) as box:
             if policy.clean:
                 fresh, given = _fresh_task(shell, task)

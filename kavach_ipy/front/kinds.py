@@ -7,11 +7,24 @@ Assumes: whoever declares a setting checks its value (``front.settings``).
 
 from __future__ import annotations
 
-from traitlets import Float, Int, List, Unicode, Union
+from typing import TYPE_CHECKING, TypedDict
+
+from traitlets import Float, Int, List, TraitType, Unicode, Union
 
 from kavach_ipy.policy import format_duration, format_size
 
-__all__ = ["duration", "number", "size", "texts"]
+if TYPE_CHECKING:
+    from traitlets.config import Configurable
+
+__all__ = ["Proposal", "duration", "number", "size", "texts"]
+
+
+class Proposal(TypedDict):
+    """What traitlets hands to a validator (traitlets docs, "Custom Cross-Validation")."""
+
+    trait: TraitType[object, object]
+    value: object
+    owner: Configurable
 
 
 def size(default: int, text: str) -> Union:

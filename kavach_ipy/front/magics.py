@@ -96,7 +96,9 @@ class KavachMagics(Magics):
         from kavach_ipy.front.trusting import (  # noqa: PLC0415
             apply_trusted_types,
             may_trust,
+            may_trust_display,
             warn_of_trust,
+            warn_of_trust_display,
         )
 
         magic_line = None if cell is None else f"%%sandbox {line}".strip()
@@ -104,6 +106,9 @@ class KavachMagics(Magics):
         allow_trust = may_trust(self._settings)
         if policy.trust and allow_trust:
             warn_of_trust()
+        allow_trust_display = may_trust_display(self._settings)
+        if policy.trust_display and allow_trust_display:
+            warn_of_trust_display()
         self._from_settings = apply_trusted_types(self._settings.trusted_types, self._from_settings)
         run_task(
             self.shell,
@@ -114,6 +119,8 @@ class KavachMagics(Magics):
             allow_trust=allow_trust,
             preload=tuple(self._settings.preload),
             sessions=self._sessions_for(policy),
+            allow_trust_display=allow_trust_display,
+            withheld_types=self._settings.withheld_types,
         )
 
     @no_var_expand

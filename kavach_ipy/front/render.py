@@ -23,6 +23,7 @@ from IPython.core.error import StdinNotImplementedError
 
 from kavach_ipy.errors import CellFailed
 from kavach_ipy.front.failures import as_shown
+from kavach_ipy.front.plots import give_library
 from kavach_ipy.front.progress import Progress
 from kavach_ipy.front.runner import UNDEFINED
 from kavach_ipy.front.words import say
@@ -75,6 +76,8 @@ class ShellSink:
     def show(self, shown: Shown) -> None:
         """Show a display, update or clear one, or show the result."""
         self._progress.make_room()
+        if shown.needs_plotly:
+            give_library(self._shell)
         match shown.msg_type:
             case "display_data" | "update_display_data":
                 self._shell.display_pub.publish(

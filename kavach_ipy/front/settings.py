@@ -13,21 +13,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Final, TypedDict, cast
+from typing import Final, cast
 
-from traitlets import Bool, Dict, TraitError, TraitType, Unicode, validate
+from traitlets import Bool, Dict, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
-from kavach_ipy.front.kinds import duration, number, size, texts
-from kavach_ipy.policy import (
-    DEFAULT_ENVIRONMENT,
-    PROFILES,
-    Policy,
-    check_secrets,
-    profile,
-    tighten,
-)
+from kavach_ipy.front.kinds import Proposal, duration, number, size, texts
+from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
 from kavach_ipy.policy.suggestions import did_you_mean
 
 __all__ = ["Kavach"]
@@ -64,14 +57,6 @@ _LATER: Final[dict[str, object]] = {
     "default_on": False,
     "policy_file": "",
 }
-
-
-class _Proposal(TypedDict):
-    """What traitlets hands to a validator (traitlets docs, "Custom Cross-Validation")."""
-
-    trait: TraitType[object, object]
-    value: object
-    owner: Configurable
 
 
 def _frozen(value: object) -> object:
@@ -201,6 +186,17 @@ class Kavach(Configurable):
         " it a hostile cell runs code in the notebook, so it guards against accidents only.",
     ).tag(config=True)
 
+    allow_trust_display = Bool(
+        False,
+        help="Permit --trust-display, which lets the page run what a cell shows, as a yes or no. By"
+        " default off. With it a hostile cell acts in the page as its reader, files and all.",
+    ).tag(config=True)
+    withheld_types = texts(
+        (),
+        "MIME types that are not shown although they could be made harmless, such as text/html or"
+        " image/*. By default none. Fewer types leave less that a front end could misread.",
+    )
+
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         # traitlets warns of a setting that it does not know, and goes on: a misspelt "hidden"
@@ -237,7 +233,7 @@ class Kavach(Configurable):
         return _policy_of(tuple((name, _frozen(getattr(self, name))) for name in _FIELDS))
 
     @validate(*_FIELDS)
-    def _check_value(self, proposal: _Proposal) -> object:
+    def _check_value(self, proposal: Proposal) -> object:
         name, value = str(proposal["trait"].name), proposal["value"]
         try:
             Policy.from_mapping({_FIELDS[name]: value})
@@ -245,16 +241,22 @@ class Kavach(Configurable):
             raise TraitError(_refusal(name, value, error)) from error
         return value
 
-    @validate("known_secrets")
-    def _check_secrets(self, proposal: _Proposal) -> object:
+    @validate("known_secrets", "withheld_types")
+    def _check_list(self, proposal: Proposal) -> object:
+        from kavach_ipy.gate.mimes import DisplayPolicy  # noqa: PLC0415 - loading stays quick
+
+        value = cast("list[str]", proposal["value"])
         try:
-            check_secrets(proposal["value"])
+            if proposal["trait"].name == "known_secrets":
+                check_secrets(value)
+            else:
+                DisplayPolicy.of(value)
         except PolicyError as error:
             raise TraitError(f"c.Kavach.{error}") from None
-        return proposal["value"]
+        return value
 
     @validate(*_DOTTED)
-    def _check_dotted(self, proposal: _Proposal) -> object:
+    def _check_dotted(self, proposal: Proposal) -> object:
         # They are looked up before each cell: a class of the notebook's is not there yet.
         setting = str(proposal["trait"].name)
         pattern, allowed = _DOTTED[setting]
@@ -264,7 +266,7 @@ class Kavach(Configurable):
         return proposal["value"]
 
     @validate("profiles")
-    def _check_profiles(self, proposal: _Proposal) -> object:
+    def _check_profiles(self, proposal: Proposal) -> object:
         value = proposal["value"]
         if not isinstance(value, Mapping):
             raise TraitError(f"c.Kavach.profiles: {value!r} is not allowed; a dict of dicts is.")
@@ -285,7 +287,7 @@ class Kavach(Configurable):
         return value
 
     @validate("profile")
-    def _check_profile(self, proposal: _Proposal) -> object:
+    def _check_profile(self, proposal: Proposal) -> object:
         known = (*PROFILES, *self.profiles)
         if proposal["value"] not in known:
             raise TraitError(
@@ -295,7 +297,7 @@ class Kavach(Configurable):
         return proposal["value"]
 
     @validate(*_LATER)
-    def _check_later(self, proposal: _Proposal) -> object:
+    def _check_later(self, proposal: Proposal) -> object:
         name, value = str(proposal["trait"].name), proposal["value"]
         if value != _LATER[name]:
             raise TraitError(

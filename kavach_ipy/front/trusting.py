@@ -18,12 +18,23 @@ from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.words import say
 from kavach_ipy.wire.trusted import by_text, distrust, trust
 
-__all__ = ["apply_trusted_types", "may_trust", "warn_of_trust"]
+__all__ = [
+    "apply_trusted_types",
+    "may_trust",
+    "may_trust_display",
+    "warn_of_trust",
+    "warn_of_trust_display",
+]
 
 _POLICY_FILE: Final = "/etc/kavach/policy.toml"
 _WARNING: Final = (
     "\x1b[1;31m--trust: what comes back of this cell is unpickled without a check. A hostile cell"
     " can run any code in this notebook, and on this machine as you.\x1b[0m"
+)
+
+_WARNING_DISPLAY: Final = (
+    "\x1b[1;31m--trust-display: the page runs what this cell shows. A hostile cell can do there"
+    " whatever you could.\x1b[0m"
 )
 
 
@@ -55,9 +66,23 @@ def may_trust(settings: Kavach) -> bool:
     """True where ``--trust`` is permitted: by the settings, and by no policy file forbidden."""
     # A policy file is a floor that no setting loosens. This version reads none, so one that is
     # named, or lies where an administrator puts it, forbids.
-    return settings.allow_trust and not settings.policy_file and not os.path.lexists(_POLICY_FILE)
+    return settings.allow_trust and _is_without_a_floor(settings)
+
+
+def may_trust_display(settings: Kavach) -> bool:
+    """True where ``--trust-display`` is permitted: by the settings, and by no policy file."""
+    return settings.allow_trust_display and _is_without_a_floor(settings)
+
+
+def _is_without_a_floor(settings: Kavach) -> bool:
+    return not settings.policy_file and not os.path.lexists(_POLICY_FILE)
 
 
 def warn_of_trust() -> None:
     """Say in red what ``--trust`` means."""
     say(_WARNING, "stderr")
+
+
+def warn_of_trust_display() -> None:
+    """Say in red what ``--trust-display`` means."""
+    say(_WARNING_DISPLAY, "stderr")

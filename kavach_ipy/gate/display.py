@@ -7,6 +7,7 @@ Assumes: JupyterLab trusts what an executed cell shows, so what passes must be h
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ from typing import Final, Literal, TypeAlias, cast
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.gate.html import clean_html, svg_image
 from kavach_ipy.gate.images import IMAGE_TYPES, check_image
+from kavach_ipy.gate.markdown import markdown_html
+from kavach_ipy.gate.mathematics import is_harmless
+from kavach_ipy.gate.mimes import DisplayPolicy, MimeRule, Treatment
+from kavach_ipy.gate.plots import plotly_html
 from kavach_ipy.gate.text import clean_line, clean_text
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Message
@@ -26,12 +31,19 @@ ShownType: TypeAlias = Literal[
     "display_data", "update_display_data", "clear_output", "execute_result"
 ]
 _Entry: TypeAlias = tuple[str, Json]
-_Handler: TypeAlias = Callable[[Json], _Entry | None]
+_Handler: TypeAlias = Callable[[str, Json], _Entry | None]
 
 _TEXT: Final = 1 << 20
 _IDS: Final = 10_000
 _EDGE: Final = 10_000
 _TYPES_NAMED: Final = 5
+_JSON_ITEMS: Final = 20_000
+"""Items, and each 64 characters as one more: a page makes an element for each that is opened."""
+_SPOILT: Final = "it is not what its type says, or nothing of it may be shown, or it is too large"
+_TABLE: Final = DisplayPolicy()
+_PLOTLY: Final = "application/vnd.plotly.v1+json"
+_TAG: Final = re.compile(r"<[^>]*>")
+_DRAWN: Final = re.compile(r"<(?:hr|img|table)\b| style=")
 _NOTHING: Mapping[str, Json] = MappingProxyType({})
 
 
@@ -45,6 +57,7 @@ class Shown:
         metadata: MIME type → width and height, where the child gave them.
         transient: the display id, one of ours.
         wait: clear_output waits for the next output.
+        needs_plotly: it is drawn where the page has `kavach_ipy.gate.plots.plotly_library`.
     """
 
     msg_type: ShownType
@@ -52,6 +65,7 @@ class Shown:
     metadata: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
     transient: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
     wait: bool = False
+    needs_plotly: bool = False
 
 
 class DisplayIds:
@@ -75,8 +89,13 @@ class DisplayIds:
         return self._names.get(name)
 
 
-def show(message: Message, ids: DisplayIds) -> Shown | None:
+def show(message: Message, ids: DisplayIds, policy: DisplayPolicy = _TABLE) -> Shown | None:
     """Rebuild a message for the notebook.
+
+    Args:
+        message: what the cell sent.
+        ids: the display ids of its run.
+        policy: what it may show.
 
     Returns:
         What to show; None for what is not shown: an update of an output that this cell did not
@@ -99,23 +118,32 @@ def show(message: Message, ids: DisplayIds) -> Shown | None:
                 return None
         case "comm_close" | "comm_msg" | "comm_open" | "error" | "stream":
             return None
-    data = _record(content, "data")
+    data, metadata = _record(content, "data"), _record(content, "metadata")
+    transient: dict[str, Json] = {} if known is None else {"display_id": known}
+    if policy.is_trusted:
+        return Shown(message.msg_type, data, metadata, transient)
+    rebuilt = _rebuild(data, policy)
+    figure = rebuilt.pop(_PLOTLY, None)
+    if figure is not None:
+        # It says all that its own HTML would, which is a program for the page.
+        rebuilt["text/html"] = figure
     return Shown(
         message.msg_type,
-        rebuilt := _rebuild(data),
-        _sizes(_record(content, "metadata"), rebuilt),
-        {} if known is None else {"display_id": known},
+        rebuilt,
+        _sizes(metadata, rebuilt),
+        transient,
+        needs_plotly=figure is not None,
     )
 
 
-def _rebuild(data: dict[str, Json]) -> dict[str, Json]:
+def _rebuild(data: dict[str, Json], policy: DisplayPolicy) -> dict[str, Json]:
     kept: dict[str, Json] = {}
-    refused: list[str] = []
+    refused: dict[str, MimeRule] = {}
     for mime, value in data.items():
-        handler = _POLICY.get(mime)
-        entry = handler(value) if handler else None
+        rule = policy.rule(mime)
+        entry = _HANDLERS[rule.treatment](mime, value)
         if entry is None:
-            refused.append(mime)
+            refused[mime] = rule
         elif entry[0] not in kept or mime == entry[0]:
             kept[entry[0]] = entry[1]
     # A text that only names a class of IPython's says less than the source it stands for.
@@ -130,42 +158,82 @@ def _rebuild(data: dict[str, Json]) -> dict[str, Json]:
     return kept
 
 
-def _refusal(refused: list[str]) -> str:
-    names = ", ".join(clean_line(mime, 60) for mime in sorted(refused)[:_TYPES_NAMED])
+def _refusal(refused: dict[str, MimeRule]) -> str:
+    """One line: which types, why, and what would be shown."""
+    reasons: dict[str, list[str]] = {}
+    for mime, rule in sorted(refused.items())[:_TYPES_NAMED]:
+        reason = rule.becomes if rule.treatment == "withheld" else _SPOILT
+        reasons.setdefault(reason, []).append(clean_line(mime, 60))
+    told = "; ".join(f"{', '.join(mimes)}: {reason}" for reason, mimes in reasons.items())
     more = ", …" if len(refused) > _TYPES_NAMED else ""
-    return f"[not shown: {names}{more}; the sandbox passes text, tables and images]"
+    remedies = list(dict.fromkeys(rule.remedy for rule in refused.values() if rule.remedy))
+    advice = f"; {remedies[0]}" if remedies else ""
+    return f"[not shown: {told}{more}{advice}]"
 
 
-def _text(value: Json) -> _Entry | None:
+def _text(_: str, value: Json) -> _Entry | None:
     return ("text/plain", clean_text(value, _TEXT)) if isinstance(value, str) else None
 
 
-def _html(value: Json) -> _Entry | None:
+def _html(_: str, value: Json) -> _Entry | None:
     cleaned = clean_html(value) if isinstance(value, str) else None
-    # Nothing of it was left to see: then the text must be, which a page shows only without HTML.
-    is_lost = cleaned is not None and not cleaned.strip() and bool(str(value).strip())
-    return None if cleaned is None or is_lost else ("text/html", cleaned)
+    if cleaned is None or (not _is_visible(cleaned) and value):
+        # Nothing is left of what was a program alone.
+        return None
+    return "text/html", cleaned
 
 
-def _svg(value: Json) -> _Entry | None:
+def _is_visible(markup: str) -> bool:
+    return _DRAWN.search(markup) is not None or bool(_TAG.sub("", markup).strip())
+
+
+def _markdown(_: str, value: Json) -> _Entry | None:
+    rendered = markdown_html(value) if isinstance(value, str) else None
+    return None if rendered is None else ("text/html", rendered)
+
+
+def _latex(_: str, value: Json) -> _Entry | None:
+    if not isinstance(value, str):
+        return None
+    cleaned = clean_text(value, _TEXT)
+    return ("text/latex", cleaned) if is_harmless(cleaned) else None
+
+
+def _svg(_: str, value: Json) -> _Entry | None:
     image = svg_image(value) if isinstance(value, str) else None
     return None if image is None else ("text/html", image)
 
 
-def _image(mime: str) -> _Handler:
-    def handle(value: Json) -> _Entry | None:
-        data = check_image(mime, value) if isinstance(value, str) else None
-        return None if data is None else (mime, data)
-
-    return handle
+def _image(mime: str, value: Json) -> _Entry | None:
+    data = check_image(mime, value) if isinstance(value, str) else None
+    return None if data is None else (mime, data)
 
 
-def _json(value: Json) -> _Entry | None:
+def _json(_: str, value: Json) -> _Entry | None:
+    # Its depth was capped by the wire (kavach_ipy.wire.documents).
+    if _count(value, _JSON_ITEMS) < 0:
+        return None
     return "application/json", _clean_json(value)
 
 
+def _count(value: Json, left: int) -> int:
+    """Take the items and a share of the texts of a value from a number; below zero is too many."""
+    if isinstance(value, str):
+        return left - 1 - (len(value) >> 6)
+    if isinstance(value, list):
+        for item in value:
+            left = _count(item, left)
+            if left < 0:
+                break
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            left = _count(item, left - (len(key) >> 6))
+            if left < 0:
+                break
+    return left - 1
+
+
 def _clean_json(value: Json) -> Json:
-    # Its depth was capped by the wire (kavach_ipy.wire.documents).
     if isinstance(value, str):
         return clean_text(value, _TEXT)
     if isinstance(value, list):
@@ -175,15 +243,25 @@ def _clean_json(value: Json) -> Json:
     return value
 
 
-_POLICY: Final[Mapping[str, _Handler]] = {
-    "application/json": _json,
-    "image/svg+xml": _svg,
-    "text/html": _html,
-    "text/plain": _text,
-    **{mime: _image(mime) for mime in sorted(IMAGE_TYPES)},
-    # As text until the gate has a renderer of its own.
-    "text/latex": _text,
-    "text/markdown": _text,
+def _plotly(_: str, value: Json) -> _Entry | None:
+    drawn = plotly_html(value)
+    return None if drawn is None else (_PLOTLY, drawn)
+
+
+def _withheld(_: str, __: Json) -> None:
+    return None
+
+
+_HANDLERS: Final[Mapping[Treatment, _Handler]] = {
+    "html": _html,
+    "image": _image,
+    "json": _json,
+    "latex": _latex,
+    "markdown": _markdown,
+    "plotly": _plotly,
+    "svg": _svg,
+    "text": _text,
+    "withheld": _withheld,
 }
 _SOURCES: Final = ("text/markdown", "text/latex")
 

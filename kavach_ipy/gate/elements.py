@@ -57,6 +57,7 @@ ENDS: Final = {
 }
 ATTRIBUTES: Final = {
     "col": {"span"},
+    "details": {"open"},
     "img": {"alt", "height", "src", "width"},
     "meter": {"max", "min", "value"},
     "ol": {"start"},
@@ -65,5 +66,6 @@ ATTRIBUTES: Final = {
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan", "scope"},
 }
-CLASSES: Final = frozenset({"dataframe"})
+# The last two keep MathJax away, of version 3 and later and of version 2.
+CLASSES: Final = frozenset({"dataframe", "mathjax_ignore", "tex2jax_ignore"})
 WORDS: Final = frozenset({"col", "row", "colgroup", "rowgroup"})

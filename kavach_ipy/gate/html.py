@@ -20,9 +20,14 @@ from typing import Final
 
 import nh3
 
+from kavach_ipy.gate.attributes import (
+    asked_by_selectors,
+    clean_attributes,
+    clean_characters,
+    write_tag,
+)
 from kavach_ipy.gate.elements import (
     ATTRIBUTES,
-    CLASSES,
     ENDS,
     HOLDERS,
     INLINE,
@@ -30,11 +35,10 @@ from kavach_ipy.gate.elements import (
     TABLE,
     TAGS,
     VOID,
-    WORDS,
 )
-from kavach_ipy.gate.images import check_image
+from kavach_ipy.gate.mathematics import is_harmless
 from kavach_ipy.gate.styles import clean_style
-from kavach_ipy.gate.text import mark_bidi
+from kavach_ipy.gate.stylesheets import ONLY, Element, StyleSheets
 
 __all__ = ["clean_html", "svg_image"]
 
@@ -45,7 +49,9 @@ _MARKS: Final = 250_000
 _DEPTH: Final = 100
 # nh3 0.3.8 takes time quadratic in the "&" and "\xa0" of one text: 34 s for two million of them.
 _AMPERSANDS: Final = 10_000
-_CELLS: Final = 1000
+_DELIMITERS: Final = 2000
+"""Dollar signs and backslashes that MathJax may look at; a formula takes it about a millisecond."""
+_UNSET: Final = '<span class="mathjax_ignore tex2jax_ignore">'
 # Atomic groups, not possessive ones: Python before 3.11.5 leaves the position advanced where the
 # body of a repeated possessive group fails half-way (gh-106052).
 _TOKEN: Final = re.compile(
@@ -59,18 +65,13 @@ _TOKEN: Final = re.compile(
     r"|(?P<text>[^<]+(?>(?:<(?![a-z!?/])[^<]*)*)|(?>(?:<(?![a-z!?/])[^<]*)+))",
     re.DOTALL | re.IGNORECASE,
 )
-_ATTRIBUTE: Final = re.compile(
-    r"(?<![\w-])(?P<name>[a-z][\w-]*+)\s*+=\s*+"
-    r"(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'<=>`]+))",
-    re.IGNORECASE | re.ASCII,
+# Cells without attributes whose text means nothing but itself: most of what a large table is made
+# of. Taken as one they cost a tenth.
+_PLAIN_CELLS: Final = re.compile(
+    rf"(?P<cells>(?:\s*<td>[ !\"#%'-;=?-\[\]-~]*</td>)+)|{_TOKEN.pattern}", _TOKEN.flags
 )
-_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
-_CONTROLS: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]++"
-)
-_DATA_IMAGE: Final = re.compile(
-    r"data:(image/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=\s]+)", re.ASCII
-)
+_TAGS: Final = set(TAGS)
+_ATTRIBUTES: Final = {tag: {"class", "style", *ATTRIBUTES.get(tag, ())} for tag in TAGS}
 
 
 def clean_html(text: str) -> str | None:
@@ -82,9 +83,9 @@ def clean_html(text: str) -> str | None:
         return None
     return nh3.clean(
         tidied,
-        tags=set(TAGS),
+        tags=_TAGS,
         clean_content_tags=set(),
-        attributes={tag: {"class", "style", *ATTRIBUTES.get(tag, ())} for tag in TAGS},
+        attributes=_ATTRIBUTES,
         url_schemes={"data"},
         link_rel=None,
     )
@@ -110,44 +111,134 @@ def _encode(text: str) -> str:
 class _Writer:
     """Reads tags loosely, writes them balanced."""
 
-    __slots__ = ("_ampersands", "_holders", "_open", "_out")
+    __slots__ = (
+        "_ampersands",
+        "_delimiters",
+        "_elements",
+        "_header",
+        "_holders",
+        "_open",
+        "_out",
+        "_pieces",
+        "_sheets",
+        "_styled",
+        "_unset",
+    )
 
     def __init__(self) -> None:
         self._ampersands = 0
+        # Signs that may begin or end mathematics, in what MathJax will look at.
+        self._delimiters = 0
         self._open: list[str] = []
+        # The same, as selectors see them; empty until there is a sheet.
+        self._elements: list[Element] = []
+        self._sheets = StyleSheets()
+        # Where a row's first header stands in what is written, and its tag if another follows.
+        self._header: tuple[int, str] | None = None
+        # Characters of styles that came from sheets: one rule may mean every element.
+        self._styled = 0
         # Where the open cells and captions stand in it.
         self._holders: list[int] = []
         self._out: list[str] = []
+        # Text since the last tag that was written. Tags between them may have been dropped.
+        self._pieces: list[str] = []
+        # How many elements were open when one began that MathJax passes over.
+        self._unset: int | None = None
 
     def write(self, text: str) -> str | None:
-        for match in _TOKEN.finditer(text):
-            name = match["name"]
-            if name is None:
-                if match["text"]:
-                    self._text(match["text"])
-                continue
-            name = name.lower()
-            if name not in TAGS:
-                continue
-            if match["end"]:
-                self._end(name)
+        for match in _PLAIN_CELLS.finditer(text):
+            if match["cells"] is None:
+                self._take(match)
+            elif self._open and self._open[-1] == "tr" and not self._sheets.styles_all("td"):
+                self._ampersands = 0
+                # As text in a row is dropped, none is waiting to be written.
+                self._out.append(match[0])
             else:
-                self._start(name, match["rest"])
+                for part in _TOKEN.finditer(match[0]):
+                    self._take(part)
             if len(self._open) > _DEPTH or self._ampersands > _AMPERSANDS:
                 return None
         self._close_to(0)
+        self._write("")
         written = "".join(self._out)
         return written if len(written) <= _WRITTEN and self._ampersands <= _AMPERSANDS else None
 
+    def _take(self, match: re.Match[str]) -> None:
+        name = match["name"]
+        if name is None:
+            if match["text"]:
+                self._text(match["text"])
+            elif match["raw"] and match["raw"].lower() == "style":
+                self._sheet(match[0])
+            return
+        name = name.lower()
+        if name not in TAGS:
+            return
+        if match["end"]:
+            self._end(name)
+        else:
+            self._start(name, match["rest"])
+
     def _text(self, text: str) -> None:
-        text = _plain(unescape(text) if "&" in text else text)
+        text = clean_characters(unescape(text) if "&" in text else text)
         if self._open and self._open[-1] in TABLE:
             return
-        if self._out and self._out[-1].startswith("<pre"):
+        if not self._pieces and self._out and self._out[-1].startswith("<pre"):
             # HTML, 13.1.2.5: the first newline of a pre is not part of it.
             text = text.lstrip("\n")
+        if not text:
+            return
         self._ampersands += text.count("&") + text.count("\xa0")
-        self._out.append(escape(text, quote=False))
+        self._pieces.append(text)
+
+    def _sheet(self, markup: str) -> None:
+        start, _, rest = markup.partition(">")
+        if "media" not in start:
+            self._sheets.add(rest.rpartition("</")[0])
+
+    def _styles(self, name: str, rest: str, own: str) -> tuple[str, str]:
+        """Return an element's style where it is the only one of its name, and where it is not.
+
+        It is what sheets declare for it, and then its own.
+        """
+        ident, classes = asked_by_selectors(rest)
+        element = Element(name, ident, classes)
+        around = tuple(self._elements)
+        declared = self._sheets.style_of(element, around)
+        alone = declared
+        if name == "tr":
+            self._header = None
+        elif name == "th" and self._header is None:
+            # pandas styles the only header of a row; a second one that follows takes that back.
+            alone = self._sheets.style_of(Element(name, ident, classes | {ONLY}), around)
+        if name not in VOID:
+            # Those that were opened before the first sheet are unknown to selectors.
+            early = self._open[len(self._elements) :]
+            self._elements += [Element(known, "", frozenset()) for known in early]
+            self._elements.append(element)
+        return self._joined(alone, own), self._joined(declared, own)
+
+    def _joined(self, declared: dict[str, str], own: str) -> str:
+        """Return a style in which an element's own declarations come last, and so count."""
+        if not declared or self._styled > _WRITTEN:
+            return own
+        style = "; ".join(f"{key}: {value}" for key, value in declared.items())
+        self._styled += len(style)
+        return clean_style(f"{style}; {own}")
+
+    def _write(self, tag: str) -> None:
+        """Write a tag, and before it the text up to it."""
+        if self._pieces:
+            text = "".join(self._pieces)
+            self._pieces.clear()
+            written = escape(text, quote=False)
+            if self._unset is None and ("$" in text or "\\" in text):
+                self._delimiters += text.count("$") + text.count("\\")
+                if self._delimiters > _DELIMITERS or not is_harmless(text):
+                    written = f"{_UNSET}{written}</span>"
+            self._out.append(written)
+        if tag:
+            self._out.append(tag)
 
     def _start(self, name: str, rest: str) -> None:
         if name not in INLINE:
@@ -156,15 +247,34 @@ class _Writer:
         allowed = TABLE.get(top)
         if (name in PARTS) != (allowed is not None) or (allowed and name not in allowed):
             return
-        attributes = self._attributes(name, rest)
+        attributes = clean_attributes(name, rest)
         if attributes is None:
             return
+        other = ""
+        if self._sheets:
+            style, other = self._styles(name, rest, attributes.get("style", ""))
+            if style:
+                attributes["style"] = style
         self._ampersands = 0
-        self._out.append(f"<{name}{attributes}>")
+        self._write(write_tag(name, attributes))
+        if name == "th" and self._sheets:
+            self._note_header(attributes, other)
         if name not in VOID:
+            if self._unset is None and "mathjax_ignore" in attributes.get("class", "").split():
+                self._unset = len(self._open)
             if name in HOLDERS:
                 self._holders.append(len(self._open))
             self._open.append(name)
+
+    def _note_header(self, attributes: dict[str, str], other: str) -> None:
+        """Take back what the first header of a row has as the only one, when a second comes."""
+        if self._header is None:
+            plain = {key: value for key, value in attributes.items() if key != "style"}
+            tag = write_tag("th", {**plain, "style": other} if other else plain)
+            self._header = len(self._out) - 1, tag
+        elif self._header[1]:
+            self._out[self._header[0]] = self._header[1]
+            self._header = self._header[0], ""
 
     def _make_room(self, name: str) -> None:
         """End what may not hold this element: inline elements, a paragraph, a former item."""
@@ -186,58 +296,9 @@ class _Writer:
 
     def _close_to(self, depth: int) -> None:
         while len(self._open) > depth:
-            self._out.append(f"</{self._open.pop()}>")
+            self._write(f"</{self._open.pop()}>")
+        del self._elements[depth:]
         while self._holders and self._holders[-1] >= depth:
             self._holders.pop()
-
-    def _attributes(self, name: str, rest: str) -> str | None:
-        """Return the attributes to write, or None when the element is worth nothing without one."""
-        if not rest or "=" not in rest:
-            return None if name == "img" else ""
-        kept: dict[str, str] = {}
-        for match in _ATTRIBUTE.finditer(rest):
-            key = match["name"].lower()
-            if key in kept or (
-                key not in {"class", "style"} and key not in ATTRIBUTES.get(name, ())
-            ):
-                continue
-            raw = match["double"] or match["single"] or match["bare"] or ""
-            value = _attribute(key, _plain(unescape(raw)))
-            if value:
-                kept[key] = value
-        if name == "img" and "src" not in kept:
-            return None
-        return "".join(f' {key}="{escape(value)}"' for key, value in kept.items())
-
-
-def _attribute(key: str, value: str) -> str:
-    match key:
-        case "class":
-            return " ".join(word for word in value.split() if word in CLASSES)
-        case "style":
-            return clean_style(value)
-        case "src":
-            return _source(value)
-        case "scope":
-            return value.lower() if value.lower() in WORDS else ""
-        case "alt":
-            return value[:1000]
-        case "max" | "min" | "value":
-            return value if _NUMBER.fullmatch(value) else ""
-        case _:
-            # Spans, sizes and counts: a browser would lay out a million cells.
-            is_number = value.isascii() and value.isdigit() and len(value) <= 5
-            limit = 10_000 if key in {"height", "width"} else _CELLS
-            return str(min(int(value), limit)) if is_number else ""
-
-
-def _source(value: str) -> str:
-    match = _DATA_IMAGE.fullmatch(value.strip())
-    data = check_image(match[1], "".join(match[2].split())) if match else None
-    return f"data:{match[1]};base64,{data}" if match and data else ""
-
-
-def _plain(text: str) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    return mark_bidi(_CONTROLS.sub("", text))
+        if self._unset is not None and self._unset >= depth:
+            self._unset = None

@@ -71,7 +71,9 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=32)
-def make_plan(policy: Policy, host: Host, *, may_trust: bool = False) -> Plan:
+def make_plan(
+    policy: Policy, host: Host, *, may_trust: bool = False, may_trust_display: bool = False
+) -> Plan:
     """Turn a policy into the steps that keep it on this machine.
 
     Cached, which a pure function allows: from cell to cell seldom anything changes.
@@ -80,6 +82,7 @@ def make_plan(policy: Policy, host: Host, *, may_trust: bool = False) -> Plan:
         policy: what was asked for.
         host: what this machine grants.
         may_trust: the administrator permits `Policy.trust`.
+        may_trust_display: the administrator permits `Policy.trust_display`.
 
     Raises:
         CannotEnforce: naming the layer, what shows that it cannot be had, and the remedy.
@@ -91,6 +94,13 @@ def make_plan(policy: Policy, host: Host, *, may_trust: bool = False) -> Plan:
             "it lets a hostile cell run code in the notebook, and nobody has allowed it here",
             "Listed types come back without it, see %kavach explain types; an administrator may set"
             " c.Kavach.allow_trust, a script Sandbox(allow_trust=True).",
+        )
+    if policy.trust_display and not may_trust_display:
+        raise CannotEnforce(
+            "--trust-display",
+            "it lets a hostile cell act in the page as its reader, and nobody has allowed it here",
+            "Tables, pictures and formulas are shown without it; an administrator may set"
+            " c.Kavach.allow_trust_display, a script Sandbox(allow_trust_display=True).",
         )
     _refuse_what_is_missing(host)
     if not policy.clean and policy.session is None:

@@ -54,6 +54,7 @@ def tighten(a: Policy, b: Policy) -> Policy:
         session=_one_session(a.session, b.session),
         trust=a.trust and b.trust,
         stdin=a.stdin and b.stdin,
+        trust_display=a.trust_display and b.trust_display,
         **limits,
     )
 
@@ -75,6 +76,7 @@ def is_at_most(a: Policy, b: Policy) -> bool:
         and (b.session is None or a.session == b.session)
         and (b.trust or not a.trust)
         and (b.stdin or not a.stdin)
+        and (b.trust_display or not a.trust_display)
     )
 
 

@@ -191,6 +191,13 @@ class Policy:
     Does not stop: a person who types a password because a cell asks for one.
     """
 
+    trust_display: bool = False
+    """Let the page run what the cell shows.
+
+    Enforced by nothing: a hostile cell then acts as the person who looks at the page.
+    For accidents only, and only where the administrator's settings allow it.
+    """
+
     def __init__(  # noqa: PLR0913 - one keyword a field; no caller passes many.
         self,
         *,
@@ -213,6 +220,7 @@ class Policy:
         session: str | None = session,
         trust: bool = trust,
         stdin: bool = stdin,
+        trust_display: bool = trust_display,
     ) -> None:
         read, write, hide = places(read_only, writable, hidden)
         values: dict[str, object] = {
@@ -235,6 +243,7 @@ class Policy:
             "session": normalise_session(session),
             "trust": _yes_or_no("trust", trust),
             "stdin": _yes_or_no("stdin", stdin),
+            "trust_display": _yes_or_no("trust_display", trust_display),
         }
         # A session takes cells one after the other, which only a fresh interpreter can.
         values["clean"] = values["clean"] or values["session"] is not None

@@ -212,5 +212,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         " Off by default. The cell reads what you type, so give it no password of yours.",
         const=True,
     ),
+    Option(
+        ("--trust-display",),
+        "trust_display",
+        "switch",
+        "Show widgets, scripts and all else that the cell displays, as an ordinary cell's. Off by"
+        " default and refused unless the administrator allows it: a hostile cell then acts in the"
+        " page as you.",
+        const=True,
+    ),
 )
 """Every option, in the order in which help shows them."""

@@ -250,4 +250,16 @@ _FORMS: Final[dict[str, _Form]] = {
             (True, "It may ask the person at the notebook, and reads what that person types."),
         )
     ),
+    "trust_display": _Form(
+        (
+            (False, "The page shows what it displays, and runs nothing of it."),
+            (
+                True,
+                (
+                    "The page runs what it displays, so a hostile cell can do there whatever the"
+                    " reader could."
+                ),
+            ),
+        )
+    ),
 }

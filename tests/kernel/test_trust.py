@@ -60,3 +60,30 @@ def test_one_line_says_what_did_not_come_back(kernel: Kernel) -> None:
     shown = kernel.run("model").result["data"]
     assert "__main__.Module object at" in shown["text/plain"]
     assert "<b>not brought back:</b>" in shown["text/html"]
+
+
+def test_trusted_displays_need_the_setting_and_say_so_in_red(kernel: Kernel) -> None:
+    """Off by default, the option runs nothing; allowed, what the cell shows passes as it is."""
+    code = "from IPython.display import Javascript\ndisplay(Javascript('1'))"
+    cell = f"%%sandbox --trust-display\n{code}"
+    assert "allow_trust_display" in str(kernel.run(cell).outputs)
+    kernel.run("%config Kavach.allow_trust_display = True")
+    run = kernel.run(cell)
+    kernel.run("%config Kavach.allow_trust_display = False")
+    assert run.stderr.startswith("\x1b[1;31m--trust-display: ")
+    (shown,) = run.of("display_data")
+    assert shown["data"]["application/javascript"] == "1"
+    plain = kernel.run(cell.replace(" --trust-display", ""))
+    assert "application/javascript: it is a program" in str(plain.outputs)
+
+
+def test_withheld_types_are_shown_as_text(kernel: Kernel) -> None:
+    """The setting withholds what the gate could clean; a word that is no type is refused."""
+    cell = "%%sandbox\nfrom IPython.display import HTML\nHTML('<b>x</b>')"
+    assert "text/html" in kernel.run(cell).result["data"]
+    kernel.run("%config Kavach.withheld_types = ['text/html']")
+    shown = kernel.run(cell).result["data"]
+    assert "MIME types are" in str(kernel.run("%config Kavach.withheld_types = ['html']").outputs)
+    kernel.run("%config Kavach.withheld_types = []")
+    assert "text/html: the settings withhold it" in shown["text/plain"]
+    assert "text/html" not in shown

@@ -9,6 +9,7 @@ __all__ = ["GUARDS"]
 _READER = "gate/reader.py"
 _BUDGET = "gate/budget.py"
 _ALLOWANCE = "gate/allowance.py"
+_ATTRIBUTES = "gate/attributes.py"
 _HTML = "gate/html.py"
 _BUDGETED = "tests/unit/gate/test_budget.py"
 _READ = "tests/unit/gate/test_reader.py"
@@ -16,6 +17,7 @@ _ALLOWED = "tests/unit/gate/test_allowance.py"
 _CLEANED = "tests/unit/gate/test_html.py"
 _TEXTS = "tests/unit/gate/test_text.py"
 _VALUES = "tests/unit/gate/test_values.py"
+_TYPESET = "tests/unit/gate/test_mathematics.py"
 _SHOWN = "tests/unit/gate/test_display.py"
 _FORGED = "tests/unit/gate/test_forged_arrays.py"
 
@@ -261,8 +263,8 @@ GUARDS = (
         "HTML tags",
         "no script, form, frame or link of the cell reaches the page",
         _HTML,
-        "            if name not in TAGS:\n                continue\n",
-        "            if False:\n                continue\n",
+        "        if name not in TAGS:\n            return\n",
+        "        if False:\n            return\n",
         f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
     ),
     Guard(
@@ -291,15 +293,15 @@ GUARDS = (
     Guard(
         "HTML attributes",
         "no handler, id or name is written",
-        _HTML,
-        "            if key in kept or (\n",
-        "            if key in kept or False and (\n",
+        _ATTRIBUTES,
+        '        if key in kept or (key not in {"class", "style"} and',
+        "        if key in kept or (False and",
         f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
     ),
     Guard(
         "image addresses",
         "no page of the notebook loads what the cell names",
-        _HTML,
+        _ATTRIBUTES,
         '    return f"data:{match[1]};base64,{data}" if match and data else ""\n',
         '    return f"data:{match[1]};base64,{data}" if match and data else value\n',
         f"{_CLEANED}",
@@ -381,9 +383,47 @@ GUARDS = (
         "types of outputs",
         "a page is shown data of listed types only",
         "gate/display.py",
-        "        entry = handler(value) if handler else None\n",
-        "        entry = handler(value) if handler else (mime, value)\n",
+        "        entry = _HANDLERS[rule.treatment](mime, value)\n",
+        "        entry = _HANDLERS[rule.treatment](mime, value) or (mime, value)\n",
         f"{_SHOWN}::test_other_types_are_withheld_with_one_line",
+    ),
+    condition_off(
+        "types withheld by the settings",
+        "the settings withhold what the table would show",
+        "gate/mimes.py",
+        "        if mime in self.withheld or f\"{mime.partition('/')[0]}/*\" in self.withheld:\n",
+        f"{_SHOWN}::test_settings_withhold_more_and_never_less",
+    ),
+    condition_off(
+        "commands of mathematics",
+        "MathJax is given listed commands only",
+        "gate/mathematics.py",
+        "        if not {name[1] for name in _COMMAND.finditer(text) if name[1]} <= _COMMANDS:\n",
+        f"{_TYPESET}::test_commands_that_do_more_than_draw_are_not",
+    ),
+    Guard(
+        "commands from parts",
+        "a command is judged as it stands on the page, with what stood between its parts gone",
+        _HTML,
+        "        self._pieces.append(text)\n",
+        "        self._pieces.append(text)\n        self._write('')\n",
+        f"{_TYPESET}::test_no_command_is_put_together_from_parts",
+    ),
+    Guard(
+        "mathematics alone",
+        "LaTeX that does more than draw is shown as text",
+        "gate/display.py",
+        '    return ("text/latex", cleaned) if is_harmless(cleaned) else None\n',
+        '    return ("text/latex", cleaned)\n',
+        f"{_SHOWN}::test_latex_that_only_draws_is_typeset",
+    ),
+    Guard(
+        "HTML in Markdown",
+        "what Markdown becomes is cleaned as HTML is",
+        "gate/markdown.py",
+        "    return clean_html(_parser().render(clean_text(text, _SIZE)))\n",
+        "    return str(_parser().render(clean_text(text, _SIZE)))\n",
+        "tests/unit/gate/test_markdown.py::test_known_sources",
     ),
     Guard(
         "display ids",
@@ -408,5 +448,43 @@ GUARDS = (
         'f"<pre>{escape(self.shown)}</pre>"',
         'f"<pre>{self.shown}</pre>"',
         f"{_VALUES}::test_withheld_is_text_and_escaped",
+    ),
+    Guard(
+        "selectors of sheets",
+        "a rule styles the elements that its selector fits",
+        "gate/stylesheets.py",
+        "            if at < 0 or not _is(compound, around[at]):\n",
+        "            if at < 0:\n",
+        "tests/unit/gate/test_stylesheets.py::test_other_selectors_mean_nothing",
+    ),
+    Guard(
+        "declarations of sheets",
+        "a sheet may say what a style attribute may",
+        "gate/stylesheets.py",
+        "            style = _pairs(clean_style(body))\n",
+        '            style = tuple(one.partition(":")[::2] for one in body.split(";"))\n',
+        "tests/unit/gate/test_stylesheets.py::test_declarations_are_cleaned_and_at_rules_pass_over",
+        also=(
+            Edit(
+                _HTML,
+                '        return clean_style(f"{style}; {own}")\n',
+                '        return f"{style}; {own}"\n',
+            ),
+        ),
+        why_also="the style of an element is cleaned once more when both are joined",
+    ),
+    condition_off(
+        "number of displays",
+        "a page gets no more displays than it can hold",
+        "gate/pace.py",
+        "        if self._count >= OUTPUTS:\n",
+        "tests/unit/gate/test_pace.py::test_displays_beyond_what_a_page_holds_are_one_line",
+    ),
+    condition_off(
+        "pace of updates",
+        "updates come no faster than an eye can follow",
+        "gate/pace.py",
+        "        if self._tokens < 1.0:\n",
+        "tests/unit/gate/test_pace.py::test_updates_beyond_the_rate_are_left_out_but_for_the_last",
     ),
 )

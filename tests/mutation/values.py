@@ -80,6 +80,15 @@ GUARDS = (
         "tests/unit/gate/test_forged_libraries.py",
     ),
     Guard(
+        "display trust option",
+        "--trust-display runs only where it was allowed",
+        "launch/plan.py",
+        "    if policy.trust_display and not may_trust_display:\n",
+        "    if False:\n",
+        "tests/unit/launch/test_plan.py"
+        "::test_trusted_displays_are_refused_unless_somebody_allowed_them",
+    ),
+    Guard(
         "values trust option",
         "--trust runs only where it was allowed",
         "launch/plan.py",

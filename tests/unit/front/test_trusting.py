@@ -9,7 +9,7 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.front import trusting
 from kavach_ipy.front.settings import Kavach
-from kavach_ipy.front.trusting import apply_trusted_types, may_trust
+from kavach_ipy.front.trusting import apply_trusted_types, may_trust, may_trust_display
 from kavach_ipy.wire.trusted import trusted
 
 
@@ -26,6 +26,8 @@ def test_trust_is_off_until_the_setting_is_on() -> None:
     """On a machine without a policy file, the setting decides."""
     assert not may_trust(Kavach())
     assert may_trust(Kavach(allow_trust=True))
+    assert not may_trust_display(Kavach(allow_trust=True))
+    assert may_trust_display(Kavach(allow_trust_display=True))
 
 
 @pytest.mark.parametrize("is_dangling", [False, True])
@@ -36,6 +38,7 @@ def test_a_policy_file_forbids_trust(policy_file: Path, *, is_dangling: bool) ->
     else:
         policy_file.touch()
     assert not may_trust(Kavach(allow_trust=True))
+    assert not may_trust_display(Kavach(allow_trust_display=True))
 
 
 def test_classes_are_trusted_as_long_as_the_setting_names_them() -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kavach_ipy.errors import ProtocolError
+from kavach_ipy.errors import PolicyError, ProtocolError
 from kavach_ipy.gate.display import DisplayIds, Shown, show
+from kavach_ipy.gate.mimes import MIME_RULES, DisplayPolicy
 from kavach_ipy.gate.streams import Streams
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Message, MessageType
@@ -106,12 +107,72 @@ def test_svg_becomes_an_image_in_html() -> None:
     assert _show({**svg, "text/html": "<b>h</b>"}).data["text/html"] == "<b>h</b>"
 
 
-def test_markdown_and_latex_are_shown_as_text() -> None:
-    """The source is shown in place of the text that only names a class."""
-    for mime in ("text/markdown", "text/latex"):
-        shown = _show({"text/plain": "<IPython.core.display.Markdown object>", mime: "# T"})
-        assert shown.data == {"text/plain": "# T"}
-    assert _show({"text/plain": "x²", "text/latex": "$x^2$"}).data == {"text/plain": "x²"}
+def test_markdown_is_shown_as_html_and_its_source_as_text() -> None:
+    """The source stands in place of the text that only names a class; it is never forwarded."""
+    shown = _show({"text/plain": "<IPython.core.display.Markdown object>", "text/markdown": "# T"})
+    assert shown.data == {"text/plain": "# T", "text/html": "<h1>T</h1>\n"}
+
+
+def test_latex_that_only_draws_is_typeset() -> None:
+    """A formula passes; one with a command that loads, links or defines is shown as its source."""
+    assert _show({"text/plain": "x²", "text/latex": "$x^2$"}).data["text/latex"] == "$x^2$"
+    for source in (r"$\require{x}$", r"$\href{x}{y}$", r"\def\alpha{x}", r"\begin{evil}"):
+        shown = _show({"text/plain": "<IPython.core.display.Latex object>", "text/latex": source})
+        text = shown.data["text/plain"]
+        assert isinstance(text, str)
+        assert shown.data.keys() == {"text/plain"}
+        assert text.startswith(f"{source}\n[not shown: text/latex: ")
+
+
+def test_html_that_is_a_program_alone_leaves_a_line() -> None:
+    """What would be an empty place says that it is one; what was empty stays so."""
+    shown = _show({"text/html": "<div id=a></div><script>x</script>", "text/plain": "Chart()"})
+    assert str(shown.data["text/plain"]).startswith("Chart()\n[not shown: text/html: ")
+    assert _show({"text/html": ""}).data["text/html"] == ""
+    for visible in ("<hr>", '<div style="width: 3px"></div>', "<table><tr><td></td></tr></table>"):
+        assert "text/html" in _show({"text/html": visible}).data
+
+
+def test_settings_withhold_more_and_never_less() -> None:
+    """A type of the setting's is withheld, whole kinds too; other rows stay as they are."""
+    policy = DisplayPolicy.of(["text/html", "image/*"])
+    data: dict[str, Json] = {"text/html": "<b>x</b>", "image/gif": _GIF, "text/javascript": "x"}
+    message = Message("display_data", {"data": data, "metadata": {}}, {})
+    shown = show(message, DisplayIds(), policy)
+    assert shown is not None
+    assert shown.data.keys() == {"text/plain"}
+    assert "image/gif, text/html: the settings withhold it" in str(shown.data["text/plain"])
+    for name in ("text/plain", "text/*", "*", "html", "a/b c", ""):
+        with pytest.raises(PolicyError):
+            DisplayPolicy.of([name])
+
+
+def test_trusted_output_passes_as_it_is() -> None:
+    """The way of --trust-display; display ids are ours even then."""
+    data: dict[str, Json] = {"application/javascript": "alert(1)"}
+    content: dict[str, Json] = {
+        "data": data, "metadata": {"isolated": True}, "transient": {"display_id": "theirs"}
+    }  # fmt: skip
+    shown = show(
+        Message("display_data", content, {}), DisplayIds(), DisplayPolicy.of([], is_trusted=True)
+    )
+    assert shown is not None
+    assert (shown.data, shown.metadata) == (data, {"isolated": True})
+    assert shown.transient != {"display_id": "theirs"}
+
+
+def test_json_is_bounded() -> None:
+    """A page makes an element for each item, so there are not too many of them."""
+    assert "application/json" in _show({"application/json": list(range(10_000))}).data
+    bigs: list[Json] = [list(range(30_000)), ["x" * (2 << 20)], {"k" * (2 << 20): 1}]
+    for big in bigs:
+        assert "application/json" not in _show({"application/json": big}).data
+
+
+def test_every_rule_is_told_and_treated() -> None:
+    """The table has no row without words, and text/plain stays in it."""
+    assert MIME_RULES["text/plain"].treatment == "text"
+    assert all(rule.becomes for rule in MIME_RULES.values())
 
 
 def test_json_passes_cleaned() -> None:

@@ -126,6 +126,13 @@ def test_trust_is_refused_unless_somebody_allowed_it(host: Host) -> None:
     assert not make_plan(Policy(), host, may_trust=True).policy.trust
 
 
+def test_trusted_displays_are_refused_unless_somebody_allowed_them(host: Host) -> None:
+    """The setting that allows values does not allow displays."""
+    with pytest.raises(CannotEnforce, match="allow_trust_display"):
+        make_plan(Policy(trust_display=True), host, may_trust=True)
+    assert make_plan(Policy(trust_display=True), host, may_trust_display=True).policy.trust_display
+
+
 def test_a_kernel_of_host_root_becomes_an_id_that_nobody_uses(host: Host) -> None:
     """Root is mapped to an unprivileged id, never to itself."""
     plan = make_plan(Policy(), dataclasses.replace(host, uid=0, gid=0))

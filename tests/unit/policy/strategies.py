@@ -81,4 +81,5 @@ def policies(
         session=draw(st.sampled_from(sessions)),
         trust=draw(st.booleans()),
         stdin=draw(st.booleans()),
+        trust_display=draw(st.booleans()),
     )

@@ -66,6 +66,7 @@ def test_tighten_forbids_nothing_that_both_allow(a: Policy, b: Policy) -> None:
     assert both.clean == (a.clean or b.clean)
     assert both.trust == (a.trust and b.trust)
     assert both.stdin == (a.stdin and b.stdin)
+    assert both.trust_display == (a.trust_display and b.trust_display)
     assert both.session == (a.session or b.session)
 
 
@@ -130,6 +131,7 @@ LOOSER: dict[str, tuple[object, object]] = {
     "session": ("s", None),
     "trust": (False, True),
     "stdin": (False, True),
+    "trust_display": (False, True),
 }
 
 

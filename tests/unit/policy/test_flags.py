@@ -60,6 +60,7 @@ def read(line: str, base: Policy | None = None) -> Policy:
         ("--session model-1", Policy(session="model-1")),
         ("--trust", Policy(trust=True)),
         ("--stdin", Policy(stdin=True)),
+        ("--trust-display", Policy(trust_display=True)),
         ("--profile strict", profile("strict")),
     ],
 )
@@ -144,6 +145,7 @@ def test_options_written_for_a_policy_make_it_again(policy: Policy, base: Policy
         clean=policy.clean or base.clean,
         trust=policy.trust or base.trust,
         stdin=policy.stdin or base.stdin,
+        trust_display=policy.trust_display or base.trust_display,
         session=policy.session or base.session,
     )
     line = shlex.join(to_flags(wanted, base=base))
@@ -171,6 +173,7 @@ def test_an_equal_policy_needs_no_options() -> None:
         (Policy(), Policy(clean=True)),
         (Policy(), Policy(trust=True)),
         (Policy(), Policy(stdin=True)),
+        (Policy(), Policy(trust_display=True)),
         (Policy(), Policy(session="s")),
     ],
 )
@@ -250,6 +253,7 @@ def test_the_table_covers_every_option_of_the_design() -> None:
         "--clean",
         "--trust",
         "--stdin",
+        "--trust-display",
     }
     assert {option.field for option in OPTIONS} == {*FIELDS, "profile"} - {
         "messages",

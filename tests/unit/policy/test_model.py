@@ -96,6 +96,7 @@ BAD_VALUES: list[tuple[str, object]] = [
     *(("clean", value) for value in (0, 1, "yes", None)),
     *(("trust", value) for value in ("false", 1)),
     *(("stdin", value) for value in ("false", 1)),
+    *(("trust_display", value) for value in ("false", 1)),
     *(("session", value) for value in ("", "1a", "a b", "a" * 33, "../x", "é", "a\n", 3, True)),
     *(("environment", value) for value in ("A**", "*A", "A=B", "1A", "A B", "Ä", "a,,b", 3)),
     *(("environment", value) for value in ([3], None, "A" * 300)),

@@ -28,6 +28,7 @@ def test_every_profile_is_tighter_than_the_default(name: str) -> None:
     assert chosen.network is Network.NONE
     assert not chosen.trust
     assert not chosen.stdin
+    assert not chosen.trust_display
     assert not survives("LD_LIBRARY_PATH", chosen.environment)
 
 
