@@ -20,6 +20,7 @@ from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.kinds import Proposal, duration, number, size, texts
+from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
 from kavach_ipy.policy.suggestions import did_you_mean
 
@@ -268,22 +269,7 @@ class Kavach(Configurable):
     @validate("profiles")
     def _check_profiles(self, proposal: Proposal) -> object:
         value = proposal["value"]
-        if not isinstance(value, Mapping):
-            raise TraitError(f"c.Kavach.profiles: {value!r} is not allowed; a dict of dicts is.")
-        for name, changes in value.items():
-            if not isinstance(name, str) or not isinstance(changes, Mapping):
-                raise TraitError(
-                    f"c.Kavach.profiles: {name!r}: {changes!r} is not allowed; a name and a dict of"
-                    " settings are, such as {'students': {'memory': '256M'}}."
-                )
-            if name in PROFILES:
-                raise TraitError(
-                    f"c.Kavach.profiles: {name!r} is the name of a built-in profile; choose another"
-                )
-            try:
-                Policy().replace(**_as_fields(changes))
-            except PolicyError as error:
-                raise TraitError(f"c.Kavach.profiles[{name!r}].{error}") from error
+        check_profiles(value, lambda changes: Policy().replace(**_as_fields(changes)))
         return value
 
     @validate("profile")

@@ -21,7 +21,14 @@ from kavach_ipy.launch.processes import is_readable
 from kavach_ipy.linux import _libc
 from kavach_ipy.linux.remedies import remedy_for
 
-__all__ = ["await_ready", "deadline_of_set_up", "expect", "expect_channel", "parent_step"]
+__all__ = [
+    "await_ready",
+    "deadline_of_set_up",
+    "expect",
+    "expect_channel",
+    "expect_forked",
+    "parent_step",
+]
 
 _SECONDS = 30.0
 _PACKET = 1 << 16
@@ -54,6 +61,18 @@ def expect_channel(control: socket.socket, deadline: float) -> tuple[Report, int
     if len(fds) != 1:
         raise SetupFailed("channel", "recvmsg", 0, f"{len(fds)} descriptors came.")
     return report, fds[0]
+
+
+def expect_forked(control: socket.socket, deadline: float) -> tuple[int, int]:
+    """Wait for the report "forked"; the pids of the cell and of init.
+
+    Raises:
+        SetupFailed: as `expect`, or other numbers came with it.
+    """
+    pids = expect(control, "forked", deadline).pids
+    if len(pids) != 2:
+        raise SetupFailed("fork", "report", 0, f"two pids expected, not {pids}.")
+    return pids
 
 
 def _expect(control: socket.socket, word: str, deadline: float) -> tuple[Report, list[int]]:

@@ -29,6 +29,7 @@ from kavach_ipy.launch.hearing import (
     deadline_of_set_up,
     expect,
     expect_channel,
+    expect_forked,
 )
 from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.layers import ConfinementReport
@@ -218,13 +219,11 @@ class Parent:
         links = self._ends.links(self._arena)
         with self._signals.let_through():
             is_readable(self._ends.control.fileno(), deadline - time.monotonic())
-        forked = expect(self._ends.control, "forked", deadline)
-        if len(forked.pids) != 2:
-            raise SetupFailed("fork", "report", 0, f"two pids expected, not {forked.pids}.")
+        cell, init = expect_forked(self._ends.control, deadline)
         try:
-            self._init = self._process(forked.pids[1])
-            self._cell = self._process(forked.pids[0])
-            settled = verify_identity(self.plan, self._cell.pid, own_namespaces)
+            self._init = self._process(init)
+            self._cell = self._process(cell)
+            settled = verify_identity(self.plan, cell, own_namespaces)
         except (ProcessLookupError, SetupFailed) as error:
             # A cell that has ended already cannot be looked at, and has said why it ended.
             if is_readable(self._ends.control.fileno(), 0):
@@ -234,17 +233,12 @@ class Parent:
             raise SetupFailed("fork", "pidfd_open", 3, "the cell ended without a word.") from error
         with self._signals.let_through():
             await_ready(self._ends.control, self._ends.channel, deadline)
-        cell = self._cell.pid
         layers = (*settled, *verify_view(self.plan, cell, links, self._foreign, self._group))
         # A has built the root and ends meanwhile; then init and the cell are children of ours.
         self._setter.reap()
         self._setter = NOBODY
-        report = ConfinementReport(
-            (*layers, *verify_rights(self.plan, self._cell.pid, os.getpid()))
-        )
-        path = f"/proc/{self._cell.pid}/root/proc"
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._proc_root = self._ends.keep(folder)
+        report = ConfinementReport((*layers, *verify_rights(self.plan, cell, os.getpid())))
+        self._proc_root = self._ends.keep(verify.open_proc(cell))
         self._ends.channel.send(GO)
         return report
 

@@ -15,6 +15,7 @@ __all__ = [
     "Mount",
     "NetworkView",
     "Status",
+    "open_proc",
     "read_descriptors",
     "read_environment",
     "read_limits",
@@ -65,6 +66,16 @@ def read_status(pid: int) -> Status:
         no_new_privs=fields[b"NoNewPrivs"][0] == b"1",
         seccomp=int(fields[b"Seccomp"][0]),
     )
+
+
+def open_proc(pid: int) -> int:
+    """Open the /proc that a process sees, which shows its own PID namespace.
+
+    Raises:
+        OSError: the process has ended.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    return os.open(f"/proc/{pid}/root/proc", flags)
 
 
 def read_namespaces(pid: int | str) -> dict[str, str]:

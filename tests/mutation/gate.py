@@ -26,7 +26,7 @@ GUARDS = (
     Guard(
         "errors that a cell goes on after",
         "an error in the middle of a cell is filtered as the one that ends it",
-        "sandbox.py",
+        "hearing.py",
         "            self._error(shown_failure(read_error(message)))\n",
         "            raw = read_error(message)\n"
         "            self._error(CellFailed(raw.name, raw.text, raw.lines))\n",
@@ -35,7 +35,7 @@ GUARDS = (
     Guard(
         "numbers of bars",
         "what a progress bar or a meter says of itself is a number",
-        _HTML,
+        "gate/attributes.py",
         '            return value if _NUMBER.fullmatch(value) else ""\n',
         "            return value\n",
         f"{_CLEANED}::test_bars_have_numbers_and_nothing_else",

@@ -16,7 +16,7 @@ GUARDS = (
     Guard(
         "questions are off",
         "a cell without --stdin asks nobody",
-        "sandbox.py",
+        "hearing.py",
         "        if self.sink is None or not self.may_ask:\n",
         "        if self.sink is None:\n",
         f"{_QUESTIONS}::test_without_the_option_the_error_names_it",
@@ -32,7 +32,7 @@ GUARDS = (
     Guard(
         "text of a prompt",
         "a prompt is one line that overwrites nothing before it",
-        "sandbox.py",
+        "hearing.py",
         "self.sink.ask(clean_prompt(question.prompt),",
         "self.sink.ask(question.prompt,",
         f"{_QUESTIONS}::test_a_hostile_prompt_stays_behind_the_mark",
@@ -96,9 +96,9 @@ GUARDS = (
     Guard(
         "interrupt of what the cell started",
         "worker processes hear the stop button, too",
-        "launch/launcher.py",
-        "        os.killpg(self._cell.pid, signal.SIGINT)\n",
-        "        os.kill(self._cell.pid, signal.SIGINT)\n",
+        "launch/processes.py",
+        "        os.killpg(self.pid, signal.SIGINT)\n",
+        "        os.kill(self.pid, signal.SIGINT)\n",
         f"{_STOPS}::test_one_interrupt_is_a_keyboard_interrupt_of_the_cell",
     ),
     Guard(

@@ -17,7 +17,7 @@ from tests.unit.gate.pace import cpu_seconds
         ("# T *x* **y** `z`", "<h1>T <em>x</em> <strong>y</strong> <code>z</code></h1>\n"),
         ("- a\n- b", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n"),
         ("a|b\n-|-\n1|2", ("<table><thead><tr><th>a</th><th>b</th></tr></thead>"
-         "<tbody><tr><td>1</td><td>2</td></tr></tbody></table>\n")),
+         "<tbody><tr>\n<td>1</td>\n<td>2</td></tr></tbody></table>\n")),
         ("~~x~~", "<p><s>x</s></p>\n"),
         ("```py\n$x$\n```", "<pre><code>$x$\n</code></pre>\n"),
         ("$a_1 b_2$", "<p>$a_1 b_2$</p>\n"),
