@@ -59,7 +59,10 @@ def read_value(
 def _rebuild(
     carried: Carried, arena: SealedArena | None, allowance: Allowance | None, *, is_stock: bool
 ) -> object:
-    parts = [_part(part, arena) for part in carried.parts]
+    first, *rest = carried.parts
+    # The pickle itself is only looked at.
+    parts = [first if not isinstance(first, tuple) else _part(first, arena)]
+    parts += [_part(part, arena) for part in rest]
     try:
         # A library's warning about what the cell made would look like the notebook's own.
         with warnings.catch_warnings():

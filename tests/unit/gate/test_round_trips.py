@@ -7,6 +7,7 @@ import os
 import pickle
 import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from math import nan
@@ -22,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kavach_ipy.gate.reader import read_pickle
+from kavach_ipy.wire import prices
 from kavach_ipy.wire.arena import Arena, ArenaWriter
 from kavach_ipy.wire.values import encode_value, write_value
 from tests.unit.gate.sameness import is_same
@@ -83,6 +85,15 @@ _dtypes = (
 )
 _arrays = hnp.arrays(_dtypes, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=6))
 Named = namedtuple("Named", "a b")  # noqa: PYI024 - a class of a cell's, as a cell writes it.
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_free() -> Iterator[None]:
+    """Let every value pay for itself, as it must where many come back together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prices, "FLOOR", 0)
+        yield
+
 
 
 def _both(value: object) -> list[object]:
