@@ -11,7 +11,7 @@ import pytest
 from kavach_ipy.gate.budget import EQUAL_HASHES
 from kavach_ipy.gate.reader import read_pickle
 from kavach_ipy.wire import arrays, tables, tags
-from tests.unit.gate.forging import Call, forge, is_refused
+from tests.unit.gate.forging import Call, forge, is_refused, paid
 from tests.unit.gate.pace import cpu_seconds
 
 
@@ -191,7 +191,7 @@ def test_a_long_index_of_times_is_read(freq: str, count: int) -> None:
     index = pd.date_range("1900-01-01", periods=count, freq=freq)
     values = index.to_numpy().astype("M8[s]")
     raw = Call(arrays.array, (values.dtype.str, values.shape, "C", values.tobytes()))
-    back = read_pickle(forge(Call(tables.dates, (raw, freq, None))))
+    back = read_pickle(*paid(forge(Call(tables.dates, (raw, freq, None))), 150 * count))
     assert isinstance(back, pd.DatetimeIndex)
     assert back.freqstr == freq
 

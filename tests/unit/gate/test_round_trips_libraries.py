@@ -403,12 +403,16 @@ print(pool() != [])
 """
 
 
-def test_polars_frames_come_back_without_its_pool_of_threads() -> None:
+def test_polars_frames_come_back_without_its_pool_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A kernel that only takes frames can still be forked; its own first query starts the pool."""
     texts = ["a", "b"] * 50_000
     frame = pl.DataFrame(
         {"t": texts, "c": pl.Series(texts, dtype=pl.Categorical), "l": [[1], [2]] * 50_000}
     )
+    # In one piece, so without padding.
+    monkeypatch.setattr(prices, "FLOOR", 1 << 30)
     data = write_value(frame, None, 1 << 30)[0]
     assert not isinstance(data, tuple)
     run = subprocess.run(
