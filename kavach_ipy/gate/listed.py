@@ -15,7 +15,10 @@ __all__ = ["LISTED", "WITHHELD", "sentences"]
 
 LISTED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "Python": (
-        ("int_list", "float_list", "text_list", "text_lines", "mapping", "complex_number", "padded"),
+        (
+            *("int_list", "float_list", "text_list", "text_lines", "mapping", "complex_number"),
+            "padded",
+        ),
         (
             "None, bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set and"
             " frozenset, 100 deep at most; what stands in two places is one object again"

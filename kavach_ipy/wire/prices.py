@@ -150,6 +150,10 @@ class Account:
         """Bytes that may still be made; negative where they are owed."""
         return max(FLOOR, FACTOR * self.received) - self.spent
 
+    def pays(self, size: int, cost: int) -> bool:
+        """Tell whether a value of `size` bytes could cost so much."""
+        return max(FLOOR, FACTOR * (self.received + size)) - self.spent - size >= cost
+
     def lacking(self) -> int:
         """Return the bytes that have to be received for nothing to be owed."""
         if self.left >= 0:
@@ -278,5 +282,5 @@ def _size(argument: Any) -> int:
     if type(items) is list:
         return len(items)
     if cls.__module__.partition(".")[0] in _LIBRARIES and hasattr(argument, "__len__"):
-        return int(argument.size) if cls.__name__ == "ndarray" else len(argument)
+        return int(argument.size if cls.__name__ == "ndarray" else len(argument))
     return 0

@@ -127,6 +127,7 @@ def write_value(
         buffers.append(raw if arena is None else arena.put(raw))
         return False
 
+    data: bytes | memoryview
     if is_stock:
         # Loaded before the fork, as only then it is needed.
         from kavach_ipy.wire.stock import write_stock  # noqa: PLC0415

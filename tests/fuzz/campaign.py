@@ -16,17 +16,21 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate.reader import read_pickle
 from tests.fuzz.programs import Program, Programs, long_programs
+from tests.fuzz.worst import searched_programs, worst_programs
 
-__all__ = ["SECONDS", "Measured", "fuzz", "measure"]
+__all__ = ["FACTOR", "SECONDS", "Measured", "confine", "fuzz", "measure", "show"]
 
 SECONDS = 2.0
 """A program may take this long, by the processor's clock."""
+FACTOR = 4.0
+"""And this many times its size in memory."""
 _HANGS = 60
 _BATCH = 10_000
 _ROOM = 2 << 30
@@ -67,11 +71,18 @@ def fuzz(count: int, seed: int, say: Callable[[str], None]) -> list[str]:
     return wrong
 
 
-def measure(seed: int, size: int) -> tuple[list[Measured], list[str]]:
-    """Read hostile programs of `size` bytes; return what each took, and what must not be."""
+def measure(seed: int, size: int, drawn: int = 100) -> tuple[list[Measured], list[str]]:
+    """Read hostile programs of `size` bytes; return what each took, and what must not be.
+
+    Args:
+        seed: decides what is drawn.
+        size: of each, in bytes; a MiB, as less may take the floor of the account.
+        drawn: how many are put together by chance, besides those that were thought of.
+    """
     measured: list[Measured] = []
     wrong: list[str] = []
-    for name, program in long_programs(seed, size):
+    chance = islice(searched_programs(seed, size), drawn)
+    for name, program in chain(long_programs(seed, size), worst_programs(size), chance):
         told, code = _in_child(lambda it=program: _measure(it))  # type: ignore[misc]
         if code or not told:
             wrong.append(f"{name}: the child ended by {code}")
@@ -79,7 +90,9 @@ def measure(seed: int, size: int) -> tuple[list[Measured], list[str]]:
         seconds, memory = map(float, told.split()[-2:])
         measured.append((name, seconds, memory))
         if seconds > SECONDS:
-            wrong.append(f"{name}: {size} bytes took {seconds:.1f} s")
+            wrong.append(f"seed {seed}, {name}: {size} bytes took {seconds:.1f} s")
+        if memory > FACTOR:
+            wrong.append(f"seed {seed}, {name}: {size} bytes took {memory:.1f} times the memory")
     return measured, wrong
 
 
@@ -95,7 +108,7 @@ def _in_child(work: Callable[[], Iterator[str]]) -> tuple[str, str]:
         code = 1
         try:
             os.close(read)
-            _confine()
+            confine()
             for line in work():
                 os.write(write, f"{line}\n".encode())
             code = 0
@@ -111,14 +124,15 @@ def _in_child(work: Callable[[], Iterator[str]]) -> tuple[str, str]:
     return told, ended if status else ""
 
 
-def _confine() -> None:
+def confine(*, is_silent: bool = True) -> None:
     """Bound the memory, and hear no word of what the libraries say of broken input."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     room = pages * resource.getpagesize() + _ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
+    if is_silent:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
     warnings.simplefilter("ignore")
 
 
@@ -135,7 +149,7 @@ def _batch(first: int, count: int, seed: int) -> Iterator[str]:
         try:
             value = _read(program)
             values += 1
-            _show(value)
+            show(value)
             del value
         except OutputWithheld:
             withheld += 1
@@ -147,7 +161,7 @@ def _batch(first: int, count: int, seed: int) -> Iterator[str]:
     yield f"done {values} {withheld}"
 
 
-def _show(value: object) -> None:
+def show(value: object) -> None:
     """Walk through what came out, as a notebook does that shows it."""
     # pandas has times beyond the year 9999 and cannot print them, honest ones neither.
     with suppress(NotImplementedError):

@@ -12,6 +12,8 @@ import pickletools
 import random
 import struct
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -113,8 +115,19 @@ class Programs:
         """Return the next program: a seed that was changed in one to six places."""
         rng = self._random
         at = rng.randrange(len(self._seeds))
-        pieces = list(self._pieces[at])
-        buffers = [bytearray(buffer) for buffer in self._seeds[at].buffers]
+        return self._changed(list(self._pieces[at]), self._seeds[at].buffers)
+
+    def changed(self, data: bytes, buffers: Iterable[bytes], rng: random.Random) -> Program:
+        """Return a program that was changed in the same way, by a chance of its own."""
+        kept, self._random = self._random, rng
+        try:
+            return self._changed(_pieces(data), buffers)
+        finally:
+            self._random = kept
+
+    def _changed(self, pieces: list[bytes], given: Iterable[bytes]) -> Program:
+        rng = self._random
+        buffers = [bytearray(buffer) for buffer in given]
         for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
             self._change(pieces, buffers)
         data = bytearray(HEAD + b"".join(pieces))
@@ -214,13 +227,18 @@ def _change_bytes(rng: random.Random, raw: bytearray, start: int = 0) -> None:
 
 
 def opcode_text(value: str) -> bytes:
+    """Return SHORT_BINUNICODE with a text."""
     raw = value.encode()[:255]
     return b"\x8c" + bytes([len(raw)]) + raw
 
 
 def _pieces(data: bytes) -> list[bytes]:
-    """Cut a pickle into its opcodes, each with its argument."""
-    places = [at for _, _, at in pickletools.genops(io.BytesIO(data)) if at is not None]
+    """Cut a pickle into its opcodes, each with its argument; what is none is one piece."""
+    places: list[int] = []
+    with suppress(ValueError):
+        places.extend(at or 0 for _, _, at in pickletools.genops(io.BytesIO(data)))
+    if len(places) < 2:
+        return [data[2:]]
     bounds = [*places[1:], len(data)]
     return [data[bounds[at] : bounds[at + 1]] for at in range(len(bounds) - 1)]
 
@@ -236,7 +254,16 @@ def long_programs(seed: int, size: int) -> list[tuple[str, Program]]:
     tags = "kavach_ipy.wire."
     series = opcode_text(tags + "tables") + opcode_text("series") + b"\x93"
     array = opcode_text(tags + "arrays") + opcode_text("array") + b"\x93"
-    number = array + b"(" + opcode_text("<i8") + b"K\x01\x85" + opcode_text("C") + b"C\x08" + bytes(8) + b"tR"
+    number = (
+        array
+        + b"("
+        + opcode_text("<i8")
+        + b"K\x01\x85"
+        + opcode_text("C")
+        + b"C\x08"
+        + bytes(8)
+        + b"tR"
+    )
     index = opcode_text(tags + "tables") + opcode_text("range_index") + b"\x93(K\x00K\x01K\x01NtR"
     made = {
         "lists": fill(b"(", b"]", b"t"),
@@ -276,7 +303,8 @@ def long_programs(seed: int, size: int) -> list[tuple[str, Program]]:
             (struct.pack("<Ii", 0xFFFFFFFF, 8) * (size // 8),),
         ),
         "integers": Program(
-            HEAD + opcode_text(tags + "tags") + opcode_text("int_list") + b"\x93\x97\x85R.", (bytes(size),)
+            HEAD + opcode_text(tags + "tags") + opcode_text("int_list") + b"\x93\x97\x85R.",
+            (bytes(size),),
         ),
     }
     return list(made.items())

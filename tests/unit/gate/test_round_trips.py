@@ -95,7 +95,6 @@ def nothing_is_free() -> Iterator[None]:
         yield
 
 
-
 def _both(value: object) -> list[object]:
     """Return what the reader and what stock pickle make of a value's pickle."""
     data, *buffers = write_value(value)
