@@ -22,7 +22,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz mutate build clean venv-demo venv-test
+.PHONY: help demo test lint unit docs bench bench-confinement bench-values soak fuzz fuzz-guided mutate build clean venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ bench-values: venv-test ## values on their way back, against stock pickle and th
 
 fuzz: venv-test ## a million changed pickles for the reader, under an address-space limit; ten minutes
 	$(PY) -m tests.fuzz $(FUZZ)
+
+fuzz-guided: venv-test ## programs that coverage leads, by atheris; fifteen minutes: make fuzz-guided FUZZ='--seed 7'
+	$(PY) -m pip install --quiet 'atheris>=3.0,<4'
+	$(PY) -m tests.fuzz.guided --corpus $(VENV)/fuzz-corpus $(FUZZ)
 
 soak: venv-test ## 2,000 cells in one kernel, 200 killed at random, random policies, forged frames; half an hour
 	$(PY) -m tests.soak $(SOAK)

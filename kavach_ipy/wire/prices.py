@@ -252,7 +252,7 @@ def _multi_index(levels: list[Any], codes: list[Any], names: list[Any]) -> int:
 
 def _polars(table: Any) -> int:
     wide = table.num_columns
-    return 2 * int(table.nbytes) + wide * (2500 + 32 * int(table.num_rows))
+    return int(2 * table.nbytes + wide * (2500 + 32 * table.num_rows))
 
 
 _EXTRAS: Final[dict[str, Callable[..., int]]] = {

@@ -8,6 +8,46 @@ __all__ = ["GUARDS"]
 
 GUARDS = (
     Guard(
+        "values price of tags",
+        "what a tag makes is paid for before it is made",
+        "gate/rules.py",
+        "        budget.spend_memory(price(self.short, arguments))\n",
+        "        pass\n",
+        "tests/fuzz/test_fuzz.py",
+    ),
+    Guard(
+        "values price of opcodes",
+        "what an opcode makes is paid for",
+        "gate/reader.py",
+        "        self._budget.tick(made + prices.OPCODE * _TURNS)\n",
+        "        self._budget.tick(0)\n",
+        "tests/fuzz/test_fuzz.py",
+    ),
+    Guard(
+        "values account of a cell",
+        "all values of a cell have one account",
+        "gate/budget.py",
+        "        self.allowance.account.spent += self._spent\n",
+        "        pass\n",
+        "tests/unit/gate/test_prices.py",
+    ),
+    Guard(
+        "values empty buffers",
+        "buffers without bytes are not free",
+        "gate/values.py",
+        "    if not is_stock and not allowance.account.pays(sum(sizes), len(rest) * BUFFER):\n",
+        "    if False:\n",
+        "tests/unit/gate/test_prices.py",
+    ),
+    Guard(
+        "values padding",
+        "what padding returns is in the tuple of its arguments, too",
+        "gate/builders.py",
+        "    budget.share(arguments[0])\n",
+        "    pass\n",
+        "tests/unit/gate/test_prices.py",
+    ),
+    Guard(
         "values imports",
         "no value makes the kernel load what a cell left in the notebook's directory",
         "gate/reader.py",
@@ -21,14 +61,6 @@ GUARDS = (
         "gate/reader.py",
         " or at != size or ",
         " or ",
-        "tests/unit/gate/test_reader.py",
-    ),
-    Guard(
-        "values key hashes",
-        "keys that collide do not stall the kernel",
-        "gate/budget.py",
-        "        if max(map(self._counts.__getitem__, hashes), default=0) > EQUAL_HASHES:\n",
-        "        if False:\n",
         "tests/unit/gate/test_reader.py",
     ),
     Guard(
