@@ -56,7 +56,9 @@ NODE: Final = 2500
 SCHEMA: Final = 12
 """Each byte of a schema."""
 _LABEL: Final = 64
-_HASHED: Final = 350
+_HASHED: Final = 50
+LABELS: Final = 4096
+"""Labels whose hashes are looked at together."""
 
 TAGS: Final[dict[str, tuple[int, ...]]] = {
     "tags.complex_number": (48,),
@@ -214,10 +216,13 @@ def labels(index: Any) -> int:
 def hashed(values: Any) -> int:
     """Return what it costs to look at the hashes of labels: objects and texts have one."""
     kind = values.dtype
+    count = len(values)
     if kind.kind == "O" and type(kind).__module__.startswith("numpy"):
-        return len(values) * _HASHED
-    # Their texts are made for it, and gone afterwards.
-    return len(values) * _HASHED + 4 * int(values.nbytes) if is_text(kind) else 0
+        return count * _HASHED
+    if not is_text(kind):
+        return 0
+    # So many of their texts are made at once, and gone afterwards.
+    return count * _HASHED + min(count, LABELS) * 100 + 4 * int(values.nbytes)
 
 
 def is_text(kind: Any) -> bool:

@@ -10,22 +10,30 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate.reader import read_pickle
-from tests.fuzz.programs import Program, Programs, long_programs
-from tests.fuzz.worst import searched_programs, worst_programs
+from tests.fuzz.programs import Program, Programs
 
-__all__ = ["FACTOR", "SECONDS", "Measured", "confine", "fuzz", "measure", "show"]
+__all__ = [
+    "FACTOR",
+    "SECONDS",
+    "Measured",
+    "confine",
+    "fuzz",
+    "in_child",
+    "measure",
+    "read",
+    "show",
+]
 
 SECONDS = 2.0
 """A program may take this long, by the processor's clock."""
@@ -53,7 +61,7 @@ def fuzz(count: int, seed: int, say: Callable[[str], None]) -> list[str]:
     totals = [0, 0]
     for first in range(0, count, _BATCH):
         size = min(_BATCH, count - first)
-        told, code = _in_child(lambda at=first, n=size: _batch(at, n, seed))  # type: ignore[misc]
+        told, code = in_child(lambda at=first, n=size: _batch(at, n, seed))  # type: ignore[misc]
         lines = told.splitlines()
         wrong += [line for line in lines if not line.startswith(("at ", "done "))]
         done = [line.split() for line in lines if line.startswith("done ")]
@@ -81,22 +89,21 @@ def measure(seed: int, size: int, drawn: int = 100) -> tuple[list[Measured], lis
     """
     measured: list[Measured] = []
     wrong: list[str] = []
-    chance = islice(searched_programs(seed, size), drawn)
-    for name, program in chain(long_programs(seed, size), worst_programs(size), chance):
-        told, code = _in_child(lambda it=program: _measure(it))  # type: ignore[misc]
-        if code or not told:
-            wrong.append(f"{name}: the child ended by {code}")
-            continue
-        seconds, memory = map(float, told.split()[-2:])
+    command = [sys.executable, "-m", "tests.fuzz.measuring", *map(str, (seed, size, drawn))]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1800)
+    for line in run.stdout.splitlines():
+        first, second, name = line.split(" ", 2)
+        seconds, memory = float(first), float(second)
         measured.append((name, seconds, memory))
-        if seconds > SECONDS:
+        # NaN, where the child has died, is neither.
+        if not seconds <= SECONDS:
             wrong.append(f"seed {seed}, {name}: {size} bytes took {seconds:.1f} s")
-        if memory > FACTOR:
+        if not memory <= FACTOR:
             wrong.append(f"seed {seed}, {name}: {size} bytes took {memory:.1f} times the memory")
     return measured, wrong
 
 
-def _in_child(work: Callable[[], Iterator[str]]) -> tuple[str, str]:
+def in_child(work: Callable[[], Iterator[str]]) -> tuple[str, str]:
     """Run `work` in a fork; return what it said, and how it ended if not well."""
     read, write = os.pipe()
     sys.stdout.flush()
@@ -147,7 +154,7 @@ def _batch(first: int, count: int, seed: int) -> Iterator[str]:
         program = programs.next()
         start = time.process_time()
         try:
-            value = _read(program)
+            value = read(program)
             values += 1
             show(value)
             del value
@@ -168,36 +175,6 @@ def show(value: object) -> None:
         repr(value)
 
 
-def _measure(program: Program) -> Iterator[str]:
-    # Libraries are loaded once, whoever sends the first value.
-    _warm_up()
-    # proc(5), /proc/pid/clear_refs: 5 sets the peak of the resident memory back.
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = _status("VmHWM")
-    start = time.process_time()
-    try:
-        kept: Any = _read(program)
-    except OutputWithheld:
-        kept = None
-    seconds = time.process_time() - start
-    peak = _status("VmHWM")
-    del kept
-    yield f"{seconds:.3f} {(peak - before) / program.size:.2f}"
-
-
-def _warm_up() -> None:
-    programs = Programs(0)
-    for _ in range(200):
-        with suppress(OutputWithheld):
-            _read(programs.next())
-
-
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) << 10
-    raise AssertionError(field)
-
-
-def _read(program: Program) -> object:
+def read(program: Program) -> object:
+    """Read a program as the kernel would."""
     return read_pickle(program.data, [memoryview(bytearray(part)) for part in program.buffers])

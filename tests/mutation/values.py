@@ -72,6 +72,22 @@ GUARDS = (
         "tests/unit/gate/test_shared_memory.py",
     ),
     Guard(
+        "values hashes of texts",
+        "labels that are texts do not collide either",
+        "gate/tables.py",
+        "    if values.dtype != object and not is_text(values.dtype):\n",
+        "    if values.dtype != object:\n",
+        "tests/unit/gate/test_forged_tables.py",
+    ),
+    Guard(
+        "values attributes",
+        "an attribute that the constructor does not make again is not dropped silently",
+        "wire/trusted.py",
+        "        if name not in again or not _is_equal(item, again[name]):\n",
+        "        if False:\n",
+        "tests/unit/gate/test_trusted.py",
+    ),
+    Guard(
         "values array items",
         "a boolean is 0 or 1, a character a code point",
         "gate/arrays.py",

@@ -1,0 +1,67 @@
+"""A process of its own in which long programs are measured, each in a fork of it.
+
+A process that has done other things has free memory, which a program would take without being seen.
+
+Guarantees: a line for each program: its seconds, its memory in multiples of its size, its name.
+Assumes: it is started for this; libraries are loaded and warm before the first fork.
+
+Usage: ``python -m tests.fuzz.measuring SEED SIZE DRAWN``
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, islice
+from pathlib import Path
+
+from kavach_ipy.errors import OutputWithheld
+from tests.fuzz.campaign import in_child, read
+from tests.fuzz.programs import Program, Programs, long_programs
+from tests.fuzz.worst import searched_programs, worst_programs
+
+__all__ = ["main"]
+
+
+def main(seed: int, size: int, drawn: int) -> None:
+    """Measure every program, and print what it took."""
+    _warm_up()
+    chance = islice(searched_programs(seed, size), drawn)
+    for name, program in chain(long_programs(seed, size), worst_programs(size), chance):
+        told, code = in_child(lambda it=program: _measure(it))  # type: ignore[misc]
+        row = told.strip() if not code and told else f"nan nan the child ended by {code} in"
+        print(row, name, flush=True)
+
+
+def _measure(program: Program) -> Iterator[str]:
+    # proc(5), /proc/pid/clear_refs: 5 sets the peak of the resident memory back.
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _status("VmHWM")
+    start = time.process_time()
+    kept: object = None
+    with suppress(OutputWithheld):
+        kept = read(program)
+    seconds = time.process_time() - start
+    peak = _status("VmHWM")
+    del kept
+    yield f"{seconds:.3f} {(peak - before) / program.size:.2f}"
+
+
+def _warm_up() -> None:
+    programs = Programs(0)
+    for _ in range(200):
+        with suppress(OutputWithheld):
+            read(programs.next())
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) << 10
+    raise AssertionError(field)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
