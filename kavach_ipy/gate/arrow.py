@@ -26,8 +26,10 @@ from kavach_ipy.wire.prices import besides
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["POLARS_RULES", "RULES"]
+__all__ = ["LONGEST", "POLARS_RULES", "RULES"]
 
+LONGEST: Final = 480 << 20
+"""Bytes of one stream: all of it is looked at, at two nanoseconds each, within a second."""
 _COLUMNS: Final = 10_000
 _OFFSET: Final = re.compile(r"[+-]\d\d:\d\d", re.ASCII)
 # One column of a table, or of a polars frame, in microseconds.
@@ -38,6 +40,12 @@ def _stream(tag: Any) -> Build:
     def build(budget: Budget, arguments: Arguments) -> object:
         exactly(arguments, BUFFERS)
         raw = cast("bytes | bytearray | memoryview", arguments[0])
+        if len(raw) > LONGEST:
+            raise refused(
+                f"its Arrow stream has {len(raw)} bytes; {LONGEST} can be validated in the time"
+                " that is allowed",
+                "bring it back in parts",
+            )
         largest = check_stream(raw, budget)
         # Validating reads all once or twice.
         budget.spend_work(len(raw) >> 9)

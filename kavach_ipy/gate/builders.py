@@ -15,6 +15,7 @@ from kavach_ipy.gate.allowance import refused
 from kavach_ipy.gate.budget import Budget
 from kavach_ipy.gate.rules import Arguments, Build, exactly, rules
 from kavach_ipy.wire import prices, tags
+from kavach_ipy.wire.prices import besides
 
 __all__ = ["BUFFERS", "RULES", "ZONES", "is_zone_key"]
 
@@ -64,10 +65,17 @@ def _text(tag: Any, *kinds: type | tuple[type, ...]) -> Build:
 def _fraction(budget: Budget, arguments: Arguments) -> object:
     exactly(arguments, int, int)
     numerator, denominator = cast("tuple[int, int]", arguments)
+    budget.spend_memory(besides("tags.fraction", arguments))
     # The greatest common divisor takes time quadratic in the digits.
     digits = min(numerator.bit_length(), denominator.bit_length()) >> 8
     budget.spend_work(digits * digits // 16)
     return tags.fraction(numerator, denominator)
+
+
+def _range(budget: Budget, arguments: Arguments) -> object:
+    exactly(arguments, int, int, int)
+    budget.spend_memory(besides("tags.range_of", arguments))
+    return tags.range_of(*cast("tuple[int, int, int]", arguments))
 
 
 def _path(_: Budget, arguments: Arguments) -> object:
@@ -172,7 +180,7 @@ RULES = rules(
     (tags.decimal, _text(tags.decimal, str), 5, False),
     (tags.fraction, _fraction, 2, False),
     (tags.uuid, _simple(tags.uuid, bytes), 2, False),
-    (tags.range_of, _simple(tags.range_of, int, int, int), 1, False),
+    (tags.range_of, _range, 1, False),
     (tags.slice_of, _simple(tags.slice_of, *[(int, _NONE)] * 3), 1, False),
     (tags.path, _path, 3, False),
     (tags.as_tuple, _simple(tags.as_tuple, tuple), 1, False),

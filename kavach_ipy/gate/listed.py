@@ -60,7 +60,7 @@ LISTED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
         ("table", "batch", "chunked", "arrow_array"),
         (
             "Table, RecordBatch, ChunkedArray and Array of flat and nested types, dictionaries"
-            " included"
+            " included, up to 480 MiB each"
         ),
     ),
     "polars": (("frame", "series"), "DataFrame and Series, but of Enum, Object and 128-bit dtypes"),

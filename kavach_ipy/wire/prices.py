@@ -28,9 +28,9 @@ OPCODE: Final = 24
 INT: Final = 32
 FLOAT: Final = 32
 BYTES: Final = 64
-TEXT: Final = 80
+TEXT: Final = 96
 """A text; and `WIDE` bytes for each of its UTF-8, where it is short."""
-WIDE: Final = 4
+WIDE: Final = 5
 MARK: Final = 104
 TUPLE: Final = 64
 LIST: Final = 112
@@ -79,8 +79,8 @@ TAGS: Final[dict[str, tuple[int, ...]]] = {
     "tags.default_dict": (400, 0, 180),
     "tags.counter": (400, 180),
     "tags.double_ended": (1200, 10),
-    "tags.int_list": (150, 6),
-    "tags.float_list": (150, 6),
+    "tags.int_list": (200, 7),
+    "tags.float_list": (200, 7),
     "tags.text_list": (300, 30),
     "tags.text_lines": (300,),
     "tags.mapping": (150, 180),
@@ -260,7 +260,14 @@ def _polars(table: Any) -> int:
     return int(2 * table.nbytes + wide * (2500 + 32 * table.num_rows))
 
 
+def _numbers(*numbers: int) -> int:
+    # A long one is made again, when it is divided or subtracted.
+    return sum(number.bit_length() >> 2 for number in numbers)
+
+
 _EXTRAS: Final[dict[str, Callable[..., int]]] = {
+    "tags.fraction": _numbers,
+    "tags.range_of": _numbers,
     "arrays.array": _array,
     "arrays.scalar": lambda shape, raw: layout(shape) + len(raw),
     "arrays.text_array": _text_array,

@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--programs", type=int, default=-1)
     parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--blind", action="store_true", help="as make fuzz: to compare the edges")
     options = parser.parse_args()
     import atheris
 
@@ -77,6 +78,9 @@ def main() -> None:
 
     def change(raw: bytes, size: int, seed: int) -> bytes:
         rng = random.Random(seed)
+        if options.blind:
+            made = programs.next()
+            return encoded(made.data, made.buffers)[:size]
         if rng.random() < 0.3:
             return bytes(atheris.Mutate(raw, size))
         made = programs.changed(*decoded(raw), rng)
