@@ -13,7 +13,7 @@ GUARDS = (
         "gate/rules.py",
         "        budget.spend_memory(price(self.short, arguments))\n",
         "        pass\n",
-        "tests/fuzz/test_fuzz.py",
+        "tests/unit/gate/test_prices.py::test_tags_that_make_much_do_not_pay",
     ),
     Guard(
         "values price of opcodes",
@@ -21,7 +21,7 @@ GUARDS = (
         "gate/reader.py",
         "        self._budget.tick(made + prices.OPCODE * _TURNS)\n",
         "        self._budget.tick(0)\n",
-        "tests/fuzz/test_fuzz.py",
+        "tests/unit/gate/test_prices.py::test_opcodes_that_make_much_do_not_pay",
     ),
     Guard(
         "values account of a cell",
@@ -29,7 +29,7 @@ GUARDS = (
         "gate/budget.py",
         "        self.allowance.account.spent += self._spent\n",
         "        pass\n",
-        "tests/unit/gate/test_prices.py",
+        "tests/unit/gate/test_prices.py::test_values_of_one_cell_share_an_account",
     ),
     Guard(
         "values empty buffers",
@@ -37,7 +37,7 @@ GUARDS = (
         "gate/values.py",
         "    if not is_stock and not allowance.account.pays(sum(sizes), len(rest) * BUFFER):\n",
         "    if False:\n",
-        "tests/unit/gate/test_prices.py",
+        "tests/unit/gate/test_prices.py::test_buffers_without_bytes_are_not_free",
     ),
     Guard(
         "values padding",
@@ -45,7 +45,7 @@ GUARDS = (
         "gate/builders.py",
         "    budget.share(arguments[0])\n",
         "    pass\n",
-        "tests/unit/gate/test_prices.py",
+        "tests/unit/gate/test_prices.py::test_padding_cannot_make_a_value_contain_itself",
     ),
     Guard(
         "values imports",
@@ -77,7 +77,7 @@ GUARDS = (
         "gate/tables.py",
         "    if values.dtype != object and not is_text(values.dtype):\n",
         "    if values.dtype != object:\n",
-        "tests/unit/gate/test_forged_tables.py",
+        "tests/unit/gate/test_forged_tables.py::test_texts_that_collide_are_refused_as_labels",
     ),
     Guard(
         "values attributes",

@@ -117,6 +117,37 @@ def test_a_pickle_that_does_not_pay_is_withheld() -> None:
             read_pickle(data, [bytes(less)])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("count", [_MIB, 16])
+@pytest.mark.parametrize(
+    "unit", [b"]", b"}", b"\x8f", b"N\x85", b"N", b"C\x02xy", b"]Na", b"(N\x91", b"N\x94"]
+)
+def test_opcodes_that_make_much_do_not_pay(unit: bytes, count: int) -> None:
+    """A mebibyte of them is withheld; a few of them are read."""
+    data = program(b"(", unit * (count // len(unit)), b"t")
+    if count == _MIB:
+        with pytest.raises(OutputWithheld, match="memory budget"):
+            read_pickle(data)
+    else:
+        assert isinstance(read_pickle(data), tuple)
+
+
+@pytest.mark.parametrize("count", [40_000, 10])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("date", b"M\xe8\x07K\x01K\x01\x87"),
+        ("path", b"\x8c\x04Path\x8c\xc8" + b"a/" * 100 + b"\x86"),
+    ],
+)
+def test_tags_that_make_much_do_not_pay(name: str, arguments: bytes, count: int) -> None:
+    """Their own price is taken, besides that of the opcodes."""
+    head = text("kavach_ipy.wire.tags") + text(name) + b"\x93\x94" + arguments + b"\x94"
+    data = program(b"(", head, b"h\x00h\x01R" * count, b"t")
+    # Neither a tag nor its arguments are a value, so what can be paid is refused at the end.
+    with pytest.raises(OutputWithheld, match="memory budget" if count > 10 else "what is none"):
+        read_pickle(data, (), Allowance(seconds=60))
+
+
 def test_values_of_one_cell_share_an_account() -> None:
     """A thousand small values come back together, and are allowed no more than one long one."""
     value: list[object] = [[] for _ in range(2000)]
