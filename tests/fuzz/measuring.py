@@ -27,14 +27,17 @@ from tests.fuzz.worst import searched_programs, worst_programs
 __all__ = ["main"]
 
 _LITTLE = 100_000
+# Drawn programs from which on a campaign is no short one.
+_MANY = 50
 _GROWN = 128 << 10
 
 
 def main(seed: int, size: int, drawn: int) -> None:
     """Measure every program, and print what it took."""
     _warm_up()
+    worst = worst_programs(size, is_short=drawn < _MANY)
     chance = islice(searched_programs(seed, size), drawn)
-    for name, program in chain(long_programs(seed, size), worst_programs(size), chance):
+    for name, program in chain(long_programs(seed, size), worst, chance):
         told, code = in_child(lambda it=program: _measure(it))  # type: ignore[misc]
         row = told.strip() if not code and told else f"nan nan the child ended by {code} in"
         print(row, name, flush=True)

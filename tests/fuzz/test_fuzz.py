@@ -45,12 +45,12 @@ def test_ten_thousand_programs_are_values_or_withheld() -> None:
 
 def test_a_mebibyte_of_hostile_bytes_is_over_soon_and_stays_small() -> None:
     """Whatever it asks for, a mebibyte takes four at most, its own among them, and two seconds."""
-    measured, wrong = measure(20261126, 1 << 20, drawn=60)
+    measured, wrong = measure(20261126, 1 << 20, drawn=15)
     assert wrong == []
     names = {name for name, _, _ in measured}
     # Every tag was tried, and every opcode that makes something.
     assert {name.split()[0] for name in names} >= set(TAGS)
-    assert len(names) > 200
+    assert len(names) > 120
     assert max(seconds for _, seconds, _ in measured) < SECONDS
     # The measure itself sees what is made: some programs come close to what they may.
     assert FACTOR / 2 < max(memory for _, _, memory in measured) < FACTOR

@@ -139,7 +139,7 @@ def _arguments() -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def worst_programs(size: int) -> Iterator[tuple[str, Program]]:
+def worst_programs(size: int, *, is_short: bool = False) -> Iterator[tuple[str, Program]]:
     """Yield hostile programs of `size` bytes each, by a name: one thing, made again and again."""
     for name, unit in _UNITS.items():
         yield name, _filled(b"(", unit, b"t", size)
@@ -151,6 +151,8 @@ def worst_programs(size: int) -> Iterator[tuple[str, Program]]:
         for number, arguments in enumerate(given[short]):
             head, unit = _call(module, name, arguments)
             yield f"{short} {number}", _filled(head, unit, b"t", size)
+            if is_short:
+                continue
             # And with new arguments for each, where the old ones may not be used again.
             head, unit = _fresh_call(module, name, arguments)
             yield f"{short} {number}, fresh", _filled(head, unit, b"t", size)
