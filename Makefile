@@ -25,7 +25,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs browser bench bench-confinement bench-output bench-showing bench-values soak fuzz libraries mutate build clean venv-browser venv-demo venv-test
+.PHONY: help demo test lint unit docs browser bench bench-confinement bench-output bench-showing bench-values soak fuzz fuzz-guided libraries mutate build clean venv-browser venv-demo venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ bench-showing: venv-test ## what the gate takes for HTML, Markdown and text
 
 fuzz: venv-test ## a million changed pickles for the reader, under an address-space limit; ten minutes
 	$(PY) -m tests.fuzz $(FUZZ)
+
+fuzz-guided: venv-test ## programs that coverage leads, by atheris; fifteen minutes: make fuzz-guided FUZZ='--seed 7'
+	$(PY) -m pip install --quiet 'atheris>=3.0,<4'
+	$(PY) -m tests.fuzz.guided --corpus $(VENV)/fuzz-corpus $(FUZZ)
 
 soak: venv-test ## 2,000 cells in one kernel, 200 killed at random, random policies, forged frames; half an hour
 	$(PY) -m tests.soak $(SOAK)

@@ -116,6 +116,7 @@ def _explain_types() -> None:
                 text, _WIDTH, initial_indent=f"{group:<{width}}", subsequent_indent=" " * width
             )
         )
+    say("")
     say(textwrap.fill(WITHHELD, _WIDTH))
 
 

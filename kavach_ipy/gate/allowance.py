@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Final
 
 from kavach_ipy.errors import OutputWithheld
+from kavach_ipy.wire.prices import Account
 
 __all__ = ["MEMORY", "SECONDS", "Allowance", "refused"]
 
@@ -38,14 +39,18 @@ class Allowance:
     Args:
         seconds: wall time in all; it runs inside `reading` only.
         memory: bytes in all.
+
+    Attributes:
+        account: what the values have brought and cost so far.
     """
 
-    __slots__ = ("_deadline", "_left", "_memory", "_seconds")
+    __slots__ = ("_deadline", "_left", "_memory", "_seconds", "account")
 
     def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
         self._seconds = self._left = seconds
         self._memory = memory
         self._deadline = 0.0
+        self.account = Account()
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from kavach_ipy.gate.budget import Budget
 from kavach_ipy.gate.builders import BUFFERS
 from kavach_ipy.gate.rules import Arguments, exactly, rules
 from kavach_ipy.wire import arrays
+from kavach_ipy.wire.prices import besides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +93,6 @@ def _check_items(budget: Budget, items: np.ndarray[Any, Any]) -> None:
     budget.spend_work(items.nbytes >> 12)
     if not items.flags.c_contiguous:
         # A field of a structure, whose characters do not stand side by side.
-        budget.spend_memory(items.nbytes)
         budget.spend_work(items.size >> 6)
     flat = np.ascontiguousarray(items).reshape(-1)
     unit = "u1" if dtype.kind == "b" else np.dtype("u4").newbyteorder(dtype.byteorder)
@@ -103,11 +103,11 @@ def _check_items(budget: Budget, items: np.ndarray[Any, Any]) -> None:
 def _array(budget: Budget, arguments: Arguments) -> object:
     exactly(arguments, (str, tuple), tuple, str, BUFFERS)
     layout, shape, order, raw = cast("tuple[Any, tuple[Any, ...], Any, Buffer]", arguments)
+    budget.spend_memory(besides("arrays.array", arguments))
     dtype = _layout(budget, layout)
     size = _shape(shape) * dtype.itemsize
     if order not in {"C", "F"} or size != len(raw):
         raise refused(f"an array of {len(raw)} bytes has a shape of {str(size)[:20]}")
-    budget.spend_memory(200)
     budget.claim(raw)
     made = arrays.array(layout, shape, order, raw)
     _check_items(budget, made.reshape(-1, order=order))
@@ -119,7 +119,6 @@ def _layout(budget: Budget, layout: object) -> np.dtype[Any]:
         # Four tuples inside each other, of four each, and 20 µs a field: measured.
         _, weight = budget.weigh(layout)
         budget.spend_work(6 * weight)
-        budget.spend_memory(200 * weight)
     return _dtype(layout)
 
 
@@ -128,7 +127,6 @@ def _object_array(budget: Budget, arguments: Arguments) -> object:
     shape, items = cast("tuple[tuple[Any, ...], list[object]]", arguments)
     if _shape(shape) != len(items):
         raise refused(f"an array of {len(items)} objects has another shape")
-    budget.spend_memory(200 + 8 * len(items))
     budget.spend_work(len(items) // 16)
     return arrays.object_array(shape, items)
 
@@ -138,12 +136,12 @@ def _text_array(budget: Budget, arguments: Arguments) -> object:
     shape, items = cast("tuple[tuple[Any, ...], list[Any]]", arguments)
     if _shape(shape) != len(items) or not set(map(type, items)) <= {str}:
         raise refused(f"an array of {len(items)} texts has another shape, or holds something else")
-    budget.spend_memory(200 + 16 * len(items) + 4 * sum(map(len, items)))
+    budget.spend_memory(besides("arrays.text_array", arguments))
     budget.spend_work(len(items) // 8)
     return arrays.text_array(shape, items)
 
 
-def _masked_array(budget: Budget, arguments: Arguments) -> object:
+def _masked_array(_: Budget, arguments: Arguments) -> object:
     import numpy as np  # noqa: PLC0415 - imported when needed only.
 
     exactly(arguments, np.ndarray, (np.ndarray, _NONE), (np.ndarray, _NONE), bool)
@@ -154,13 +152,13 @@ def _masked_array(budget: Budget, arguments: Arguments) -> object:
         raise refused("the mask of an array is of another type or shape")
     if fill is not None and (fill.dtype != data.dtype or fill.shape != () or data.dtype == object):
         raise refused("the filling of a masked array is of another type")
-    budget.spend_memory(2000)
     return arrays.masked_array(data, mask, fill, is_hard)
 
 
 def _scalar(budget: Budget, arguments: Arguments) -> object:
     exactly(arguments, (str, tuple), bytes)
     layout, raw = cast("tuple[Any, bytes]", arguments)
+    budget.spend_memory(besides("arrays.scalar", arguments))
     dtype = _layout(budget, layout)
     if dtype.itemsize != len(raw):
         raise refused(f"a NumPy scalar of {dtype.itemsize} bytes comes with {len(raw)}")

@@ -21,12 +21,15 @@ from kavach_ipy.gate.builders import BUFFERS, is_zone_key
 from kavach_ipy.gate.ipc import check_stream
 from kavach_ipy.gate.rules import Arguments, Build, exactly, rules
 from kavach_ipy.wire import arrow, polars_frames
+from kavach_ipy.wire.prices import besides
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["POLARS_RULES", "RULES"]
+__all__ = ["LONGEST", "POLARS_RULES", "RULES"]
 
+LONGEST: Final = 480 << 20
+"""Bytes of one stream: all of it is looked at, at two nanoseconds each, within a second."""
 _COLUMNS: Final = 10_000
 _OFFSET: Final = re.compile(r"[+-]\d\d:\d\d", re.ASCII)
 # One column of a table, or of a polars frame, in microseconds.
@@ -37,6 +40,12 @@ def _stream(tag: Any) -> Build:
     def build(budget: Budget, arguments: Arguments) -> object:
         exactly(arguments, BUFFERS)
         raw = cast("bytes | bytearray | memoryview", arguments[0])
+        if len(raw) > LONGEST:
+            raise refused(
+                f"its Arrow stream has {len(raw)} bytes; {LONGEST} can be validated in the time"
+                " that is allowed",
+                "bring it back in parts",
+            )
         largest = check_stream(raw, budget)
         # Validating reads all once or twice.
         budget.spend_work(len(raw) >> 9)
@@ -62,7 +71,7 @@ def _check_schema(schema: pa.Schema) -> None:
 
 def _check_table(budget: Budget, table: pa.Table, largest: int) -> None:
     # A table without columns has any number of rows for free.
-    budget.spend_memory(16 * table.num_rows)
+    budget.spend_items(16 * table.num_rows)
     table.validate()
     for column in table.columns:
         chunks = 1 + column.num_chunks
@@ -70,7 +79,7 @@ def _check_table(budget: Budget, table: pa.Table, largest: int) -> None:
         read = chunks * _dictionaries(column.type) * (largest >> 9)
         budget.spend_work(_COLUMN * chunks + read)
         # A column of nulls has any length for free; and this is what a copy of it would take.
-        budget.spend_memory(2000 * chunks + 16 * len(column))
+        budget.spend_items(16 * len(column))
         # All that Arrow would otherwise believe; it raises ArrowInvalid.
         column.validate(full=True)
 
@@ -97,7 +106,7 @@ def _polars(tag: Any) -> Build:
         exactly(arguments, pa.Table)
         table = cast("pa.Table", arguments[0])
         budget.spend_work(_COLUMN * table.num_columns + (table.nbytes >> 9))
-        budget.spend_memory(2 * table.nbytes + 32 * table.num_columns * table.num_rows)
+        budget.spend_memory(besides("polars_frames.frame", arguments))
         try:
             return tag(table)
         except pl.exceptions.PanicException as panic:

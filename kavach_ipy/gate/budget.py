@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from kavach_ipy.gate.allowance import Allowance, refused
+from kavach_ipy.wire import prices
 
 __all__ = ["DEPTH", "EQUAL_HASHES", "KEY_ITEMS", "WEIGHT", "Budget"]
 
@@ -32,8 +33,6 @@ EQUAL_HASHES: Final = 64
 _MILLISECOND: Final = 1000
 # Microseconds of small steps between two looks at the clock.
 _GLANCE: Final = 200
-# The note of a key's hash: the number, and its slot in a set.
-_NOTE: Final = 60
 # Bytes that may be taken before all values of the run pay for them.
 _OWED: Final = 1 << 20
 _SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf]")
@@ -63,8 +62,10 @@ class Budget:
         "_known",
         "_memory",
         "_owed",
+        "_spent",
         "_unseen",
         "_unusable",
+        "_virtual",
         "_work",
         "allowance",
         "shared",
@@ -75,14 +76,16 @@ class Budget:
     ) -> None:
         self.allowance = allowance
         # Measured on builders of every kind: none is dearer than a microsecond for each byte that
-        # an honest writer needs to name it, and none makes more than these multiples of its input.
+        # an honest writer needs to name it.
         self._work = 1000 * _MILLISECOND + stream
-        self._memory = (32 << 20) + 40 * stream + 16 * buffers
+        allowance.account.receive(stream + buffers)
+        self._memory = allowance.account.left
+        self._virtual = (32 << 20) + 40 * stream + 16 * buffers
         self._unusable = unusable
         self._known: dict[int, tuple[int, int]] = {}
         self._kept: list[object] = []
         self._hashes: dict[int, _Hashes] = {}
-        self._unseen = self._owed = 0
+        self._unseen = self._owed = self._spent = 0
         self._claimed: set[int] = set()
         self.shared: set[int] = set()
 
@@ -106,13 +109,33 @@ class Budget:
         Raises:
             OutputWithheld: so many are not left.
         """
+        if size > self._memory:
+            raise refused(
+                f"it would grow beyond its memory budget, {prices.FACTOR} bytes for each that it"
+                " brought",
+                "bring back less of it",
+            )
         self._memory -= size
-        if self._memory < 0:
-            raise refused("it would grow beyond its memory budget", "bring back less of it")
+        self._spent += size
         self._owed += size
         if self._owed > _OWED:
             owed, self._owed = self._owed, 0
             self.allowance.spend_memory(owed)
+
+    def spend_items(self, size: int) -> None:
+        """Take bytes that nothing takes yet, and whatever copies or prints the value would.
+
+        Raises:
+            OutputWithheld: it has more items without bytes of their own than it may.
+        """
+        self._virtual -= size
+        if self._virtual < 0:
+            raise refused("it would grow beyond its memory budget", "bring back less of it")
+
+    def settle(self) -> None:
+        """Charge the account of the run with what this value has cost."""
+        self.allowance.account.spent += self._spent
+        self._spent = 0
 
     def tick(self, size: int) -> None:
         """Take the bytes that the last steps made, and look at the clock.
@@ -123,21 +146,17 @@ class Budget:
         self.spend_memory(size)
         self.allowance.check_time()
 
-    def spend_text(self, raw: bytes) -> int:
-        """Take what decoding a long text from UTF-8 costs; return the bytes a character may take.
+    def spend_text(self, raw: bytes) -> None:
+        """Take the time that decoding a long text from UTF-8 costs.
 
         Raises:
             OutputWithheld: so much is not left.
         """
-        # One character beyond U+FFFF makes all of them four bytes wide, and the decoder starts
-        # anew; a lone surrogate calls an error handler, which takes a sixth of a microsecond.
+        # A lone surrogate calls an error handler, which takes a sixth of a microsecond.
         is_plain = raw.isascii()
-        width = 1 if is_plain else 4
-        self.spend_memory(width * len(raw))
         self.spend_work(len(raw) >> (9 if is_plain else 6))
         if not is_plain and _SURROGATE.search(raw) is not None:
             self.spend_work(len(raw) >> 4)
-        return width
 
     def claim(self, raw: object) -> None:
         """Let an array use a buffer as its own memory; bytes, which nobody can change, are free.
@@ -172,7 +191,9 @@ class Budget:
         """
         if id(value) in self._claimed:
             raise refused("two values use the same memory")
-        self.shared.add(id(value))
+        if id(value) not in self.shared:
+            self.spend_memory(prices.SHARED)
+            self.shared.add(id(value))
 
     def weigh(self, value: object, room: int = DEPTH) -> tuple[int, int]:
         """Return a value's depth and its weight; a container is walked twice at most, ever.
@@ -250,11 +271,12 @@ class Budget:
                 self.check_key(key)
         if len(container) + len(keys) <= EQUAL_HASHES:
             return
-        self.spend_memory(_NOTE * len(keys))
+        self.spend_memory(prices.NOTED * len(keys))
         self.spend_work(len(keys) // 2)
         seen = self._hashes.get(id(container))
         if seen is None:
             # A frozenset is not made yet, so nothing can be added to it later.
+            self.spend_memory(prices.NOTED * len(container))
             seen = self._hashes[id(container)] = _Hashes(map(hash, container))
             self._kept.append(container)
         seen.add(list(map(hash, keys)))
@@ -297,22 +319,24 @@ class Budget:
 
 
 class _Hashes:
-    """The hashes of one container's keys; a plain set as long as no two are equal."""
+    """The hashes of one container's keys, and how often one came again."""
 
-    __slots__ = ("_counts", "_seen")
+    __slots__ = ("_again", "_seen")
 
     def __init__(self, hashes: Iterable[int]) -> None:
         self._seen: set[int] = set()
-        self._counts: Counter[int] | None = None
+        self._again: Counter[int] = Counter()
         self.add(list(hashes))
 
     def add(self, hashes: list[int]) -> None:
-        if self._counts is None:
-            fresh = set(hashes)
-            if len(fresh) == len(hashes) and fresh.isdisjoint(self._seen):
-                self._seen |= fresh
-                return
-            self._counts = Counter(self._seen)
-        self._counts.update(hashes)
-        if max(map(self._counts.__getitem__, hashes), default=0) > EQUAL_HASHES:
-            raise refused(f"more than {EQUAL_HASHES} keys of one container share a hash")
+        seen = self._seen
+        if len(set(hashes)) == len(hashes) and seen.isdisjoint(hashes):
+            seen.update(hashes)
+            return
+        for one in hashes:
+            if one not in seen:
+                seen.add(one)
+                continue
+            self._again[one] += 1
+            if self._again[one] >= EQUAL_HASHES:
+                raise refused(f"more than {EQUAL_HASHES} keys of one container share a hash")

@@ -14,7 +14,8 @@ from typing import Any, cast
 from kavach_ipy.gate.allowance import refused
 from kavach_ipy.gate.budget import Budget
 from kavach_ipy.gate.rules import Arguments, Build, exactly, rules
-from kavach_ipy.wire import tags
+from kavach_ipy.wire import prices, tags
+from kavach_ipy.wire.prices import besides
 
 __all__ = ["BUFFERS", "RULES", "ZONES", "is_zone_key"]
 
@@ -64,10 +65,17 @@ def _text(tag: Any, *kinds: type | tuple[type, ...]) -> Build:
 def _fraction(budget: Budget, arguments: Arguments) -> object:
     exactly(arguments, int, int)
     numerator, denominator = cast("tuple[int, int]", arguments)
+    budget.spend_memory(besides("tags.fraction", arguments))
     # The greatest common divisor takes time quadratic in the digits.
     digits = min(numerator.bit_length(), denominator.bit_length()) >> 8
     budget.spend_work(digits * digits // 16)
     return tags.fraction(numerator, denominator)
+
+
+def _range(budget: Budget, arguments: Arguments) -> object:
+    exactly(arguments, int, int, int)
+    budget.spend_memory(besides("tags.range_of", arguments))
+    return tags.range_of(*cast("tuple[int, int, int]", arguments))
 
 
 def _path(_: Budget, arguments: Arguments) -> object:
@@ -83,7 +91,6 @@ def _mapping(tag: Any) -> Build:
         exactly(arguments, dict)
         items = cast("dict[Any, Any]", arguments[0])
         budget.spend_work(len(items) // 4)
-        budget.spend_memory(200 * len(items))
         return tag(items)
 
     return build
@@ -95,7 +102,6 @@ def _default_dict(budget: Budget, arguments: Arguments) -> object:
     if factory is not None and factory not in tags.FACTORIES:
         raise refused("the factory of a defaultdict is not a listed one")
     budget.spend_work(len(items) // 4)
-    budget.spend_memory(200 * len(items))
     return tags.default_dict(factory, items)
 
 
@@ -103,16 +109,13 @@ def _double_ended(budget: Budget, arguments: Arguments) -> object:
     exactly(arguments, list, (int, _NONE))
     items, longest = cast("tuple[list[object], int | None]", arguments)
     budget.spend_work(len(items) // 16)
-    budget.spend_memory(700 + 16 * len(items))
     return tags.double_ended(items, longest)
 
 
-def _numbers(tag: Any, size: int) -> Build:
+def _numbers(tag: Any) -> Build:
     def build(budget: Budget, arguments: Arguments) -> object:
         exactly(arguments, BUFFERS)
         raw = cast("tags.Buffer", arguments[0])
-        # array.array, the list, and an object each.
-        budget.spend_memory(len(raw) + len(raw) // 8 * size)
         budget.spend_work(len(raw) // 128)
         return tag(raw)
 
@@ -122,26 +125,26 @@ def _numbers(tag: Any, size: int) -> Build:
 def _text_list(budget: Budget, arguments: Arguments) -> object:
     exactly(arguments, BUFFERS, BUFFERS)
     lengths, blob = cast("tuple[tags.Buffer, tags.Buffer]", arguments)
-    budget.spend_memory(len(blob))
-    raw = bytes(blob)
-    width = budget.spend_text(raw)
-    # A text takes 49 bytes, or 76 where it holds wide characters, a slot of the list, and once more
-    # what it has of the whole.
-    budget.spend_memory(len(lengths) // 4 * (57 if width == 1 else 84) + width * len(raw))
+    raw = _whole(budget, blob)
+    budget.spend_memory(prices.text_list(raw))
+    budget.spend_text(raw)
     budget.spend_work(len(lengths) // 32)
     return tags.text_list(lengths, raw)
 
 
 def _text_lines(budget: Budget, arguments: Arguments) -> object:
     exactly(arguments, BUFFERS)
-    raw = bytes(cast("tags.Buffer", arguments[0]))
-    budget.spend_memory(len(raw))
-    width = budget.spend_text(raw)
-    # As for a list with lengths.
-    count = raw.count(b"\0") + 1
-    budget.spend_memory(count * (57 if width == 1 else 84) + width * len(raw))
-    budget.spend_work(count // 32)
+    raw = _whole(budget, cast("tags.Buffer", arguments[0]))
+    budget.spend_memory(prices.text_lines(raw))
+    budget.spend_text(raw)
+    budget.spend_work(raw.count(b"\0") // 32)
     return tags.text_lines(raw)
+
+
+def _whole(budget: Budget, raw: tags.Buffer) -> bytes:
+    """Return a buffer as bytes, which can be asked what they hold."""
+    budget.spend_memory(len(raw))
+    return bytes(raw)
 
 
 def _mapping_of(budget: Budget, arguments: Arguments) -> object:
@@ -151,12 +154,19 @@ def _mapping_of(budget: Budget, arguments: Arguments) -> object:
         raise refused("a dict of many keys has other values than numbers and texts")
     made: dict[Any, Any] = {}
     budget.check_keys(made, keys)
-    budget.spend_memory(100 * len(keys))
     budget.spend_work(len(keys) // 8)
     made.update(zip(keys, values, strict=True))
     if len(made) != len(keys):
         raise refused("its pickle repeats a key")
     return made
+
+
+def _padded(budget: Budget, arguments: Arguments) -> object:
+    if len(arguments) != 2 or type(arguments[1]) not in BUFFERS:
+        raise refused("what pays for a value is no buffer")
+    # The tuple of the arguments, which the memo may have, holds it as well.
+    budget.share(arguments[0])
+    return arguments[0]
 
 
 RULES = rules(
@@ -170,7 +180,7 @@ RULES = rules(
     (tags.decimal, _text(tags.decimal, str), 5, False),
     (tags.fraction, _fraction, 2, False),
     (tags.uuid, _simple(tags.uuid, bytes), 2, False),
-    (tags.range_of, _simple(tags.range_of, int, int, int), 1, False),
+    (tags.range_of, _range, 1, False),
     (tags.slice_of, _simple(tags.slice_of, *[(int, _NONE)] * 3), 1, False),
     (tags.path, _path, 3, False),
     (tags.as_tuple, _simple(tags.as_tuple, tuple), 1, False),
@@ -178,9 +188,10 @@ RULES = rules(
     (tags.default_dict, _default_dict, 1, True),
     (tags.counter, _mapping(tags.counter), 1, True),
     (tags.double_ended, _double_ended, 1, True),
-    (tags.int_list, _numbers(tags.int_list, 40), 1, False),
-    (tags.float_list, _numbers(tags.float_list, 32), 1, False),
+    (tags.int_list, _numbers(tags.int_list), 1, False),
+    (tags.float_list, _numbers(tags.float_list), 1, False),
     (tags.text_list, _text_list, 1, False),
     (tags.text_lines, _text_lines, 1, False),
     (tags.mapping, _mapping_of, 1, False),
+    (tags.padded, _padded, 1, False),
 )

@@ -19,6 +19,7 @@ from typing import Final
 
 from kavach_ipy.gate.allowance import refused
 from kavach_ipy.gate.budget import Budget
+from kavach_ipy.wire.prices import stream
 
 __all__ = ["check_stream"]
 
@@ -93,6 +94,7 @@ def _check_message(metadata: bytes, budget: Budget, *, is_first: bool) -> tuple[
             raise refused("an Arrow stream has a dictionary that comes in pieces")
         header = _follow(metadata, _field(metadata, header, _DATA))
     if kind == _SCHEMA:
+        budget.spend_memory(stream(1, 0, len(metadata)))
         # Arrow turns the bytes of the other order around before anybody can validate them.
         at = _find(metadata, header, _ENDIANNESS)
         if at and struct.unpack_from("<h", metadata, at)[0]:
@@ -116,7 +118,8 @@ def _check_nodes(nodes: list[tuple[int, int]], length: int, budget: Budget) -> N
     if min(items, default=0) < 0:
         raise refused("an Arrow stream has a column of an impossible length")
     # Whatever has bytes has a bit at least.
-    budget.spend_memory(max(0, sum(items) - 8 * length) * _ITEM)
+    budget.spend_items(max(0, sum(items) - 8 * length) * _ITEM)
+    budget.spend_memory(stream(1, len(items), 0))
 
 
 def _check_buffers(buffers: list[tuple[int, int]], length: int) -> None:

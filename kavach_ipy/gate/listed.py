@@ -15,7 +15,10 @@ __all__ = ["LISTED", "WITHHELD", "sentences"]
 
 LISTED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "Python": (
-        ("int_list", "float_list", "text_list", "text_lines", "mapping", "complex_number"),
+        (
+            *("int_list", "float_list", "text_list", "text_lines", "mapping", "complex_number"),
+            "padded",
+        ),
         (
             "None, bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set and"
             " frozenset, 100 deep at most; what stands in two places is one object again"
@@ -57,7 +60,7 @@ LISTED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
         ("table", "batch", "chunked", "arrow_array"),
         (
             "Table, RecordBatch, ChunkedArray and Array of flat and nested types, dictionaries"
-            " included"
+            " included, up to 480 MiB each"
         ),
     ),
     "polars": (("frame", "series"), "DataFrame and Series, but of Enum, Object and 128-bit dtypes"),

@@ -27,7 +27,7 @@ from kavach_ipy.gate.imports import installed_only
 from kavach_ipy.gate.rules import Rule
 from kavach_ipy.wire import arrays as wire_arrays
 from kavach_ipy.wire import arrow as wire_arrow
-from kavach_ipy.wire import polars_frames
+from kavach_ipy.wire import polars_frames, prices
 from kavach_ipy.wire import sparse as wire_sparse
 from kavach_ipy.wire import tables as wire_tables
 
@@ -49,22 +49,9 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
 }
 
 _LONGEST_INT: Final = 4096
-# Opcodes between two looks at the clock, about a tenth of a millisecond, and the bytes that each
-# may add to the stack and the memo.
+# Opcodes between two looks at the clock, about a tenth of a millisecond.
 _TURNS: Final = 1000
-_SLOTS: Final = 8 * _TURNS
 _MARKS: Final = 10 * DEPTH
-# What a small object takes in CPython 3.11 on a 64-bit machine, as sys.getsizeof tells.
-_INT: Final = 32
-_FLOAT: Final = 24
-_BYTES: Final = 33
-_TEXT: Final = 60
-_TUPLE: Final = 40
-_LIST: Final = 64
-_DICT: Final = 64
-_SET: Final = 216
-# A slot of a dict or set, whose tables grow by leaps.
-_ENTRY: Final = 60
 # The first import of a library takes a second, which the cell's value has not caused.
 _LIBRARIES: Final = {
     wire_arrays.__name__: "numpy",
@@ -114,9 +101,12 @@ def read_pickle(
 
 def _read(data: bytes, buffers: Sequence[bytes | memoryview], allowance: Allowance) -> object:
     budget = Budget(len(data), sum(map(len, buffers)), _UNUSABLE, allowance)
-    value = _Machine(data, buffers, budget).run()
-    budget.weigh(value)
-    return value
+    try:
+        value = _Machine(data, buffers, budget).run()
+        budget.weigh(value)
+        return value
+    finally:
+        budget.settle()
 
 
 class _Machine:
@@ -154,7 +144,7 @@ class _Machine:
                     end = at + 1 + data[at]
                     value = data[at + 1 : end].decode("utf-8", "surrogatepass")
                     stack.append(value)
-                    made += _TEXT + len(value)
+                    made += prices.TEXT + prices.WIDE * data[at]
                     at = end
                     # A writer always memoizes a text; both in one turn is a third faster.
                     if data[at] == 0x94:
@@ -173,15 +163,15 @@ class _Machine:
                     at += 1
                 elif code == 0x47:  # BINFLOAT
                     stack.append(_DOUBLE(data, at)[0])
-                    made += _FLOAT
+                    made += prices.FLOAT
                     at += 8
                 elif code == 0x4D:  # BININT2
                     stack.append(data[at] | data[at + 1] << 8)
-                    made += _INT
+                    made += prices.INT
                     at += 2
                 elif code == 0x4A:  # BININT
                     stack.append(_INT4(data, at)[0])
-                    made += _INT
+                    made += prices.INT
                     at += 4
                 elif code == 0x6A:  # LONG_BINGET
                     value = memo[_SIZE4(data, at)[0]]
@@ -198,41 +188,41 @@ class _Machine:
                 elif code == 0x28:  # MARK
                     stacks.append(stack)
                     stack = []
+                    made += prices.MARK
                 elif code == 0x29:  # EMPTY_TUPLE
                     stack.append(())
                 elif code == 0x85:  # TUPLE1
                     stack.append((stack.pop(),))
-                    made += _TUPLE + 8
+                    made += prices.TUPLE
                 elif code == 0x86:  # TUPLE2
                     second = stack.pop()
                     stack.append((stack.pop(), second))
-                    made += _TUPLE + 16
+                    made += prices.TUPLE
                 elif code == 0x87:  # TUPLE3
                     third = stack.pop()
                     second = stack.pop()
                     stack.append((stack.pop(), second, third))
-                    made += _TUPLE + 24
+                    made += prices.TUPLE
                 elif code == 0x74:  # TUPLE
                     items = tuple(stack)
-                    made += _TUPLE + 8 * len(items)
+                    made += prices.TUPLE
                     stack = stacks.pop()
                     stack.append(items)
                 elif code == 0x5D:  # EMPTY_LIST
                     stack.append([])
-                    made += _LIST
+                    made += prices.LIST
                 elif code == 0x7D:  # EMPTY_DICT
                     stack.append({})
-                    made += _DICT
+                    made += prices.DICT
                 elif code == 0x65:  # APPENDS
                     added = stack
                     stack = stacks.pop()
                     self._open(stack[-1], list).extend(added)
-                    made += 8 * len(added)
+                    made += prices.TUPLE
                 elif code == 0x75:  # SETITEMS
                     added = stack
                     stack = stacks.pop()
                     self._set_items(stack[-1], added)
-                    made += _ENTRY * len(added) // 2
                 elif code == 0x61:  # APPEND
                     item = stack.pop()
                     self._open(stack[-1], list).append(item)
@@ -240,7 +230,6 @@ class _Machine:
                     item = stack.pop()
                     key = stack.pop()
                     self._set_items(stack[-1], [key, item])
-                    made += _ENTRY
                 elif code == 0x52:  # REDUCE
                     arguments = stack.pop()
                     rule = stack.pop()
@@ -254,15 +243,18 @@ class _Machine:
                 elif code == 0x97:  # NEXT_BUFFER
                     stack.append(self._next_buffer())
                 elif code == 0x98:  # READONLY_BUFFER
+                    made += prices.BUFFER
                     stack.append(memoryview.toreadonly(stack.pop()))
                 elif code == 0x43:  # SHORT_BINBYTES
                     end = at + 1 + data[at]
                     stack.append(data[at + 1 : end])
-                    made += _BYTES + data[at]
+                    made += prices.BYTES + data[at]
                     at = end
                 elif code == 0x96:  # BYTEARRAY8
                     end = at + 8 + _SIZE8(data, at)[0]
-                    stack.append(bytearray(self._long(at + 8, end)))
+                    raw = self._long(at + 8, end)
+                    self._budget.spend_memory(prices.BYTES + len(raw))
+                    stack.append(bytearray(raw))
                     at = end
                 elif code == 0x42:  # BINBYTES
                     end = at + 4 + _SIZE4(data, at)[0]
@@ -283,7 +275,7 @@ class _Machine:
                 elif code == 0x8A:  # LONG1
                     end = at + 1 + data[at]
                     stack.append(int.from_bytes(data[at + 1 : end], "little", signed=True))
-                    made += _INT + data[at]
+                    made += prices.INT + 2 * data[at]
                     at = end
                 elif code == 0x8B:  # LONG4
                     length = _INT4(data, at)[0]
@@ -291,21 +283,19 @@ class _Machine:
                         raise refused(f"it holds an integer of more than {_LONGEST_INT} bytes")
                     end = at + 4 + length
                     stack.append(int.from_bytes(data[at + 4 : end], "little", signed=True))
-                    made += _INT + length
+                    made += prices.INT + 2 * length
                     at = end
                 elif code == 0x8F:  # EMPTY_SET
                     stack.append(set())
-                    made += _SET
+                    made += prices.SET
                 elif code == 0x90:  # ADDITEMS
                     added = stack
                     stack = stacks.pop()
                     self._add_items(self._open(stack[-1], set), added)
-                    made += _ENTRY * len(added)
                 elif code == 0x91:  # FROZENSET
                     added = stack
                     stack = stacks.pop()
                     stack.append(self._frozen(added))
-                    made += _SET + _ENTRY * len(added)
                 elif code == 0x95:  # FRAME
                     # A hint of how much to read at once; everything is here already.
                     at += 8
@@ -319,7 +309,7 @@ class _Machine:
 
     def _check(self, made: int, at: int, marks: int) -> None:
         """Take what the last turns made, look at the clock, and at how far the machine is."""
-        self._budget.tick(made + _SLOTS)
+        self._budget.tick(made + prices.OPCODE * _TURNS)
         if marks > _MARKS:
             raise refused(f"its pickle opens more than {_MARKS} containers inside each other")
         if at - self._apart > IN_BAND:
@@ -330,14 +320,15 @@ class _Machine:
 
     def _long(self, start: int, end: int) -> bytes:
         """Return bytes whose length may be of any size."""
-        raw = self._data[start:end]
-        self._apart += len(raw)
-        self._budget.spend_memory(_TEXT + len(raw))
-        return raw
+        size = max(0, min(end, len(self._data)) - start)
+        self._apart += size
+        self._budget.spend_memory(prices.BYTES + size)
+        return self._data[start:end]
 
     def _long_text(self, start: int, end: int) -> str:
         """Return a text whose length may be of any size."""
         raw = self._long(start, end)
+        self._budget.spend_memory(prices.text(raw))
         self._budget.spend_text(raw)
         return raw.decode("utf-8", "surrogatepass")
 
@@ -357,6 +348,8 @@ class _Machine:
 
     def _set_items(self, value: Any, added: list[Any]) -> None:
         target = self._open(value, dict)
+        few = not target and len(added) <= 2 * prices.FEW_ITEMS
+        self._budget.spend_memory(prices.FEW if few else len(added) // 2 * prices.ENTRY)
         keys = added[::2]
         self._budget.check_keys(target, keys)
         size = len(target) + len(keys)
@@ -366,6 +359,7 @@ class _Machine:
             raise refused("its pickle repeats a key")
 
     def _add_items(self, target: set[Any], added: list[Any]) -> None:
+        self._budget.spend_memory(self._table(target, added))
         self._budget.check_keys(target, added)
         size = len(target) + len(added)
         target.update(added)
@@ -374,10 +368,18 @@ class _Machine:
 
     def _frozen(self, added: list[Any]) -> frozenset[Any]:
         made: set[Any] = set()
+        self._budget.spend_memory(2 * prices.SET + self._table(made, added))
         self._add_items(made, added)
         return frozenset(made)
 
+    @staticmethod
+    def _table(target: set[Any], added: list[Any]) -> int:
+        """Return what a set takes for more members."""
+        few = not target and len(added) <= prices.FEW_MEMBERS
+        return 0 if few else len(added) * prices.ENTRY
+
     def _next_buffer(self) -> bytes | memoryview:
+        self._budget.spend_memory(prices.BUFFER)
         buffer = self._buffers[self._taken]
         self._taken += 1
         return memoryview(buffer).cast("B")

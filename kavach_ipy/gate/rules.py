@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from kavach_ipy.gate.allowance import refused
 from kavach_ipy.gate.budget import Budget
+from kavach_ipy.wire.prices import price
 
 __all__ = ["Arguments", "Build", "Rule", "exactly", "label", "rules"]
 
 Arguments: TypeAlias = tuple[object, ...]
 Build: TypeAlias = Callable[[Budget, Arguments], object]
-
-# Bytes of a small object, and of one with a table of its own and the note of its weight; a builder
-# that makes more takes it from the budget itself.
-_MADE: Final = 100
-_HELD: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +26,14 @@ class Rule:
 
     Attributes:
         name: the tag's module and name, as a pickle says them.
+        short: the name in the list of prices (`kavach_ipy.wire.prices`).
         build: checks the arguments, then calls the tag.
         cost: the time that one call takes at most, in microseconds, apart from what `build` spends.
         holds: the result keeps arguments that may be containers, so they are weighed first.
     """
 
     name: tuple[str, str]
+    short: str
     build: Build
     cost: int
     holds: bool = False
@@ -48,7 +46,7 @@ class Rule:
             Exception: whatever a public constructor raises for values that make no sense.
         """
         budget.spend_work(self.cost)
-        budget.spend_memory(_HELD if self.holds else _MADE)
+        budget.spend_memory(price(self.short, arguments))
         if not self.holds:
             return self.build(budget, arguments)
         # Objects that CPython frees without a limit on the C stack (defaultdict, ndarray) may hold
@@ -64,7 +62,8 @@ def rules(*entries: tuple[Callable[..., object], Build, int, bool]) -> dict[tupl
     made: dict[tuple[str, str], Rule] = {}
     for tag, build, cost, holds in entries:
         name = (tag.__module__, tag.__name__)
-        made[name] = Rule(name, build, cost, holds)
+        short = f"{tag.__module__.rpartition('.')[2]}.{tag.__name__}"
+        made[name] = Rule(name, short, build, cost, holds)
     return made
 
 

@@ -36,7 +36,6 @@ def _compressed(budget: Budget, arguments: Arguments) -> object:
         if part.ndim != 1 or part.dtype not in (np.dtype("i4"), np.dtype("i8")):
             raise refused("the indices of a sparse array are of another type")
         budget.own(part)
-    budget.spend_memory(4000 + 2 * (indices.nbytes + indptr.nbytes))
     budget.spend_work((data.nbytes + indices.nbytes + indptr.nbytes) >> 9)
     major, minor = shape if kind.startswith("csr") else shape[::-1]
     if len(indptr) != major + 1 or len(indices) != len(data) or indices.dtype != indptr.dtype:

@@ -26,6 +26,7 @@ from kavach_ipy.gate.table_checks import (
     two,
 )
 from kavach_ipy.wire import tables
+from kavach_ipy.wire.prices import LABELS, besides, is_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +49,7 @@ _TABLE: Final = 100
 def _categorical(budget: Budget, arguments: Arguments) -> object:
     codes, categories, ordered = three(arguments)
     budget.own(_numpy(codes, "i", 1))
+    budget.spend_memory(besides("tables.categorical", arguments))
     _unique_labels(budget, _index_of(categories))
     _codes(codes, categories)
     if type(ordered) is not bool:
@@ -72,8 +74,7 @@ def _texts(budget: Budget, arguments: Arguments) -> object:
         raise refused("a string dtype is not a listed one")
     if not set(map(type, items)) <= {str, _NONE}:
         raise refused("an array of texts holds something else")
-    # An array of references, or Arrow's copy, whose texts are smaller than Python's.
-    budget.spend_memory(1000 + 24 * len(items))
+    budget.spend_memory(besides("tables.texts", arguments))
     budget.spend_work(len(items) // 10)
     return tables.texts(storage, na, items)
 
@@ -127,8 +128,8 @@ def _index(budget: Budget, arguments: Arguments) -> object:
     # An index refers to its labels without holding them: who changed them would free them.
     budget.own(_column(values))
     label(budget, name)
-    if values.dtype == object:
-        _check_labels(budget, values.tolist())
+    budget.spend_memory(besides("tables.index", arguments))
+    _check_labels(budget, values)
     _spend(budget, 8 * len(values))
     return tables.index(values, name)
 
@@ -169,6 +170,9 @@ def _multi_index(budget: Budget, arguments: Arguments) -> object:
     levels, codes, names = cast("tuple[list[Any], list[Any], list[Any]]", arguments)
     if not len(levels) == len(codes) == len(names) <= _LEVELS:
         raise refused(f"an index has levels, codes and names of different number, or > {_LEVELS}")
+    for level in levels:
+        _index_of(level)
+    budget.spend_memory(besides("tables.multi_index", arguments))
     for level, code, name in zip(levels, codes, names, strict=True):
         _unique_labels(budget, _index_of(level))
         budget.own(_numpy(code, "i", 1))
@@ -242,25 +246,46 @@ def _index_of(value: Any) -> Any:
 def _unique_labels(budget: Budget, index: Any) -> None:
     """Check labels that pandas will hash to see that none repeats."""
     budget.spend_work(len(index) // 8)
-    if index.dtype.kind == "O":
-        _check_labels(budget, index.tolist())
-    elif len(index) > _UNSORTED and not index.is_monotonic_increasing:
+    if _check_labels(budget, index):
+        return
+    if len(index) > _UNSORTED and not index.is_monotonic_increasing:
         raise refused(f"it has more than {_UNSORTED} categories or labels that are not sorted")
 
 
-def _check_labels(budget: Budget, labels: list[Any]) -> None:
-    # As for the keys of a dict, but labels may repeat.
-    first: dict[int, object] = {}
-    collisions = 0
-    budget.spend_work(len(labels) // 4)
-    for item in labels:
-        if type(item) is not str:
-            budget.check_key(item)
-        other = first.setdefault(hash(item), item)
-        if other is not item and (type(other) is not type(item) or other != item):
-            collisions += 1
-            if collisions > EQUAL_HASHES:
-                raise refused(f"more than {EQUAL_HASHES} labels share a hash")
+def _check_labels(budget: Budget, values: Any) -> bool:
+    """Check labels that pandas hashes as objects or texts; tell whether they are such."""
+    import numpy as np  # noqa: PLC0415 - imported when needed only.
+
+    if values.dtype != object and not is_text(values.dtype):
+        return False
+    # As for the keys of a dict, but labels may repeat. A forked child knows the secret of our hash.
+    budget.spend_work(len(values) // 4 + (int(values.nbytes) >> 9))
+    hashes = np.empty(len(values), "i8")
+    for start in range(0, len(values), LABELS):
+        labels = values[start : start + LABELS].tolist()
+        for item in labels:
+            if type(item) is not str:
+                budget.check_key(item)
+        hashes[start : start + LABELS] = np.fromiter(map(hash, labels), "i8", len(labels))
+        budget.allowance.check_time()
+    _check_hashes(values, hashes)
+    return True
+
+
+def _check_hashes(values: Any, hashes: np.ndarray[Any, Any]) -> None:
+    import numpy as np  # noqa: PLC0415 - imported when needed only.
+
+    ordered = np.sort(hashes)
+    crowded = ordered[EQUAL_HASHES:][ordered[EQUAL_HASHES:] == ordered[:-EQUAL_HASHES]]
+    if not len(crowded):
+        return
+    # Most are one label that stands in many places.
+    crowds: dict[int, set[Any]] = {}
+    for at in np.flatnonzero(np.isin(hashes, np.unique(crowded))):
+        crowd = crowds.setdefault(int(hashes[at]), set())
+        crowd.add(values[at])
+        if len(crowd) > EQUAL_HASHES:
+            raise refused(f"more than {EQUAL_HASHES} labels share a hash")
 
 
 def _codes(codes: np.ndarray[Any, Any], labels: Any) -> None:
@@ -275,13 +300,12 @@ def _same_length(one: Any, other: Any) -> None:
 
 
 def _spend(budget: Budget, size: int) -> None:
-    budget.spend_memory(1000 + 2 * size)
     budget.spend_work(size >> 10)
 
 
 def _spend_labels(budget: Budget, count: int) -> None:
     # A frame without values has any number of labels for free, and printing it makes them all.
-    budget.spend_memory(8 * count)
+    budget.spend_items(8 * count)
 
 
 _ARRAYS = rules(

@@ -27,7 +27,6 @@ def _own(tag: Any, kind: type) -> Build:
         name, value = cast("tuple[Any, Any]", arguments)
         if type(name) is not str or name not in trusted.trusted():
             raise refused("its class is not trusted in this notebook", "kavach_ipy.trust(…)")
-        budget.spend_memory(1000)
         try:
             return tag(name, value)
         except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from kavach_ipy.gate.reader import read_pickle
 from kavach_ipy.gate.withheld import withheld
 from kavach_ipy.wire.arena import SealedArena
 from kavach_ipy.wire.frames import Frame, Kind
+from kavach_ipy.wire.prices import BUFFER
 from kavach_ipy.wire.value_frames import Carried, read_carried, read_unsent
 
 __all__ = ["read_value"]
@@ -59,7 +60,15 @@ def read_value(
 def _rebuild(
     carried: Carried, arena: SealedArena | None, allowance: Allowance | None, *, is_stock: bool
 ) -> object:
-    parts = [_part(part, arena) for part in carried.parts]
+    allowance = Allowance() if allowance is None else allowance
+    first, *rest = carried.parts
+    sizes = [part[1] if isinstance(part, tuple) else len(part) for part in carried.parts]
+    # Buffers without bytes are short to write, and an object each.
+    if not is_stock and not allowance.account.pays(sum(sizes), len(rest) * BUFFER):
+        return withheld(carried.name, carried.kind, f"it has {len(rest)} buffers in few bytes")
+    # The pickle itself is only looked at.
+    data = _part(first, arena) if isinstance(first, tuple) else memoryview(first)
+    buffers = [_part(part, arena) for part in rest]
     try:
         # A library's warning about what the cell made would look like the notebook's own.
         with warnings.catch_warnings():
@@ -68,8 +77,8 @@ def _rebuild(
                 # Only now: no process that never uses --trust holds an unpickler of ours.
                 from kavach_ipy.gate.stock import read_stock  # noqa: PLC0415
 
-                return read_stock(parts[0], parts[1:])
-            return read_pickle(parts[0], parts[1:], allowance)
+                return read_stock(data, buffers)
+            return read_pickle(data, buffers, allowance)
     except OutputWithheld as error:
         return withheld(carried.name, carried.kind, error.reason, error.remedy)
 

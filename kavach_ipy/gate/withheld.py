@@ -40,11 +40,13 @@ class Withheld:
         return f"{line}\n{self.shown}" if self.shown else line
 
     def _repr_html_(self) -> str:
-        remedy = f"<br>{escape(self.remedy)}" if self.remedy else ""
+        # Colours are left to the page's theme, dark or light.
+        remedy = f"; {escape(self.remedy)}" if self.remedy else ""
         shown = f"<pre>{escape(self.shown)}</pre>" if self.shown else ""
         return (
-            f"<div><b>not brought back:</b> <code>{escape(self.name)}</code> "
-            f"({escape(self.kind)}): {escape(self.reason)}{remedy}{shown}</div>"
+            f'<div style="padding-left: 8px"><b>not brought back:</b> '
+            f"<code>{escape(self.name)}</code> (<code>{escape(self.kind)}</code>): "
+            f"{escape(self.reason)}{remedy}{shown}</div>"
         )
 
     def error(self) -> OutputWithheld:

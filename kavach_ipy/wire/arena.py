@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from kavach_ipy.errors import OutputWithheld, ProtocolError
+from kavach_ipy.wire.prices import Account
 
 __all__ = ["Arena", "ArenaWriter", "SealedArena"]
 
@@ -115,18 +116,29 @@ class ArenaWriter:
         way: what the buffers do, for the words of an error.
 
     Attributes:
-        end: where the next buffer goes, before rounding up; set it back to write over the last.
+        account: what the values so far bring to the reader, and cost it.
+        end: where the next buffer goes, before rounding up.
     """
 
-    __slots__ = ("_fd", "_way", "end", "limit")
+    __slots__ = ("_fd", "_way", "account", "end", "limit")
 
     def __init__(
         self, fd: int, limit: int, way: Literal["come back", "go in"] = "come back"
     ) -> None:
         self._fd = fd
         self._way = way
+        self.account = Account()
         self.end = 0
         self.limit = limit
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """Where the writer stands; set it back to take the last values out again."""
+        return self.end, self.account.received, self.account.spent
+
+    @state.setter
+    def state(self, state: tuple[int, int, int]) -> None:
+        self.end, self.account.received, self.account.spent = state
 
     def put(self, buffer: bytes | bytearray | memoryview) -> tuple[int, int]:
         """Copy a contiguous buffer into the arena; return its offset and its length in bytes.
@@ -135,18 +147,7 @@ class ArenaWriter:
             OutputWithheld: the arena is too small for it, or the memory cannot be had.
         """
         with memoryview(buffer) as view, view.cast("B") as flat:
-            offset = -(-self.end // _PAGE) * _PAGE
-            end = offset + len(flat)
-            if end > self.limit:
-                raise OutputWithheld(
-                    "buffer",
-                    "",
-                    f"it holds {len(flat)} bytes, and {max(self.limit - offset, 0)} of the "
-                    f"{self.limit} that may {self._way} are left",
-                    "bring back less of it"
-                    if self._way == "come back"
-                    else "give less of it, or raise --memory",
-                )
+            offset, end = self._place(len(flat))
             at = 0
             try:
                 while at < len(flat):
@@ -164,6 +165,38 @@ class ArenaWriter:
             return False
         with mmap.mmap(self._fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as memory:
             return any(memory.find(text, at, at + length) >= 0 for at, length in spans)
+
+    def pad(self, size: int) -> tuple[int, int]:
+        """Take memory of the arena that holds nothing; return its offset and its length in bytes.
+
+        fallocate(2): the pages are there and count as any other, and nobody has to write them.
+
+        Raises:
+            OutputWithheld: the arena is too small for it, or the memory cannot be had.
+        """
+        offset, end = self._place(size)
+        try:
+            os.posix_fallocate(self._fd, offset, size)
+        except OSError as error:
+            raise OutputWithheld(
+                "buffer", "", f"fallocate(2) of {size} bytes failed: {error.strerror}"
+            ) from error
+        self.end = end
+        return offset, size
+
+    def _place(self, size: int) -> tuple[int, int]:
+        offset = -(-self.end // _PAGE) * _PAGE
+        if offset + size > self.limit:
+            raise OutputWithheld(
+                "buffer",
+                "",
+                f"it holds {size} bytes, and {max(self.limit - offset, 0)} of the "
+                f"{self.limit} that may {self._way} are left",
+                "bring back less of it"
+                if self._way == "come back"
+                else "give less of it, or raise --memory",
+            )
+        return offset, offset + size
 
     def finish(self) -> None:
         """Forbid every change from now on, so that the parent need not wait for it.

@@ -11,6 +11,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from kavach_ipy.wire.packing import Reduced, unlisted
+from kavach_ipy.wire.prices import stream
 from kavach_ipy.wire.tags import Buffer
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "arrow_array",
     "batch",
     "chunked",
+    "cost_of",
     "is_listed",
     "open_stream",
     "stream_of",
@@ -111,6 +113,34 @@ def stream_of(value: pa.Table) -> pickle.PickleBuffer:
     with pa.ipc.new_stream(sink, value.schema) as writer:
         writer.write_table(value)
     return pickle.PickleBuffer(sink.getvalue())
+
+
+def cost_of(value: Any) -> int:
+    """Return what it costs to read the stream of an object, apart from its tag."""
+    import pyarrow as pa  # noqa: PLC0415 - the value is pyarrow's, so it is loaded.
+
+    if isinstance(value, pa.Table | pa.RecordBatch):
+        kinds = list(value.schema.types)
+        schema = int(value.schema.serialize().size)
+        batches = len(value.to_batches()) if isinstance(value, pa.Table) else 1
+    else:
+        kinds = [value.type]
+        schema = int(pa.schema([("", value.type)]).serialize().size)
+        batches = value.num_chunks if isinstance(value, pa.ChunkedArray) else 1
+    nodes = sum(map(_nodes, kinds))
+    # A dictionary may be sent anew with each batch.
+    dictionaries = sum(map(_dictionaries, kinds))
+    return stream(1 + batches * (1 + dictionaries), batches * nodes, schema)
+
+
+def _nodes(kind: Any) -> int:
+    inner = sum(_nodes(kind.field(at).type) for at in range(kind.num_fields))
+    return 1 + inner + (_nodes(kind.value_type) if hasattr(kind, "index_type") else 0)
+
+
+def _dictionaries(kind: Any) -> int:
+    inner = sum(_dictionaries(kind.field(at).type) for at in range(kind.num_fields))
+    return inner + hasattr(kind, "index_type")
 
 
 def take_apart(value: Any) -> Reduced:

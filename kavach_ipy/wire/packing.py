@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from kavach_ipy.errors import OutputWithheld
-from kavach_ipy.wire import tags
+from kavach_ipy.wire import prices, tags
+from kavach_ipy.wire.prices import price
 
 __all__ = ["Packed", "Reduced", "packed", "packed_dict", "unlisted"]
 
@@ -33,6 +34,16 @@ class Packed:
 
     tag: Callable[..., object]
     arguments: tuple[object, ...]
+    items: list[object]
+    price: int
+    """What it costs to unpack, apart from the opcodes."""
+
+
+def _pack(
+    tag: Callable[..., object], arguments: tuple[object, ...], items: list[object], besides: int = 0
+) -> Packed:
+    cost = price(f"tags.{tag.__name__}", arguments)
+    return Packed(tag, arguments, items, cost + besides)
 
 
 def packed(items: list[object]) -> list[object] | Packed:
@@ -57,7 +68,7 @@ def packed_dict(items: dict[object, object]) -> dict[object, object] | Packed:
     # Values of many kinds may hold the dict itself, which only pickle's own way keeps track of.
     if not (isinstance(keys, Packed) and isinstance(values, Packed)):
         return items
-    return Packed(tags.mapping, (keys, values))
+    return _pack(tags.mapping, (keys, values), [], prices.NOTED * len(items))
 
 
 def _pack_numbers(
@@ -67,7 +78,7 @@ def _pack_numbers(
         numbers = array(code, cast("list[int]", items))
     except OverflowError:
         return items
-    return Packed(tag, (pickle.PickleBuffer(numbers),))
+    return _pack(tag, (pickle.PickleBuffer(numbers),), items)
 
 
 def _pack_texts(items: list[object]) -> Packed | list[object]:
@@ -77,9 +88,9 @@ def _pack_texts(items: list[object]) -> Packed | list[object]:
     if set(map(type, items)) == {str}:
         joined = "\0".join(cast("list[str]", items))
         if joined.count("\0") == len(items) - 1:
-            return Packed(
-                tags.text_lines, (pickle.PickleBuffer(joined.encode("utf-8", "surrogatepass")),)
-            )
+            raw = joined.encode("utf-8", "surrogatepass")
+            cost = len(raw) + prices.text_lines(raw)
+            return _pack(tags.text_lines, (pickle.PickleBuffer(raw),), items, cost)
     lengths = array("i", bytes(4 * len(items)))
     texts: list[str] = []
     for at, item in enumerate(items):
@@ -93,4 +104,6 @@ def _pack_texts(items: list[object]) -> Packed | list[object]:
         else:
             return items
     blob = "".join(texts).encode("utf-8", "surrogatepass")
-    return Packed(tags.text_list, (pickle.PickleBuffer(lengths), pickle.PickleBuffer(blob)))
+    cost = len(blob) + prices.text_list(blob)
+    arguments = (pickle.PickleBuffer(lengths), pickle.PickleBuffer(blob))
+    return _pack(tags.text_list, arguments, items, cost)

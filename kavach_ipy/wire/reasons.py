@@ -27,15 +27,15 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str, str], ...] = (
     (types.ModuleType, "a module cannot come back", "import it in the notebook"),
     (
         (types.FunctionType, types.MethodType, types.CodeType),
-        f"a function cannot come back: {_CODE}",
-        "define it in a cell of the notebook",
+        _CODE,
+        "define it in the notebook",
     ),
     (
         (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType),
-        f"a function cannot come back: {_CODE}",
+        _CODE,
         "import it in the notebook",
     ),
-    (type, f"a class cannot come back: {_CODE}", "define it in a cell of the notebook"),
+    (type, _CODE, "define it in the notebook"),
     (
         (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType),
         "it is running code, which ends with the sandbox",
@@ -80,7 +80,7 @@ def reason_for(value: object) -> tuple[str, str]:
     """Return the reason why a value of an unlisted type is withheld, and what would help."""
     cls = type(value)
     if cls is types.FunctionType and value.__name__ == "<lambda>":  # type: ignore[attr-defined]
-        return f"a lambda cannot come back: {_CODE}", "define it in a cell of the notebook"
+        return f"a lambda is code, and {_CODE}", "define it in the notebook"
     for kinds, reason, remedy in _KINDS:
         if isinstance(value, kinds):
             return reason, remedy

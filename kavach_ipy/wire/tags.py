@@ -41,6 +41,7 @@ __all__ = [
     "int_list",
     "mapping",
     "ordered_dict",
+    "padded",
     "path",
     "range_of",
     "slice_of",
@@ -207,6 +208,11 @@ def text_list(lengths: Buffer, blob: Buffer) -> list[str | float | None]:
 def text_lines(raw: Buffer) -> list[str]:
     """A list of texts from all of them in UTF-8, with a NUL between two; none holds one."""
     return str(raw, "utf-8", "surrogatepass").split("\0")
+
+
+def padded(value: object, _padding: Buffer) -> object:
+    """The value; what was sent beside it pays for the memory that it takes."""
+    return value
 
 
 def mapping(keys: list[Hashable], values: list[object]) -> dict[Hashable, object]:

@@ -23,10 +23,11 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, Flag
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from kavach_ipy.errors import PolicyError
-from kavach_ipy.wire.packing import Reduced
+from kavach_ipy.wire.packing import Reduced, unlisted
 
 __all__ = [
     "Trusted",
@@ -59,6 +60,11 @@ class Trusted:
     fields: tuple[tuple[str, str], ...] | None = None
     encode: Callable[[Any], object] | None = None
     decode: Callable[[Any], object] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True for a pydantic model that takes keywords besides its fields."""
+        return getattr(self.cls, "model_config", {}).get("extra") == "allow"
 
 
 _table: dict[str, Trusted] = {}
@@ -149,13 +155,66 @@ def take_apart(value: Any) -> Reduced | None:
     if found.encode is not None:
         return encoded, (name, found.encode(value))
     assert found.fields is not None
-    return instance, (name, {key: getattr(value, source) for key, source in found.fields})
+    fields = {key: getattr(value, source) for key, source in found.fields}
+    fields.update(_extras(value))
+    _check_rest(found, value, fields)
+    return instance, (name, fields)
+
+
+def _extras(value: Any) -> dict[str, object]:
+    """Return the fields that pydantic has taken besides those of the class."""
+    return dict(getattr(value, "__pydantic_extra__", None) or {})
+
+
+def _check_rest(found: Trusted, value: Any, fields: dict[str, object]) -> None:
+    """Check that the constructor makes again what its keywords do not say.
+
+    Raises:
+        OutputWithheld: an attribute would be lost or another.
+    """
+    rest = _rest(found, value)
+    if not rest:
+        return
+    again = _rest(found, found.cls(**fields))
+    for name, item in rest.items():
+        if name not in again or not _is_equal(item, again[name]):
+            raise unlisted(
+                f"its attribute {name[:100]} is no keyword of its constructor, and would be lost",
+                "kavach_ipy.trust(…, encode=…, decode=…) says how it comes back",
+            )
+
+
+def _rest(found: Trusted, value: Any) -> dict[str, object]:
+    """Return the attributes that are no keywords, without those that are computed when asked."""
+    sources = {source for _, source in found.fields or ()}
+    names = {
+        *(field.name for field in getattr(found.cls, "__attrs_attrs__", ())),
+        *getattr(found.cls, "__dataclass_fields__", ()),
+    }
+    rest = {name: getattr(value, name) for name in names - sources if hasattr(value, name)}
+    rest.update(getattr(value, "__pydantic_private__", None) or {})
+    return rest | {
+        name: item
+        for name, item in getattr(value, "__dict__", {}).items()
+        if name not in sources and not isinstance(getattr(found.cls, name, None), cached_property)
+    }
+
+
+def _is_equal(one: object, other: object) -> bool:
+    # What cannot be compared, as an array, counts as another.
+    try:
+        return one is other or (type(one) is type(other) and bool(one == other))
+    except Exception:  # noqa: BLE001 - classes of the user's compare as they like.
+        return False
 
 
 def instance(name: str, fields: dict[str, object]) -> object:
     """An instance of a trusted class, by its constructor and keywords."""
     found = _known(name)
-    if found.fields is None or fields.keys() != {key for key, _ in found.fields}:
+    keys = set() if found.fields is None else {key for key, _ in found.fields}
+    if found.fields is None or not (
+        keys == fields.keys() or (found.is_open and keys < set(fields))
+    ):
         raise ValueError(f"{name} has other fields")
     return _exactly(found, found.cls(**fields))
 

@@ -26,10 +26,22 @@ from typing import Any
 from uuid import UUID
 
 from kavach_ipy.errors import OutputWithheld, ProtocolError
-from kavach_ipy.wire import arrays, arrow, polars_frames, sparse, table_parts, tables, tags, trusted
+from kavach_ipy.wire import (
+    arrays,
+    arrow,
+    polars_frames,
+    prices,
+    sparse,
+    table_parts,
+    tables,
+    tags,
+    trusted,
+)
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.frames import Frame, FrameLimits, encode
+from kavach_ipy.wire.metering import opcodes, paid
 from kavach_ipy.wire.packing import Packed, Reduced, packed, packed_dict, unlisted
+from kavach_ipy.wire.prices import Account
 from kavach_ipy.wire.reasons import kind_of, reason_for, shown
 from kavach_ipy.wire.value_frames import Carried, Span, unsent_frame, value_frame
 
@@ -39,12 +51,14 @@ INLINE_LIMIT = 64 << 10
 """Buffers of fewer bytes travel inside the pickle; a page of the arena would cost more."""
 
 _SHOWN = 2000
+# What the padding itself costs: its buffer, four opcodes, the tag's names, its weight's note.
+_SLACK = 4096
 _TAGS = frozenset(
     getattr(module, name)
     for module in (tags, arrays, tables, arrow, polars_frames, sparse)
     for name in module.__all__
     if callable(getattr(module, name))
-    and name not in {"take_apart", "dtype_of", "is_listed", "open_stream", "stream_of"}
+    and name not in {"take_apart", "dtype_of", "is_listed", "open_stream", "stream_of", "cost_of"}
 ) | {trusted.encoded, trusted.instance}
 
 
@@ -67,7 +81,7 @@ def encode_value(  # noqa: PLR0913 - a value, and all that the other end expects
         limits: what the other end accepts.
         is_stock: write any object, as stock cloudpickle does; the other end must expect it.
     """
-    start = 0 if arena is None else arena.end
+    start = None if arena is None else arena.state
     try:
         parts = write_value(value, arena, inline_limit, is_stock=is_stock)
         frame = value_frame(Carried(name, kind_of(value), parts))
@@ -86,8 +100,8 @@ def encode_value(  # noqa: PLR0913 - a value, and all that the other end expects
         reason, remedy = f"encoding it raised {kind_of(error)}: {shown(error, 200)}", ""
     else:
         return frame
-    if arena is not None:
-        arena.end = start
+    if arena is not None and start is not None:
+        arena.state = start
     return unsent_frame(name, kind_of(value), reason, remedy, shown(value, _SHOWN))
 
 
@@ -113,6 +127,7 @@ def write_value(
         buffers.append(raw if arena is None else arena.put(raw))
         return False
 
+    data: bytes | memoryview
     if is_stock:
         # Loaded before the fork, as only then it is needed.
         from kavach_ipy.wire.stock import write_stock  # noqa: PLC0415
@@ -120,11 +135,32 @@ def write_value(
         data = write_stock(value, keep_apart)
     else:
         stream = io.BytesIO()
-        top = _top(value)
-        _Writer(stream, 5, buffer_callback=keep_apart).dump(top)
-        data = stream.getbuffer()
+        writer = _Writer(stream, 5, buffer_callback=keep_apart)
+        writer.dump(_top(value))
+        data = _pay(stream.getbuffer(), buffers, writer.cost, arena)
     first = data if arena is None or len(data) < inline_limit else arena.put(data)
     return (first, *buffers)
+
+
+def _pay(
+    data: bytes | memoryview,
+    buffers: list[bytes | memoryview | Span],
+    cost: int,
+    arena: ArenaWriter | None,
+) -> bytes | memoryview:
+    """Add a buffer of padding where what the value costs the reader is more than it brings."""
+    account = Account() if arena is None else arena.account
+    account.receive(
+        len(data) + sum(part[1] if isinstance(part, tuple) else len(part) for part in buffers)
+    )
+    account.spent += cost + opcodes(data)
+    lacking = account.lacking()
+    if not lacking:
+        return data
+    account.receive(lacking + _SLACK)
+    account.spent += _SLACK
+    buffers.append(bytes(lacking + _SLACK) if arena is None else arena.pad(lacking + _SLACK))
+    return paid(data)
 
 
 def _top(value: object) -> object:
@@ -134,9 +170,23 @@ def _top(value: object) -> object:
 
 
 class _Writer(pickle.Pickler):
-    """Reduces what is not a plain built-in to a tag and its arguments, or refuses it."""
+    """Reduces what is not a plain built-in to a tag and its arguments, or refuses it.
+
+    Attributes:
+        cost: what the tags so far cost the reader, in bytes.
+    """
+
+    cost = 0
 
     def reducer_override(self, value: Any) -> Any:
+        reduced = self._reduced(value)
+        if type(value) is Packed:
+            self.cost += value.price
+        elif reduced is not NotImplemented:
+            self.cost += _cost(value, *reduced)
+        return reduced
+
+    def _reduced(self, value: Any) -> Any:
         cls = type(value)
         take = _PARTS.get(cls)
         if take is not None:
@@ -156,6 +206,14 @@ class _Writer(pickle.Pickler):
             return NotImplemented
         reason, remedy = reason_for(value)
         raise unlisted(reason, remedy, kind_of(value))
+
+
+def _cost(value: Any, tag: Callable[..., object], arguments: tuple[Any, ...]) -> int:
+    module = tag.__module__
+    name = f"{module.rpartition('.')[2]}.{tag.__name__}"
+    held = arrow.cost_of(value) if module == arrow.__name__ else prices.besides(name, arguments)
+    # Arrow counts a slice's bytes otherwise after it was sent.
+    return prices.price(name, arguments) + held + held // 8
 
 
 _LIBRARIES: dict[str, Callable[[Any], Reduced]] = {

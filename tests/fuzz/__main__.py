@@ -21,14 +21,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--programs", type=int, default=1_000_000)
     parser.add_argument("--size", type=int, default=1 << 20, help="bytes of a long program")
+    parser.add_argument("--drawn", type=int, default=500, help="long programs drawn by chance")
     options = parser.parse_args()
     start = time.monotonic()
     print(f"{options.programs} programs, seed {options.seed}", flush=True)
     wrong = fuzz(options.programs, options.seed, lambda line: print(line, flush=True))
-    measured, slow = measure(options.seed, options.size)
+    measured, slow = measure(options.seed, options.size, options.drawn)
     print(f"hostile programs of {options.size} bytes: seconds, memory in multiples of the size")
-    for name, seconds, memory in measured:
-        print(f"  {name:<10} {seconds:6.2f} s  {memory:6.1f} ×")
+    for name, seconds, memory in sorted(measured, key=lambda row: -row[2])[:20]:
+        print(f"  {name:<60} {seconds:6.2f} s  {memory:6.1f} ×")
+    print(f"  and {len(measured)} in all, none longer than {max(row[1] for row in measured):.2f} s")
     for line in wrong + slow:
         print(f"WRONG {line}")
     held = "held" if not wrong + slow else f"{len(wrong + slow)} WRONG"

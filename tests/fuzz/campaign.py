@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -17,16 +18,27 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate.reader import read_pickle
-from tests.fuzz.programs import Program, Programs, long_programs
+from tests.fuzz.programs import Program, Programs
 
-__all__ = ["SECONDS", "Measured", "fuzz", "measure"]
+__all__ = [
+    "FACTOR",
+    "SECONDS",
+    "Measured",
+    "confine",
+    "fuzz",
+    "in_child",
+    "measure",
+    "read",
+    "show",
+]
 
 SECONDS = 2.0
 """A program may take this long, by the processor's clock."""
+FACTOR = 4.0
+"""And this many times its size in memory."""
 _HANGS = 60
 _BATCH = 10_000
 _ROOM = 2 << 30
@@ -49,7 +61,7 @@ def fuzz(count: int, seed: int, say: Callable[[str], None]) -> list[str]:
     totals = [0, 0]
     for first in range(0, count, _BATCH):
         size = min(_BATCH, count - first)
-        told, code = _in_child(lambda at=first, n=size: _batch(at, n, seed))  # type: ignore[misc]
+        told, code = in_child(lambda at=first, n=size: _batch(at, n, seed))  # type: ignore[misc]
         lines = told.splitlines()
         wrong += [line for line in lines if not line.startswith(("at ", "done "))]
         done = [line.split() for line in lines if line.startswith("done ")]
@@ -67,23 +79,31 @@ def fuzz(count: int, seed: int, say: Callable[[str], None]) -> list[str]:
     return wrong
 
 
-def measure(seed: int, size: int) -> tuple[list[Measured], list[str]]:
-    """Read hostile programs of `size` bytes; return what each took, and what must not be."""
+def measure(seed: int, size: int, drawn: int = 100) -> tuple[list[Measured], list[str]]:
+    """Read hostile programs of `size` bytes; return what each took, and what must not be.
+
+    Args:
+        seed: decides what is drawn.
+        size: of each, in bytes; a MiB, as less may take the floor of the account.
+        drawn: how many are put together by chance, besides those that were thought of.
+    """
     measured: list[Measured] = []
     wrong: list[str] = []
-    for name, program in long_programs(seed, size):
-        told, code = _in_child(lambda it=program: _measure(it))  # type: ignore[misc]
-        if code or not told:
-            wrong.append(f"{name}: the child ended by {code}")
-            continue
-        seconds, memory = map(float, told.split()[-2:])
+    command = [sys.executable, "-m", "tests.fuzz.measuring", *map(str, (seed, size, drawn))]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1800)
+    for line in run.stdout.splitlines():
+        first, second, name = line.split(" ", 2)
+        seconds, memory = float(first), float(second)
         measured.append((name, seconds, memory))
-        if seconds > SECONDS:
-            wrong.append(f"{name}: {size} bytes took {seconds:.1f} s")
+        # NaN, where the child has died, is neither.
+        if not seconds <= SECONDS:
+            wrong.append(f"seed {seed}, {name}: {size} bytes took {seconds:.1f} s")
+        if not memory <= FACTOR:
+            wrong.append(f"seed {seed}, {name}: {size} bytes took {memory:.1f} times the memory")
     return measured, wrong
 
 
-def _in_child(work: Callable[[], Iterator[str]]) -> tuple[str, str]:
+def in_child(work: Callable[[], Iterator[str]]) -> tuple[str, str]:
     """Run `work` in a fork; return what it said, and how it ended if not well."""
     read, write = os.pipe()
     sys.stdout.flush()
@@ -95,7 +115,7 @@ def _in_child(work: Callable[[], Iterator[str]]) -> tuple[str, str]:
         code = 1
         try:
             os.close(read)
-            _confine()
+            confine()
             for line in work():
                 os.write(write, f"{line}\n".encode())
             code = 0
@@ -111,14 +131,15 @@ def _in_child(work: Callable[[], Iterator[str]]) -> tuple[str, str]:
     return told, ended if status else ""
 
 
-def _confine() -> None:
+def confine(*, is_silent: bool = True) -> None:
     """Bound the memory, and hear no word of what the libraries say of broken input."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     room = pages * resource.getpagesize() + _ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
+    if is_silent:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
     warnings.simplefilter("ignore")
 
 
@@ -133,9 +154,9 @@ def _batch(first: int, count: int, seed: int) -> Iterator[str]:
         program = programs.next()
         start = time.process_time()
         try:
-            value = _read(program)
+            value = read(program)
             values += 1
-            _show(value)
+            show(value)
             del value
         except OutputWithheld:
             withheld += 1
@@ -147,43 +168,13 @@ def _batch(first: int, count: int, seed: int) -> Iterator[str]:
     yield f"done {values} {withheld}"
 
 
-def _show(value: object) -> None:
+def show(value: object) -> None:
     """Walk through what came out, as a notebook does that shows it."""
     # pandas has times beyond the year 9999 and cannot print them, honest ones neither.
     with suppress(NotImplementedError):
         repr(value)
 
 
-def _measure(program: Program) -> Iterator[str]:
-    # Libraries are loaded once, whoever sends the first value.
-    _warm_up()
-    # proc(5), /proc/pid/clear_refs: 5 sets the peak of the resident memory back.
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = _status("VmHWM")
-    start = time.process_time()
-    try:
-        kept: Any = _read(program)
-    except OutputWithheld:
-        kept = None
-    seconds = time.process_time() - start
-    peak = _status("VmHWM")
-    del kept
-    yield f"{seconds:.3f} {(peak - before) / program.size:.2f}"
-
-
-def _warm_up() -> None:
-    programs = Programs(0)
-    for _ in range(200):
-        with suppress(OutputWithheld):
-            _read(programs.next())
-
-
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) << 10
-    raise AssertionError(field)
-
-
-def _read(program: Program) -> object:
+def read(program: Program) -> object:
+    """Read a program as the kernel would."""
     return read_pickle(program.data, [memoryview(bytearray(part)) for part in program.buffers])

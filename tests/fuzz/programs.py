@@ -12,6 +12,8 @@ import pickletools
 import random
 import struct
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -29,9 +31,9 @@ import scipy.sparse
 from kavach_ipy.gate.reader import RULES
 from kavach_ipy.wire.values import write_value
 
-__all__ = ["Program", "Programs", "long_programs", "seeds"]
+__all__ = ["HEAD", "Program", "Programs", "long_programs", "opcode_text", "seeds"]
 
-_HEAD = b"\x80\x05"
+HEAD = b"\x80\x05"
 _TEXTS = ("", "a", "C", "F", "NA", "nan", "python", "left", "ns", "UTC", "<f8", "|O8", "<U2", "|b1")
 _NUMBERS = (0, 1, 2, 3, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
 _NAMES = (*RULES, ("os", "system"), ("builtins", "eval"), ("numpy", "ndarray"))
@@ -113,11 +115,22 @@ class Programs:
         """Return the next program: a seed that was changed in one to six places."""
         rng = self._random
         at = rng.randrange(len(self._seeds))
-        pieces = list(self._pieces[at])
-        buffers = [bytearray(buffer) for buffer in self._seeds[at].buffers]
+        return self._changed(list(self._pieces[at]), self._seeds[at].buffers)
+
+    def changed(self, data: bytes, buffers: Iterable[bytes], rng: random.Random) -> Program:
+        """Return a program that was changed in the same way, by a chance of its own."""
+        kept, self._random = self._random, rng
+        try:
+            return self._changed(_pieces(data), buffers)
+        finally:
+            self._random = kept
+
+    def _changed(self, pieces: list[bytes], given: Iterable[bytes]) -> Program:
+        rng = self._random
+        buffers = [bytearray(buffer) for buffer in given]
         for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
             self._change(pieces, buffers)
-        data = bytearray(_HEAD + b"".join(pieces))
+        data = bytearray(HEAD + b"".join(pieces))
         if rng.random() < 0.1 and len(data) > 2:
             data[rng.randrange(2, len(data))] ^= 1 << rng.randrange(8)
         return Program(bytes(data), tuple(bytes(buffer) for buffer in buffers))
@@ -144,7 +157,7 @@ class Programs:
                 pieces[at] = self._piece_like(pieces[at])
             case 7:
                 module, name = rng.choice(_NAMES)
-                pieces[at : at + 1] = [_text(module), _text(name), b"\x93"]
+                pieces[at : at + 1] = [opcode_text(module), opcode_text(name), b"\x93"]
             case 8 if buffers:
                 _change_bytes(rng, rng.choice(buffers))
             case _:
@@ -169,7 +182,7 @@ class Programs:
                 b"j" + struct.pack("<I", number & 0xFFFFFFFF),
                 b"\x96" + struct.pack("<Q", number),
                 b"\x8d" + struct.pack("<Q", number),
-                _text(rng.choice(_TEXTS)),
+                opcode_text(rng.choice(_TEXTS)),
                 b"G" + struct.pack(">d", rng.choice((0.0, 1e308, float("nan"), -1.5))),
                 *(b"N", b"]", b"}", b")", b"(", b"\x8f", b"\x91", b"R", b"\x94", b"\x85", b"\x97"),
             )
@@ -184,7 +197,7 @@ class Programs:
                 number = rng.choice(_NUMBERS) * rng.choice((1, -1))
                 return b"\x8a\x09" + number.to_bytes(9, "little", signed=True)
             case b"\x8c":
-                return _text(rng.choice(_TEXTS))
+                return opcode_text(rng.choice(_TEXTS))
             case b"h":
                 return b"h" + bytes([rng.randrange(piece[1] + 2) & 0xFF])
             case b"C" | b"\x96" | b"B":
@@ -213,14 +226,19 @@ def _change_bytes(rng: random.Random, raw: bytearray, start: int = 0) -> None:
             del raw[at:]
 
 
-def _text(value: str) -> bytes:
+def opcode_text(value: str) -> bytes:
+    """Return SHORT_BINUNICODE with a text."""
     raw = value.encode()[:255]
     return b"\x8c" + bytes([len(raw)]) + raw
 
 
 def _pieces(data: bytes) -> list[bytes]:
-    """Cut a pickle into its opcodes, each with its argument."""
-    places = [at for _, _, at in pickletools.genops(io.BytesIO(data)) if at is not None]
+    """Cut a pickle into its opcodes, each with its argument; what is none is one piece."""
+    places: list[int] = []
+    with suppress(ValueError):
+        places.extend(at or 0 for _, _, at in pickletools.genops(io.BytesIO(data)))
+    if len(places) < 2:
+        return [data[2:]]
     bounds = [*places[1:], len(data)]
     return [data[bounds[at] : bounds[at + 1]] for at in range(len(bounds) - 1)]
 
@@ -231,13 +249,22 @@ def long_programs(seed: int, size: int) -> list[tuple[str, Program]]:
 
     def fill(head: bytes, unit: bytes, tail: bytes = b"") -> Program:
         count = (size - len(head) - len(tail) - 3) // len(unit)
-        return Program(_HEAD + head + unit * count + tail + b".", ())
+        return Program(HEAD + head + unit * count + tail + b".", ())
 
     tags = "kavach_ipy.wire."
-    series = _text(tags + "tables") + _text("series") + b"\x93"
-    array = _text(tags + "arrays") + _text("array") + b"\x93"
-    number = array + b"(" + _text("<i8") + b"K\x01\x85" + _text("C") + b"C\x08" + bytes(8) + b"tR"
-    index = _text(tags + "tables") + _text("range_index") + b"\x93(K\x00K\x01K\x01NtR"
+    series = opcode_text(tags + "tables") + opcode_text("series") + b"\x93"
+    array = opcode_text(tags + "arrays") + opcode_text("array") + b"\x93"
+    number = (
+        array
+        + b"("
+        + opcode_text("<i8")
+        + b"K\x01\x85"
+        + opcode_text("C")
+        + b"C\x08"
+        + bytes(8)
+        + b"tR"
+    )
+    index = opcode_text(tags + "tables") + opcode_text("range_index") + b"\x93(K\x00K\x01K\x01NtR"
     made = {
         "lists": fill(b"(", b"]", b"t"),
         "sets": fill(b"(", b"\x8f", b"t"),
@@ -252,16 +279,16 @@ def long_programs(seed: int, size: int) -> list[tuple[str, Program]]:
         "series": fill(b"(" + series + b"\x94(" + number + index + b"Nt\x94", b"h\x00h\x01R", b"t"),
         "arrays": fill(
             b"(" + array + b"\x94",
-            b"h\x00(" + _text("|u1") + b"K\x01\x85" + _text("C") + b"C\x01xtR",
+            b"h\x00(" + opcode_text("|u1") + b"K\x01\x85" + opcode_text("C") + b"C\x01xtR",
             b"t",
         ),
         "dates": fill(
-            b"(" + _text(tags + "tags") + _text("date") + b"\x93\x94",
+            b"(" + opcode_text(tags + "tags") + opcode_text("date") + b"\x93\x94",
             b"h\x00M\xe8\x07K\x01K\x01\x87R",
             b"t",
         ),
         "keys": Program(
-            _HEAD
+            HEAD
             + b"}("
             + b"".join(
                 b"\x8a\x0a" + (at * (2**61 - 1)).to_bytes(10, "little") + b"N"
@@ -270,13 +297,14 @@ def long_programs(seed: int, size: int) -> list[tuple[str, Program]]:
             + b"u.",
             (),
         ),
-        "noise": Program(_HEAD + rng.randbytes(size - 2), ()),
+        "noise": Program(HEAD + rng.randbytes(size - 2), ()),
         "stream": Program(
-            _HEAD + _text(tags + "arrow") + _text("table") + b"\x93\x97\x85R.",
+            HEAD + opcode_text(tags + "arrow") + opcode_text("table") + b"\x93\x97\x85R.",
             (struct.pack("<Ii", 0xFFFFFFFF, 8) * (size // 8),),
         ),
         "integers": Program(
-            _HEAD + _text(tags + "tags") + _text("int_list") + b"\x93\x97\x85R.", (bytes(size),)
+            HEAD + opcode_text(tags + "tags") + opcode_text("int_list") + b"\x93\x97\x85R.",
+            (bytes(size),),
         ),
     }
     return list(made.items())

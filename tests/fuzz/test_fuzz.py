@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate.reader import read_pickle
-from tests.fuzz.campaign import SECONDS, fuzz, measure
+from kavach_ipy.wire.prices import TAGS
+from tests.fuzz.campaign import FACTOR, SECONDS, fuzz, measure
 from tests.fuzz.programs import Programs, seeds
 
 
@@ -42,9 +43,14 @@ def test_ten_thousand_programs_are_values_or_withheld() -> None:
     assert fuzz(10_000, 20261126, lambda line: None) == []
 
 
-def test_a_mebibyte_of_hostile_bytes_is_over_soon() -> None:
-    """Each idea repeated for a mebibyte is read or refused within two seconds."""
-    measured, wrong = measure(1, 1 << 20)
+def test_a_mebibyte_of_hostile_bytes_is_over_soon_and_stays_small() -> None:
+    """Whatever it asks for, a mebibyte takes four at most, its own among them, and two seconds."""
+    measured, wrong = measure(20261126, 1 << 20, drawn=15)
     assert wrong == []
-    assert len(measured) >= 15
+    names = {name for name, _, _ in measured}
+    # Every tag was tried, and every opcode that makes something.
+    assert {name.split()[0] for name in names} >= set(TAGS)
+    assert len(names) > 120
     assert max(seconds for _, seconds, _ in measured) < SECONDS
+    # The measure itself sees what is made: some programs come close to what they may.
+    assert FACTOR / 2 < max(memory for _, _, memory in measured) < FACTOR

@@ -150,7 +150,7 @@ GUARDS = (
         "budget of memory",
         "a value takes memory in proportion to its size",
         _BUDGET,
-        "        if self._memory < 0:\n",
+        "        if size > self._memory:\n",
         _BUDGETED,
     ),
     condition_off(
@@ -190,7 +190,7 @@ GUARDS = (
         "equal hashes",
         "keys that collide do not take quadratic time",
         _BUDGET,
-        "        if max(map(self._counts.__getitem__, hashes), default=0) > EQUAL_HASHES:\n",
+        "            if self._again[one] >= EQUAL_HASHES:\n",
         f"{_READ}::test_keys_that_collide_are_refused"
         f" {_READ}::test_keys_that_collide_one_by_one_are_refused",
     ),

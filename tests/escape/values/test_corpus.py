@@ -64,6 +64,7 @@ def test_a_child_whose_pickle_was_replaced_is_read_as_any_other(tmp_path: Path) 
         def __reduce__(self):
             return os.system, ("touch {canary}",)
     class Stock(pickle.Pickler):
+        cost = 0
         def __init__(self, stream, protocol, buffer_callback=None):
             super().__init__(stream, protocol)
     values._Writer = Stock

@@ -10,8 +10,9 @@ from typing import Any
 
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate.reader import read_pickle
+from kavach_ipy.wire import metering
 
-__all__ = ["Call", "forge", "is_refused", "program", "text"]
+__all__ = ["Call", "forge", "is_refused", "paid", "program", "text"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ def text(value: str) -> bytes:
     """SHORT_BINUNICODE."""
     raw = value.encode()
     return b"\x8c" + bytes([len(raw)]) + raw
+
+
+def paid(data: bytes, room: int) -> tuple[bytes, tuple[bytes, ...]]:
+    """Pay for a pickle that takes up to `room` bytes of the kernel's memory, as a writer does."""
+    return metering.paid(data), (bytes(room // 3 + 1),)
 
 
 def is_refused(data: bytes, *buffers: bytes) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate.allowance import Allowance
 from kavach_ipy.gate.budget import KEY_ITEMS, Budget
+from kavach_ipy.wire.prices import FLOOR
 
 STREAM = 1000
 
@@ -28,11 +29,30 @@ def test_work_is_refused_before_it_is_done(budget: Budget) -> None:
 
 
 def test_memory_is_refused_before_it_is_made(budget: Budget) -> None:
-    """A fixed part and forty bytes for each of the pickle are granted, and not one more."""
-    budget.spend_memory(32 << 20)
-    budget.spend_memory(40 * STREAM)
+    """What is granted whatever came is granted, its own bytes among it, and not one more."""
+    budget.spend_memory(FLOOR - STREAM)
     with pytest.raises(OutputWithheld, match="memory budget"):
         budget.spend_memory(1)
+
+
+def test_memory_is_granted_by_what_came() -> None:
+    """Of a long value, or after one, four bytes for each that came, and not one more."""
+    allowance = Allowance(seconds=60, memory=1 << 40)
+    with allowance.reading():
+        first = Budget(0, 10 * FLOOR, frozenset(), allowance)
+        first.spend_memory(FLOOR)
+        first.settle()
+        second = Budget(STREAM, 0, frozenset(), allowance)
+        second.spend_memory(29 * FLOOR + 3 * STREAM)
+        with pytest.raises(OutputWithheld, match="memory budget"):
+            second.spend_memory(1)
+
+
+def test_items_without_bytes_are_not_endless(budget: Budget) -> None:
+    """A column of nulls takes nothing, and may not be as long as it likes."""
+    budget.spend_items((32 << 20) + 40 * STREAM)
+    with pytest.raises(OutputWithheld, match="memory budget"):
+        budget.spend_items(1)
 
 
 def test_key_is_refused_before_it_is_hashed(budget: Budget) -> None:

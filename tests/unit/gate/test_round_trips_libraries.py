@@ -7,6 +7,7 @@ import datetime as dt
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 from kavach_ipy.errors import OutputWithheld
 from kavach_ipy.gate.reader import read_pickle
+from kavach_ipy.wire import prices
 from kavach_ipy.wire.values import write_value
 from tests.unit.gate.sameness import is_same
 from tests.unit.linux.throwaway import forked
@@ -29,6 +31,14 @@ from tests.unit.linux.throwaway import forked
 _calm = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _IS_NUMPY_2 = np.lib.NumpyVersion(np.__version__) >= "2.0.0"
 _PANDAS = tuple(map(int, pd.__version__.split(".")[:2]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_free() -> Iterator[None]:
+    """Let every value pay for itself, as it must where many come back together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prices, "FLOOR", 0)
+        yield
 
 
 def _comes_back(value: object) -> None:
@@ -399,12 +409,16 @@ print(pool() != [])
 """
 
 
-def test_polars_frames_come_back_without_its_pool_of_threads() -> None:
+def test_polars_frames_come_back_without_its_pool_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A kernel that only takes frames can still be forked; its own first query starts the pool."""
     texts = ["a", "b"] * 50_000
     frame = pl.DataFrame(
         {"t": texts, "c": pl.Series(texts, dtype=pl.Categorical), "l": [[1], [2]] * 50_000}
     )
+    # In one piece, so without padding.
+    monkeypatch.setattr(prices, "FLOOR", 1 << 30)
     data = write_value(frame, None, 1 << 30)[0]
     assert not isinstance(data, tuple)
     run = subprocess.run(

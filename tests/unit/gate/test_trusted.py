@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import pickle
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from kavach_ipy.gate.budget import KEY_ITEMS
 from kavach_ipy.gate.listed import LISTED, sentences
 from kavach_ipy.gate.reader import RULES, read_pickle
 from kavach_ipy.wire import trusted
+from kavach_ipy.wire.frames import Kind
 from kavach_ipy.wire.values import encode_value, write_value
 from tests.unit.gate.forging import Call, forge, is_refused
 
@@ -116,6 +118,102 @@ def _trusting() -> Iterator[None]:
     yield
     for cls in (*_CLASSES, Plain):
         kavach_ipy.distrust(cls)
+
+
+class Open(pydantic.BaseModel):
+    """A pydantic model that takes what it does not know."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+    a: int = 1
+    _hidden: int = 0
+
+
+class Strict(pydantic.BaseModel):
+    """A pydantic model with a private attribute."""
+
+    a: int = 1
+    _hidden: int = 0
+
+
+@dataclasses.dataclass
+class Computed:
+    """A dataclass with a field that its constructor computes, and one that is cached."""
+
+    a: int
+    double: int = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.double = 2 * self.a
+
+    @functools.cached_property
+    def later(self) -> int:
+        """Four times the number."""
+        return 2 * self.double
+
+
+@attrs.define
+class Slotted:
+    """An attrs class with a field that its constructor sets."""
+
+    a: int
+    b: int = attrs.field(init=False, default=7)
+
+
+def _changed(value: Any, name: str, item: object) -> Any:
+    setattr(value, name, item)
+    return value
+
+
+@pytest.fixture
+def _trusting_more() -> Iterator[None]:
+    classes: tuple[type, ...] = (Open, Strict, Computed, Slotted)
+    for cls in classes:
+        kavach_ipy.trust(cls)
+    yield
+    for cls in classes:
+        kavach_ipy.distrust(cls)
+
+
+@pytest.mark.usefixtures("_trusting_more")
+def test_what_a_constructor_makes_again_comes_back() -> None:
+    """Extra fields of a model are keywords as well; what is computed is computed again."""
+    known = Computed(3)
+    assert known.later == 12
+    extra = Open.model_validate({"a": 1, "b": [2], "c d": None})
+    for value in (extra, Strict(a=2), known, Slotted(1)):
+        data: Any = write_value([value])[0]
+        for back in (read_pickle(data), pickle.loads(data)):
+            assert back == [value]
+            assert type(back[0]) is type(value)
+    data = write_value(extra)[0]
+    assert read_pickle(data).model_extra == {"b": [2], "c d": None}  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("_trusting_more")
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (_changed(Computed(3), "double", 7), "double"),
+        (_changed(Computed(3), "own", 1), "own"),
+        (_changed(Slotted(1), "b", 8), "b"),
+        (_changed(Strict(), "_hidden", 3), "_hidden"),
+        (_changed(Open(), "_hidden", 3), "_hidden"),
+    ],
+)
+def test_what_would_be_lost_is_said(value: object, name: str) -> None:
+    """An attribute that no keyword carries withholds the value, instead of being dropped."""
+    frame = encode_value("x", value, None)
+    assert frame.kind is Kind.UNSENT
+    assert f"attribute {name} " in str(frame.body["reason"])
+    assert "encode" in str(frame.body["remedy"])
+
+
+@pytest.mark.usefixtures("_trusting_more")
+def test_fields_that_a_class_has_not_are_refused() -> None:
+    """Only a model that says so takes keywords that are no fields, and it needs its own."""
+    for cls, fields in ((Strict, {"a": 1, "b": 2}), (Open, {"b": 2}), (Computed, {"double": 1})):
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        assert is_refused(forge(Call(trusted.instance, (name, fields))))
 
 
 @pytest.mark.usefixtures("_trusting")

@@ -123,9 +123,9 @@ def test_a_value_beyond_the_frame_s_limits_is_withheld() -> None:
     ("value", "kind", "reason"),
     [
         (lambda: 1, "function", "lambda"),
-        (_numbers, "function", "function"),
-        (len, "builtin_function_or_method", "function"),
-        (int, "type", "class"),
+        (_numbers, "function", "code is never"),
+        (len, "builtin_function_or_method", "code is never"),
+        (int, "type", "code is never"),
         (math, "module", "module"),
         (_numbers(), "generator", "running code"),
         (ValueError("x"), "ValueError", "text only"),
