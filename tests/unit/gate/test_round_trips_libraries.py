@@ -394,6 +394,8 @@ def test_what_has_no_form_on_the_wire_is_withheld(value: object, reason: str) ->
 _THREADS = """
 import base64, os, sys
 from kavach_ipy.gate.reader import read_pickle
+from kavach_ipy.wire import prices
+prices.FLOOR = 1 << 30
 
 def pool():
     names = []
