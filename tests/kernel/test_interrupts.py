@@ -22,8 +22,9 @@ WAITS = {
     "subprocess": f"import subprocess\n{READY}subprocess.run(['sleep', '600'])",
     "thread": "import threading\nthread = threading.Thread(target=threading.Event().wait,"
     f" daemon=True)\nthread.start()\n{READY}thread.join()",
-    "Pool": "import multiprocessing, time\nwith multiprocessing.get_context('fork').Pool(1) as"
-    f" pool:\n    {READY}    pool.map(time.sleep, [600])",
+    # The worker says it: one that is interrupted before it has begun is replaced by another.
+    "Pool": f"import multiprocessing, time\ndef wait():\n    {READY}    time.sleep(600)\n"
+    "with multiprocessing.get_context('fork').Pool(1) as pool:\n    pool.apply(wait)",
     "executor": "import time\nfrom concurrent.futures import ProcessPoolExecutor\nwith"
     " ProcessPoolExecutor(1) as pool:\n    waits = pool.submit(time.sleep, 600)\n"
     f"    while not waits.running(): pass\n    {READY}    waits.result()",
@@ -100,7 +101,8 @@ def test_two_interrupts_end_the_sandbox_at_once(kernel: Kernel) -> None:
 
 def test_a_shell_command_is_interrupted_as_ever(kernel: Kernel) -> None:
     """``!`` ends with its own mark, and the cell goes on."""
-    request, run = begin(kernel, f"{READY}!sleep 600\n'after'")
+    # The shell says it: between the cell's own print and the shell's start, the cell is interrupted.
+    request, run = begin(kernel, "!echo ready; exec sleep 600\n'after'")
     kernel.manager.interrupt_kernel()
     end(kernel, request, run)
     assert run.result["data"]["text/plain"] == "'after'"
