@@ -101,7 +101,7 @@ def test_two_interrupts_end_the_sandbox_at_once(kernel: Kernel) -> None:
 
 def test_a_shell_command_is_interrupted_as_ever(kernel: Kernel) -> None:
     """``!`` ends with its own mark, and the cell goes on."""
-    # The shell says it: between the cell's own print and the shell's start, the cell is interrupted.
+    # The shell says it: until it has begun, the interrupt would be the cell's.
     request, run = begin(kernel, "!echo ready; exec sleep 600\n'after'")
     kernel.manager.interrupt_kernel()
     end(kernel, request, run)
