@@ -233,4 +233,4 @@ def test_html_of_which_nothing_is_left_is_text(kernel: Kernel) -> None:
     """A page shows HTML and not text, so what has become empty is no HTML any more."""
     run = kernel.run("%%sandbox\nfrom IPython.display import HTML\nHTML('<canvas></canvas>')")
     assert "text/html" not in run.result["data"]
-    assert "[not shown: text/html;" in run.result["data"]["text/plain"]
+    assert "[not shown: text/html: it is not" in run.result["data"]["text/plain"]
