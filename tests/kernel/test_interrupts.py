@@ -112,7 +112,7 @@ def test_an_interrupted_await_lets_the_cell_clean_up(kernel: Kernel) -> None:
     """It is raised where the cell waits: ``finally`` runs, ``except`` catches, tasks go on."""
     code = (
         "import asyncio\nasync def work():\n    await asyncio.sleep(0.01)\n    return 'worked'\n"
-        f"{READY}try:\n    await asyncio.gather(asyncio.sleep(600))\n"
+        f"try:\n    {READY}    await asyncio.gather(asyncio.sleep(600))\n"
         "except KeyboardInterrupt:\n    word = await work()\nfinally:\n    print('clean')\nword"
     )
     request, run = begin(kernel, code)
