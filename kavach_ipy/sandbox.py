@@ -222,7 +222,8 @@ class Sandbox:
         sessions = self._sessions
 
         def run(plan: Plan, run: _Run) -> Ending:
-            with pack_inputs(given, self.policy.memory, self._forms()) as packed:
+            packed = pack_inputs(given, self.policy.memory, self._forms())
+            with packed.arena:
                 # Without values there is nothing to send.
                 memory = packed.arena.fd if given else -1
                 document: dict[str, Json] = {

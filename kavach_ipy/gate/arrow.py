@@ -76,17 +76,12 @@ def _check_table(budget: Budget, table: pa.Table, largest: int) -> None:
     for column in table.columns:
         chunks = 1 + column.num_chunks
         # One dictionary may belong to every chunk of every column, and is read for each.
-        read = chunks * _dictionaries(column.type) * (largest >> 9)
+        read = chunks * arrow.dictionaries_in(column.type) * (largest >> 9)
         budget.spend_work(_COLUMN * chunks + read)
         # A column of nulls has any length for free; and this is what a copy of it would take.
         budget.spend_items(16 * len(column))
         # All that Arrow would otherwise believe; it raises ArrowInvalid.
         column.validate(full=True)
-
-
-def _dictionaries(kind: Any) -> int:
-    inner = sum(_dictionaries(kind.field(at).type) for at in range(kind.num_fields))
-    return inner + hasattr(kind, "index_type")
 
 
 def _check_zones(kind: Any) -> None:

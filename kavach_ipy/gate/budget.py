@@ -27,7 +27,7 @@ WEIGHT: Final = 1 << 26
 """Items, counted once for each place where they stand, and sixteen characters of text for one."""
 KEY_ITEMS: Final = 1000
 """Items of one tuple or frozenset that is a key, counted as for `WEIGHT`: each is hashed anew."""
-EQUAL_HASHES: Final = 64
+EQUAL_HASHES: Final = prices.NOTED_FROM
 """Keys of one dict or set that share a hash. Honest tuples of -1 and -2 reach a few."""
 
 _MILLISECOND: Final = 1000

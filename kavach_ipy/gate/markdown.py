@@ -11,6 +11,7 @@ Assumes: markdown-it-py 3, a parser in pure Python, which loads and runs nothing
 from __future__ import annotations
 
 import re
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -54,6 +55,7 @@ def markdown_html(text: str) -> str | None:
     return clean_html(_parser().render(clean_text(text, _SIZE)))
 
 
+@cache
 def _parser() -> MarkdownIt:
     # With the first Markdown: most notebooks show none, and loading takes 30 ms.
     from markdown_it import MarkdownIt  # noqa: PLC0415

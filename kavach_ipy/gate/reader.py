@@ -49,8 +49,6 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
 }
 
 _LONGEST_INT: Final = 4096
-# Opcodes between two looks at the clock, about a tenth of a millisecond.
-_TURNS: Final = 1000
 _MARKS: Final = 10 * DEPTH
 # The first import of a library takes a second, which the cell's value has not caused.
 _LIBRARIES: Final = {
@@ -137,7 +135,7 @@ class _Machine:
             self._check(made, at, len(stacks))
             made = 0
             # A slice beyond the end is short, and then the next opcode is an IndexError.
-            for _ in repeat(None, _TURNS):
+            for _ in repeat(None, prices.TURNS):
                 code = data[at]
                 at += 1
                 if code == 0x8C:  # SHORT_BINUNICODE
@@ -309,7 +307,7 @@ class _Machine:
 
     def _check(self, made: int, at: int, marks: int) -> None:
         """Take what the last turns made, look at the clock, and at how far the machine is."""
-        self._budget.tick(made + prices.OPCODE * _TURNS)
+        self._budget.tick(made + prices.OPCODE * prices.TURNS)
         if marks > _MARKS:
             raise refused(f"its pickle opens more than {_MARKS} containers inside each other")
         if at - self._apart > IN_BAND:

@@ -104,7 +104,8 @@ class Host:
     """Files below the writable ones that run by themselves later."""
 
     unforkable: tuple[Unforkable, ...]
-    """Libraries that were used in this process, and that a forked child could not use."""
+    """Libraries that were used in this process, and that a forked child could not use; none where
+    the cell is no fork of it."""
 
 
 def survey(policy: Policy) -> Host:
@@ -138,7 +139,8 @@ def survey(policy: Policy) -> Host:
             entry for path in policy.hidden if (entry := describe(path, mount_points)) is not None
         ),
         autostart=_autostart_entries(policy.writable),
-        unforkable=prepare_libraries(),
+        # A clean cell is no fork of this process, whose pools need not end for it.
+        unforkable=() if policy.clean else prepare_libraries(),
         **_machine(),  # type: ignore[arg-type]
     )
 

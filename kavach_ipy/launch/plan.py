@@ -103,8 +103,7 @@ def make_plan(
             " c.Kavach.allow_trust_display, a script Sandbox(allow_trust_display=True).",
         )
     _refuse_what_is_missing(host)
-    if not policy.clean and policy.session is None:
-        _refuse_what_a_fork_breaks(host.unforkable)
+    _refuse_what_a_fork_breaks(host.unforkable)
     identity = _identity(host)
     places = lay_out(policy, host, other_id=identity.uid if identity.is_other else None)
     is_loopback = policy.network is Network.LOOPBACK

@@ -22,6 +22,7 @@ __all__ = [
     "batch",
     "chunked",
     "cost_of",
+    "dictionaries_in",
     "is_listed",
     "open_stream",
     "stream_of",
@@ -129,7 +130,7 @@ def cost_of(value: Any) -> int:
         batches = value.num_chunks if isinstance(value, pa.ChunkedArray) else 1
     nodes = sum(map(_nodes, kinds))
     # A dictionary may be sent anew with each batch.
-    dictionaries = sum(map(_dictionaries, kinds))
+    dictionaries = sum(map(dictionaries_in, kinds))
     return stream(1 + batches * (1 + dictionaries), batches * nodes, schema)
 
 
@@ -138,8 +139,9 @@ def _nodes(kind: Any) -> int:
     return 1 + inner + (_nodes(kind.value_type) if hasattr(kind, "index_type") else 0)
 
 
-def _dictionaries(kind: Any) -> int:
-    inner = sum(_dictionaries(kind.field(at).type) for at in range(kind.num_fields))
+def dictionaries_in(kind: Any) -> int:
+    """Return how many dictionaries an Arrow type refers to, those of the types inside it too."""
+    inner = sum(dictionaries_in(kind.field(at).type) for at in range(kind.num_fields))
     return inner + hasattr(kind, "index_type")
 
 

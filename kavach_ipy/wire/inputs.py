@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from kavach_ipy.errors import OutputWithheld, PolicyError
 from kavach_ipy.wire.arena import Arena, ArenaWriter
@@ -29,24 +27,15 @@ __all__ = ["PackedInputs", "pack_inputs"]
 _NOTHING = "Nothing ran."
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PackedInputs:
-    """Values that are ready to go in; the arena is closed at the end of the block."""
+    """Values that are ready to go in."""
 
     arena: Arena
+    """The caller's to close."""
+
     frames: Span
     """Where the frames lie, one after the other."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.arena.close()
 
 
 def pack_inputs(

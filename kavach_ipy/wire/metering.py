@@ -22,11 +22,7 @@ __all__ = ["opcodes", "paid"]
 _SIZE4: Final = struct.Struct("<I").unpack_from
 _SIZE8: Final = struct.Struct("<Q").unpack_from
 # The reader takes opcodes by the thousand, once more at the end.
-_TURNS: Final = 2 * 1000 * prices.OPCODE
-# Whoever looks at hashes begins with so many keys (gate.budget.EQUAL_HASHES).
-_NOTED_FROM: Final = 64
-_BATCH: Final = 1000
-"""Items that Python's pickler adds at once."""
+_TURNS: Final = 2 * prices.TURNS * prices.OPCODE
 
 
 def _opcode_table() -> tuple[list[int], list[int], list[int]]:
@@ -129,9 +125,9 @@ def _entries(code: int, count: int) -> int:
         cost = 0 if count <= prices.FEW_MEMBERS else count * prices.ENTRY
     if code == 0x91:
         cost = 2 * (prices.SET + cost)
-    if count > _NOTED_FROM:
+    if count > prices.NOTED_FROM:
         # With what the container held before, or with the few that follow a whole batch.
-        cost += (count + _NOTED_FROM) * prices.NOTED + prices.FEW_ITEMS * prices.ENTRY
+        cost += (count + prices.NOTED_FROM) * prices.NOTED + prices.FEW_ITEMS * prices.ENTRY
     return cost
 
 

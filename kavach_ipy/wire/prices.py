@@ -48,6 +48,10 @@ ENTRY: Final = 180
 """Any other item of a dict or member of a set, whose tables grow by leaps."""
 NOTED: Final = 250
 """The note of a key's hash, in a container of more than `gate.budget.EQUAL_HASHES`."""
+NOTED_FROM: Final = 64
+"""Keys of a container that may share a hash, so that fewer need no note."""
+TURNS: Final = 1000
+"""Opcodes that the reader takes between two looks at the clock, and pays for at once."""
 
 MESSAGE: Final = 2000
 """A message of an Arrow stream."""

@@ -58,7 +58,11 @@ _TAGS = frozenset(
     for module in (tags, arrays, tables, arrow, polars_frames, sparse)
     for name in module.__all__
     if callable(getattr(module, name))
-    and name not in {"take_apart", "dtype_of", "is_listed", "open_stream", "stream_of", "cost_of"}
+    and name
+    not in {
+        *("take_apart", "dtype_of", "is_listed", "open_stream", "stream_of", "cost_of"),
+        "dictionaries_in",
+    }
 ) | {trusted.encoded, trusted.instance}
 
 

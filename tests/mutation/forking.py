@@ -24,7 +24,7 @@ GUARDS = (
         "look at libraries before a fork",
         "libraries that the notebook has used work in a cell or are refused",
         "launch/host.py",
-        "        unforkable=prepare_libraries(),\n",
+        "        unforkable=() if policy.clean else prepare_libraries(),\n",
         "        unforkable=(),\n",
         f"{_POOLS}::test_openmp_that_was_used_works_in_the_cell_and_afterwards",
     ),
@@ -36,11 +36,12 @@ GUARDS = (
         "",
         f"{_POOLS}::test_polars_that_was_used_is_refused_and_nothing_runs",
     ),
-    condition_off(
+    Guard(
         "refusal of what a fork breaks",
         "a library that cannot survive a fork is refused with a way out",
         "launch/plan.py",
-        "    if not policy.clean and policy.session is None:\n",
+        "    _refuse_what_a_fork_breaks(host.unforkable)\n",
+        "",
         f"{_PLAN}::test_library_that_a_fork_would_break_is_refused_with_a_way_out",
     ),
     Guard(

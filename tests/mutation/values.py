@@ -19,7 +19,7 @@ GUARDS = (
         "values price of opcodes",
         "what an opcode makes is paid for",
         "gate/reader.py",
-        "        self._budget.tick(made + prices.OPCODE * _TURNS)\n",
+        "        self._budget.tick(made + prices.OPCODE * prices.TURNS)\n",
         "        self._budget.tick(0)\n",
         "tests/unit/gate/test_prices.py::test_opcodes_that_make_much_do_not_pay",
     ),
