@@ -262,15 +262,18 @@ class Parent:
             policy: of this cell.
             lives_on: leave the sandbox alive when the cell has said that it is done.
         """
-        self._ends.unblock()
-        watch = self._watch(policy, arena, listener, signals)
+        watch = self.watcher(policy, arena, listener, signals)
         watch.names = names | {RESULT}
         watch.lives_on = lives_on
-        return explain_kill(policy, watch.run(), self._group)
+        return self.explain(policy, watch.run())
+
+    def explain(self, policy: Policy, stopped: CellStopped | None) -> CellStopped | None:
+        """Say "memory" where the kernel ended the cell for want of it."""
+        return explain_kill(policy, stopped, self._group)
 
     def look(self) -> CellStopped | None:
         """Look once at a sandbox in which no cell runs; why it must end, if it must."""
-        return self._watch(self.plan.policy, -1, Nobody(), Signals({})).sample()
+        return self.watcher(self.plan.policy).sample()
 
     def stop(self) -> None:
         """Kill every process of the sandbox; somebody else waits for the end."""
@@ -285,7 +288,15 @@ class Parent:
         """Whether the process that runs cells has ended."""
         return self._cell is NOBODY or is_readable(self._cell.fd, 0)
 
-    def _watch(self, policy: Policy, arena: int, listener: Listener, signals: Signals) -> Watch:
+    def watcher(
+        self,
+        policy: Policy,
+        arena: int = -1,
+        listener: Listener | None = None,
+        signals: Signals | None = None,
+    ) -> Watch:
+        """Return what looks at the verified sandbox, for one cell or for who listens himself."""
+        self._ends.unblock()
         ends = WatchedEnds(
             channel=self._ends.channel.fileno(),
             stdout=self._ends.stdout,
@@ -297,8 +308,8 @@ class Parent:
         return Watch(
             policy=policy,
             ends=ends,
-            listener=listener,
-            signals=signals,
+            listener=listener or Nobody(),
+            signals=signals or Signals({}),
             names=frozenset(),
             decoder=self.decoder,
             inherited=self._inherited or limits.inherited_resident_bytes(),

@@ -263,7 +263,7 @@ class Watch:
                     # counted, so that the cell is stopped, and not shown.
                     return
                 self.listener.frame(frame)
-            case Kind.READY | Kind.GO | Kind.ANSWER:
+            case _:
                 raise ProtocolError(
                     self.decoder.offset, frame.kind.name, "the cell may not say that now."
                 )

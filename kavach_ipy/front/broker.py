@@ -1,0 +1,393 @@
+"""The broker: what a kernel is asked to run, run by one sandboxed session.
+
+::
+
+    kernel's loop ── Broker.execute ──▶ Service.submit ──▶ session
+    kernel's loop ◀── a future ── Ear, in the service's thread ◀── replies, through the gate
+    front end ◀── Origins, in that thread ◀── output, through the gate
+
+The kernel's loop only ever awaits, so the kernel answers its front end whatever a cell does.
+
+Guarantees: no user code runs in this process; a cell runs only in a verified session; a session
+that dies ends its cell with one error that says why, and the next cell says once that the variables
+are gone.
+Assumes: every method but `interrupt` is called in the kernel's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from kavach_ipy.errors import CellFailed, CellStopped, KavachError
+from kavach_ipy.front.ear import Asked, Ear
+from kavach_ipy.front.failures import as_shown
+from kavach_ipy.front.making import Made, make_service
+from kavach_ipy.front.questions import ask_user
+from kavach_ipy.front.tightening import by_first_line, by_metadata
+from kavach_ipy.wire.service import Request, RequestKind
+
+if TYPE_CHECKING:
+    from kavach_ipy.front.origins import Origin
+    from kavach_ipy.front.settings import Kavach
+    from kavach_ipy.policy import Policy
+    from kavach_ipy.wire.messages import Question
+
+__all__ = ["Broker", "Execution"]
+
+_QUICK_SECONDS: Final = 2.0
+"""For what a person waits for while typing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One ``execute_request``, as ipykernel's ``do_execute`` has it."""
+
+    code: str
+    silent: bool
+    store_history: bool
+    user_expressions: Mapping[str, str]
+    allow_stdin: bool
+    parent: Mapping[str, Any]
+    ident: Any
+    """Of the client, on whose stdin channel a question goes."""
+
+    metadata: object = None
+    cell_id: object = None
+
+
+class Broker:
+    """Runs the cells of one kernel in a session."""
+
+    def __init__(self, kernel: Any, settings: Kavach, path: list[str] | None = None) -> None:
+        """Begin without a session.
+
+        Args:
+            kernel: whose cells are run; its shell keeps the count and the history.
+            settings: what the session may do; read when one begins.
+            path: where the session finds modules; None for this process's own.
+        """
+        self._kernel = kernel
+        self._settings = settings
+        self._path = path
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn: asyncio.Lock | None = None
+        self._made: Made | None = None
+        self._ear: Ear | None = None
+        self._number = 0
+        self._lost: KavachError | None = None
+        self._running: Execution | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._starting: asyncio.Future[None] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a cell runs, or waits for its turn."""
+        return self._turn is not None and self._turn.locked()
+
+    @property
+    def pid(self) -> int:
+        """The session's process, as this process numbers it; 0 where there is none."""
+        return 0 if self._made is None else self._made.service.pid
+
+    def start(self) -> None:
+        """Begin a session, so that the first cell need not wait for one.
+
+        Raises:
+            PolicyError: the settings contradict each other.
+        """
+        if self._made is None:
+            loop = self._bind()
+            ear = Ear(self, self._kernel, loop)
+            self._made = make_service(self._settings, ear, self._first_words())
+            self._ear = ear
+            ear.display(self._made)
+            self._made.service.start()
+
+    async def execute(self, cell: Execution) -> dict[str, Any]:
+        """Run a cell; the content of its reply."""
+        self._bind()
+        assert self._turn is not None
+        async with self._turn:
+            with self._interruptible():
+                return await self._execute(cell)
+
+    async def _execute(self, cell: Execution) -> dict[str, Any]:
+        shell = self._kernel.shell
+        count = shell.execution_count
+        if cell.store_history and not cell.silent and cell.code.strip():
+            shell.history_manager.store_inputs(count, cell.code, cell.code)
+        try:
+            made, ear = await self._session()
+            origin = ear.origins.add(cell.parent, count, is_cell=True)
+            policy = by_metadata(made.policy, cell.metadata)
+            policy, code = by_first_line(policy, cell.code, self._settings)
+        except (KavachError, KeyboardInterrupt) as error:
+            return self._refused(cell, count, error)
+        self._say_what_was_lost(ear, origin)
+        self._running = cell
+        content = {
+            "code": code,
+            "silent": cell.silent,
+            "store_history": cell.store_history,
+            "user_expressions": dict(cell.user_expressions),
+            "allow_stdin": cell.allow_stdin,
+            "cell_id": cell.cell_id,
+            "count": count,
+        }
+        try:
+            _, reply = self._submit("execute", cell.parent, content, policy, origin)
+            answer = await reply
+        except KavachError as error:
+            return self._refused(cell, count, error, origin)
+        finally:
+            self._running = None
+            self._stop_asking()
+        return self._take(answer, count)
+
+    def _take(self, reply: dict[str, Any], count: int) -> dict[str, Any]:
+        """Adopt what the session says of the count, and of the kernel's end."""
+        shell = self._kernel.shell
+        if reply["execution_count"] < 0:
+            reply["execution_count"] = count
+        shell.execution_count = max(count, reply["execution_count"] + 1)
+        if reply["payload"] and not reply["payload"][0]["keepkernel"]:
+            shell.exit_now = True
+        return reply
+
+    def _refused(
+        self,
+        cell: Execution,
+        count: int,
+        error: BaseException,
+        origin: Origin | None = None,
+    ) -> dict[str, Any]:
+        """Show why a cell did not run, or was stopped; the content of its reply."""
+        if isinstance(error, CellStopped) and origin is not None:
+            error = in_words(error)
+        shown = as_shown(error) if isinstance(error, KavachError) else error
+        lines = getattr(shown, "_render_traceback_", lambda: [f"{type(shown).__name__}: {shown}"])()
+        failure = CellFailed(type(shown).__name__, str(shown), tuple(lines))
+        parent = cell.parent if origin is None else origin.parent
+        content = {
+            "ename": failure.name,
+            "evalue": failure.text,
+            "traceback": list(failure.lines),
+        }
+        kernel = self._kernel
+        kernel.session.send(
+            kernel.iopub_socket,
+            "error",
+            content,
+            parent=parent,
+            ident=kernel._topic("error"),  # noqa: SLF001 - subscribers know messages by it
+        )
+        if cell.store_history and not cell.silent:
+            kernel.shell.execution_count = count + 1
+        return {
+            "status": "error",
+            **content,
+            "execution_count": count,
+            "payload": [],
+            "user_expressions": {},
+        }
+
+    async def complete(self, code: str, cursor: int | None) -> dict[str, Any]:
+        """Complete in the session; nothing while a cell runs, or where it takes too long."""
+        place = len(code) if cursor is None else cursor
+        content = {"code": code, "cursor_pos": place}
+        return await self._quick("complete", content) or {
+            "status": "ok",
+            "matches": [],
+            "cursor_start": place,
+            "cursor_end": place,
+            "metadata": {},
+        }
+
+    async def inspect(
+        self, code: str, cursor: int, level: int, omitted: Iterator[str] | tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """Look something up in the session; nothing as for `complete`."""
+        content = {
+            "code": code,
+            "cursor_pos": cursor,
+            "detail_level": level,
+            "omit_sections": [*omitted],
+        }
+        nothing = {"status": "ok", "found": False, "data": {}, "metadata": {}}
+        return await self._quick("inspect", content) or nothing
+
+    async def comm_info(self, target: str | None) -> dict[str, Any]:
+        """Return the widgets that the session has."""
+        comms = await self._quick("comm_info", {}) or {}
+        return {
+            key: {"target_name": name} for key, name in comms.items() if target in (None, name)
+        }
+
+    async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
+        """Hand on a message to a widget: the one place where such messages enter a session."""
+        del kind, parent
+
+    async def _quick(self, kind: RequestKind, content: dict[str, Any]) -> dict[str, Any] | None:
+        made, ear = self._made, self._ear
+        if made is None or ear is None or self.is_busy or not made.service.pid:
+            return None
+        number, waiting = self._submit(kind, self._kernel.get_parent(), content, made.policy)
+        done, _ = await asyncio.wait({waiting}, timeout=_QUICK_SECONDS)
+        if not done:
+            # Else it went on in the session, and the next cell waited for it.
+            made.service.interrupt(number)
+            waiting.add_done_callback(_forget)
+            return None
+        return None if waiting.exception() is not None else waiting.result()
+
+    def _submit(
+        self,
+        kind: RequestKind,
+        parent: Mapping[str, Any],
+        content: dict[str, Any],
+        policy: Policy,
+        origin: Origin | None = None,
+    ) -> tuple[int, asyncio.Future[dict[str, Any]]]:
+        """Ask the session for something; the number of the request, and its reply to come.
+
+        Raises:
+            KavachError: why there will be none.
+        """
+        made, ear = self._made, self._ear
+        if made is None or ear is None:
+            raise CellStopped("session", "it has ended before")
+        self._number += 1
+        request = Request(self._number, kind, _plain_message(parent), content)
+        future = ear.expect(Asked(request, origin))
+        try:
+            if not made.service.submit(request, policy):
+                raise CellStopped("session", "more waits for it than it reads")
+        except KavachError:
+            ear.forget(request.number)
+            raise
+        return request.number, future
+
+    async def _session(self) -> tuple[Made, Ear]:
+        """Have a session that has begun.
+
+        Raises:
+            KavachError: why there can be none.
+            KeyboardInterrupt: the user did not wait for it.
+        """
+        if self._made is None or self._made.service.is_over:
+            self._made = None
+            self.start()
+        made, ear = self._made, self._ear
+        assert made is not None
+        assert ear is not None
+        interrupted = self._starting = self._bind().create_future()
+        try:
+            await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._starting = None
+        if interrupted.done():
+            raise KeyboardInterrupt
+        ear.ready.result()
+        return made, ear
+
+    def _say_what_was_lost(self, ear: Ear, origin: Origin) -> None:
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            ear.origins.note(
+                origin,
+                "a new session begins with this cell; the variables of the one before are gone: it"
+                f" ended by {lost.limit if isinstance(lost, CellStopped) else lost}",
+            )
+
+    def over(self, ear: Ear, reason: KavachError, *, had_begun: bool) -> None:
+        """Take the end of a session."""
+        if ear is self._ear:
+            self._made = self._ear = None
+            if had_begun:
+                self._lost = reason
+
+    def interrupt(self, *_: object) -> None:
+        """Interrupt the cell that runs; made for a signal handler."""
+        starting, made = self._starting, self._made
+        if starting is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(starting.set_result, None)
+        elif made is not None:
+            made.service.interrupt()
+
+    def ask(self, ear: Ear, question: Question) -> None:
+        """Ask the user what the session asks."""
+        made, cell = self._made, self._running
+        if made is None or ear is not self._ear:
+            return
+        if cell is None or not made.policy.stdin or not cell.allow_stdin:
+            made.service.answer("input() is off: see c.Kavach.stdin.", "eof")
+            return
+        self._asking = asyncio.ensure_future(
+            ask_user(self._kernel, cell.parent, cell.ident, question, made.service.answer)
+        )
+
+    def unask(self) -> None:
+        """Forget the question: it was interrupted."""
+        self._stop_asking()
+
+    def _stop_asking(self) -> None:
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.cancel()
+
+    def end(self, *, wait: bool = True) -> None:
+        """End the session."""
+        made, self._made, self._ear = self._made, None, None
+        if made is not None:
+            made.service.end(wait=wait)
+
+    def _first_words(self) -> dict[str, Any]:
+        """What a session is told before its first request."""
+        return {
+            "path": [*(sys.path if self._path is None else self._path)],
+            "number": self._kernel.shell.execution_count,
+        }
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_event_loop()
+            self._turn = asyncio.Lock()
+        return self._loop
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let SIGINT be the cell's: raised here, it would end the kernel's loop."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self.interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def in_words(stopped: CellStopped) -> CellStopped:
+    """Add what the end of a cell means for the notebook."""
+    remedy = (
+        f"{stopped.remedy} The session has ended with it: its variables are gone, and the next cell"
+        " begins a new one."
+    )
+    return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
+
+
+def _plain_message(parent: Mapping[str, Any]) -> dict[str, Any]:
+    header = {key: str(value) for key, value in parent.get("header", {}).items()}
+    return {"header": header, "metadata": {}, "content": {}}
+
+
+def _forget(waiting: asyncio.Future[dict[str, Any]]) -> None:
+    if not waiting.cancelled():
+        waiting.exception()
