@@ -12,7 +12,9 @@ Assumes: runs in the session, after "go".
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -77,6 +79,7 @@ def tie(shell: Any, link: ChildLink, loop: asyncio.AbstractEventLoop) -> None:
     kernel.link = link
     kernel.shell_channel_thread = _NoThread()
     kernel.io_loop = IOLoop.current()
+    _let_threads_know(shell)
     shell.run_cell_async = _throwing(kernel, shell.run_cell_async)
     show: Callable[[object, BaseException | None, list[str]], None] = shell._showtraceback  # noqa: SLF001
 
@@ -100,3 +103,36 @@ def _throwing(
             kernel.throwing = None
 
     return run_cell_async
+
+
+def _let_threads_know(shell: Any) -> None:
+    """Let what a thread prints belong to the cell that started it.
+
+    A thread begins with an empty context, and ipykernel 7 then takes the cell that runs now;
+    ipykernel 6 looks after threads itself. Nothing else of the context is handed on, so what a cell
+    sets in its own is not seen by its threads, as in any Python.
+    """
+    speakers = [
+        speaker
+        for speaker in (sys.stdout, sys.stderr, shell.display_pub, shell.displayhook, shell)
+        if isinstance(getattr(speaker, "_parent_header", None), contextvars.ContextVar)
+    ]
+    if not speakers:
+        # ipykernel 6 noted the streams when it was built, and these are others.
+        shell.kernel._stdout, shell.kernel._stderr = sys.stdout, sys.stderr  # noqa: SLF001
+        return
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        headers = [speaker.parent_header for speaker in speakers]
+        run = thread.run
+
+        def run_for_its_cell() -> None:
+            for speaker, header in zip(speakers, headers, strict=True):
+                speaker._parent_header.set(header)  # noqa: SLF001 - of this thread alone
+            run()
+
+        thread.run = run_for_its_cell  # type: ignore[method-assign]
+        begin(thread)
+
+    threading.Thread.start = start  # type: ignore[method-assign]

@@ -206,9 +206,8 @@ class Service:
                 watch.kill()
                 self._drain(watch)
                 return stopped
-            writes = select.POLLOUT if self._out else 0
-            with suppress(KeyError):
-                poll.modify(ends.channel, select.POLLIN | writes)
+            with suppress(FileNotFoundError):  # its other end has been closed
+                poll.modify(ends.channel, select.POLLIN | (select.POLLOUT if self._out else 0))
             ready = dict(poll.poll(self._exchange.patience()))
             if self._wake in ready:
                 os.eventfd_read(self._wake)
