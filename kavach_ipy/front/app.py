@@ -18,7 +18,7 @@ import sys
 from typing import Any, Final
 
 import prctl
-from ipykernel.kernelapp import IPKernelApp, kernel_aliases
+from ipykernel import kernelapp
 from traitlets import Dict, List, Unicode
 from traitlets.config import Application
 
@@ -28,9 +28,11 @@ from kavach_ipy.front.kernel import SandboxKernel
 __all__ = ["SandboxKernelApp", "main"]
 
 _CONFIG: Final = "ipython_kernel_config"
+# ipykernel annotates little, and otherwise from version to version.
+_IPKernelApp: Any = kernelapp.IPKernelApp
 
 
-class SandboxKernelApp(IPKernelApp):
+class SandboxKernelApp(_IPKernelApp):  # type: ignore[misc] # as said above
     """Starts a kernel whose cells are all sandboxed."""
 
     kernel_class = SandboxKernel
@@ -42,7 +44,7 @@ class SandboxKernelApp(IPKernelApp):
         " first. By default none: a Python file is run as it is read, without any sandbox.",
     ).tag(config=True)
 
-    aliases = Dict({**kernel_aliases, "config-dir": "SandboxKernelApp.config_dirs"})
+    aliases = Dict({**kernelapp.kernel_aliases, "config-dir": "SandboxKernelApp.config_dirs"})
 
     def initialize(self, argv: Any = None) -> None:
         """Become what cannot be looked into, and prepare the kernel."""

@@ -86,9 +86,7 @@ class Inbox:
                 # A question that was left before its answer came would take it for the next one's.
                 link.put_interrupts_off()
             try:
-                link.send(
-                    input_frame(prompt, is_password=is_password, interrupts=link.interrupts)
-                )
+                link.send(input_frame(prompt, is_password=is_password, interrupts=link.interrupts))
                 answer = self._wait()
             finally:
                 if heeds:

@@ -226,9 +226,7 @@ class Broker:
     async def comm_info(self, target: str | None) -> dict[str, Any]:
         """Return the widgets that the session has."""
         comms = await self._quick("comm_info", {}) or {}
-        return {
-            key: {"target_name": name} for key, name in comms.items() if target in (None, name)
-        }
+        return {key: {"target_name": name} for key, name in comms.items() if target in (None, name)}
 
     async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
         """Hand on a message to a widget: the one place where such messages enter a session."""

@@ -118,7 +118,8 @@ class Ear:
             self._broker.over(self, reason, had_begun=had_begun)
             waiting = [future for _, future in self._asked.values()]
             self._asked.clear()
-            for future in (self.ready, *waiting):
+            futures: list[asyncio.Future[Any]] = [self.ready, *waiting]
+            for future in futures:
                 if not future.done():
                     future.set_exception(reason)
                     # Nobody may be waiting for it.

@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from ipykernel.ipkernel import IPythonKernel
+from ipykernel import ipkernel
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.broker import Broker, Execution
@@ -28,10 +28,12 @@ from kavach_ipy.front.settings import Kavach
 __all__ = ["SandboxKernel"]
 
 _NOT_IN_A_SESSION: Final = frozenset({"kernel subshells", "debugger"})
+# ipykernel annotates little, and otherwise from version to version.
+_IPythonKernel: Any = ipkernel.IPythonKernel
 _COMM_KINDS: Final = ("comm_open", "comm_msg", "comm_close")
 
 
-class SandboxKernel(IPythonKernel):
+class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
     """An IPython kernel whose cells all run in one sandboxed session."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -71,7 +73,7 @@ class SandboxKernel(IPythonKernel):
             info["debugger"] = False
         return info
 
-    async def do_execute(  # noqa: PLR0913, PLR0917 - the signature of ipykernel
+    async def do_execute(  # noqa: PLR0913 - the signature of ipykernel
         self,
         code: str,
         silent: bool,
@@ -97,18 +99,21 @@ class SandboxKernel(IPythonKernel):
             metadata=cell_meta,
             cell_id=cell_id,
         )
-        return await self._in_loop(self.broker.execute(cell))
+        reply: dict[str, Any] = await self._in_loop(self.broker.execute(cell))
+        return reply
 
     async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
         """Complete in the session."""
-        return await self._in_loop(self.broker.complete(code, cursor_pos))
+        found: dict[str, Any] = await self._in_loop(self.broker.complete(code, cursor_pos))
+        return found
 
     async def do_inspect(
         self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()
     ) -> dict[str, Any]:
         """Look something up in the session."""
         looked_up = self.broker.inspect(code, cursor_pos, detail_level, tuple(omit_sections))
-        return await self._in_loop(looked_up)
+        found: dict[str, Any] = await self._in_loop(looked_up)
+        return found
 
     def do_apply(self, content: Any, bufs: Any, msg_id: str, reply_metadata: Any) -> Any:
         """Refuse what ipyparallel asks: it is a pickle, and would be loaded here."""

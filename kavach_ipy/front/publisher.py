@@ -72,7 +72,7 @@ class Publisher(Sender):
         """Send text that the request under way has printed."""
         self._publish(self.current, "stream", {"name": name, "text": text}, {}, ())
 
-    def _publish(  # noqa: PLR0913, PLR0917 - a message
+    def _publish(
         self,
         parent: str,
         kind: MessageType,

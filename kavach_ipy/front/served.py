@@ -22,6 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from kavach_ipy.fresh import renew_random
 from kavach_ipy.front.asked import Inbox
 from kavach_ipy.front.fresh import KernelRunner, count_to
 from kavach_ipy.front.isolation import isolate, renew_event_loop
@@ -29,7 +30,6 @@ from kavach_ipy.front.messages import plain
 from kavach_ipy.front.publisher import Publisher
 from kavach_ipy.front.served_kernel import ServedKernel, tie
 from kavach_ipy.front.tracebacks import hide_own_frames
-from kavach_ipy.fresh import renew_random
 from kavach_ipy.wire.service import Request, reply_frame
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Served:
         self, runner: ServedRunner, link: ChildLink, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._shell, self._inbox, self._publisher, self._flush = runner.parts
-        self._kernel: ServedKernel = self._shell.kernel
+        self._kernel = self._shell.kernel
         self._link = link
         self._loop = loop
         # What a cell sets in its context is there in the next.

@@ -20,7 +20,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ipykernel.ipkernel import IPythonKernel
+from ipykernel import ipkernel
 from tornado.ioloop import IOLoop
 
 from kavach_ipy.front.awaiting import Throwing
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ServedKernel", "tie"]
 
+# ipykernel annotates little, and otherwise from version to version.
+_IPythonKernel: Any = ipkernel.IPythonKernel
+
 
 class _NoThread:
     """Stands in for ipykernel 7's thread of the shell channel, which knows who its parent is."""
@@ -39,7 +42,7 @@ class _NoThread:
     parent_thread = threading.main_thread()
 
 
-class ServedKernel(IPythonKernel):
+class ServedKernel(_IPythonKernel):  # type: ignore[misc] # as said above
     """A kernel without sockets."""
 
     link: ChildLink
@@ -112,7 +115,7 @@ def _let_threads_know(shell: Any) -> None:
     ipykernel 6 looks after threads itself. Nothing else of the context is handed on, so what a cell
     sets in its own is not seen by its threads, as in any Python.
     """
-    speakers = [
+    speakers: list[Any] = [
         speaker
         for speaker in (sys.stdout, sys.stderr, shell.display_pub, shell.displayhook, shell)
         if isinstance(getattr(speaker, "_parent_header", None), contextvars.ContextVar)
@@ -135,4 +138,4 @@ def _let_threads_know(shell: Any) -> None:
         thread.run = run_for_its_cell  # type: ignore[method-assign]
         begin(thread)
 
-    threading.Thread.start = start  # type: ignore[method-assign]
+    threading.Thread.start = start  # type: ignore[method-assign,assignment]

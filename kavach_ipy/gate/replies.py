@@ -115,7 +115,9 @@ def completed(content: Mapping[str, Json], length: int) -> dict[str, Json]:
                     "end": _place(it, "end", length),
                     "text": it["text"],
                     "type": it["type"],
-                    "signature": clean_line(signature, _MATCH) if _is_text(signature) else "",
+                    "signature": clean_line(signature, _MATCH)
+                    if isinstance(signature, str)
+                    else "",
                 }
             )
     return {
@@ -146,9 +148,7 @@ def comms(content: Mapping[str, Json]) -> dict[str, str]:
         for key, value in list(content.items())[:_COMMS]
         if isinstance(value, dict) and _is_plain(value.get("target_name"))
     }
-    return {
-        key: str(name) for key, name in found.items() if _is_plain(key) and len(key) <= _NAME
-    }
+    return {key: str(name) for key, name in found.items() if _is_plain(key) and len(key) <= _NAME}
 
 
 def _expression(value: Json, policy: DisplayPolicy) -> Json:
@@ -171,10 +171,6 @@ def _shown(
     return ({}, {}) if shown is None else (dict(shown.data), dict(shown.metadata))
 
 
-def _is_text(value: Json) -> bool:
-    return isinstance(value, str)
-
-
 def _is_plain(value: Json) -> bool:
     """Tell whether a text is one line that the filter leaves as it is."""
     return isinstance(value, str) and len(value) <= _MATCH and clean_line(value, _MATCH) == value
@@ -184,9 +180,7 @@ def _place(record: Mapping[str, Json], key: str, length: int) -> int:
     return max(0, min(_take(record, key, int), length))
 
 
-def _take(
-    record: Mapping[str, Json], key: str, kind: type[_T], default: _T | None = None
-) -> _T:
+def _take(record: Mapping[str, Json], key: str, kind: type[_T], default: _T | None = None) -> _T:
     value = record.get(key, cast("Json", default))
     # isinstance would take True for an int.
     if type(value) is not kind:

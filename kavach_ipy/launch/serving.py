@@ -35,7 +35,7 @@ from kavach_ipy.launch.parent import Parent
 from kavach_ipy.launch.requests import CELL, send
 from kavach_ipy.launch.signals import handlers_later
 from kavach_ipy.launch.zygotes import Breed, zygote_for
-from kavach_ipy.wire.frames import Frame, encode
+from kavach_ipy.wire.frames import encode
 from kavach_ipy.wire.messages import answer_frame
 from kavach_ipy.wire.service import Request, request_frame
 

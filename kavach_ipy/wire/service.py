@@ -71,7 +71,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A message, and the ``msg_id`` of the request that it belongs to; empty where none is known."""
+    """A message, and the ``msg_id`` of the request that it belongs to; empty where it is unknown."""
 
     parent: str
     message: Message = field(repr=False)
