@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, assert_never
 
+from kavach_ipy.launch.order import mark_of_now
 from kavach_ipy.wire.frames import Decoder, Kind
 from kavach_ipy.wire.messages import Answer, input_frame, read_answer
 from kavach_ipy.wire.service import Request, read_request
@@ -86,7 +87,14 @@ class Inbox:
                 # A question that was left before its answer came would take it for the next one's.
                 link.put_interrupts_off()
             try:
-                link.send(input_frame(prompt, is_password=is_password, interrupts=link.interrupts))
+                link.send(
+                    input_frame(
+                        prompt,
+                        is_password=is_password,
+                        interrupts=link.interrupts,
+                        mark=mark_of_now(),
+                    )
+                )
                 answer = self._wait()
             finally:
                 if heeds:

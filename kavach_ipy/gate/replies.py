@@ -115,9 +115,7 @@ def completed(content: Mapping[str, Json], length: int) -> dict[str, Json]:
                     "end": _place(it, "end", length),
                     "text": it["text"],
                     "type": it["type"],
-                    "signature": clean_line(signature, _MATCH)
-                    if isinstance(signature, str)
-                    else "",
+                    "signature": _line(signature),
                 }
             )
     return {
@@ -169,6 +167,10 @@ def _shown(
     }
     shown = show(Message("display_data", bundle, {}), DisplayIds(), policy)
     return ({}, {}) if shown is None else (dict(shown.data), dict(shown.metadata))
+
+
+def _line(value: Json) -> str:
+    return clean_line(value, _MATCH) if isinstance(value, str) else ""
 
 
 def _is_plain(value: Json) -> bool:

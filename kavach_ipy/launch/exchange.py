@@ -11,18 +11,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from kavach_ipy.errors import CellStopped, KavachError, ProtocolError
 from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.interrupts import Interrupts
-from kavach_ipy.wire.frames import Frame, Kind
+from kavach_ipy.launch.order import StreamName
+from kavach_ipy.wire.frames import Decoder, Frame, Kind
+from kavach_ipy.wire.marks import Mark, read_mark
 from kavach_ipy.wire.messages import Question, read_input
 from kavach_ipy.wire.service import Published, Reply, Request, read_publish, read_reply
 
 if TYPE_CHECKING:
     from kavach_ipy.launch.layers import ConfinementReport
-    from kavach_ipy.launch.watch import Watch
+    from kavach_ipy.launch.meter import Meter
+    from kavach_ipy.launch.parent import Parent
     from kavach_ipy.policy import Policy
 
 __all__ = ["Exchange", "Hearer"]
@@ -47,7 +50,7 @@ class Hearer(Protocol):
     def published(self, published: Published) -> None:
         """Take a message."""
 
-    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
+    def output(self, name: StreamName, data: bytes) -> None:
         """Take bytes that went to the session's file descriptor 1 or 2."""
 
     def asked(self, question: Question) -> None:
@@ -69,7 +72,8 @@ class Exchange:
     def __init__(self, hearer: Hearer, say: Callable[[str, str], None]) -> None:
         self._hearer = hearer
         self._say = say
-        self._watch: Watch | None = None
+        self._meter: Meter | None = None
+        self._decoder = Decoder()
         self._signal: Callable[[], None] = lambda: None
         self._interrupts = Interrupts(self._signal)
         self._pending: dict[int, Request] = {}
@@ -87,11 +91,12 @@ class Exchange:
         assert self._policy is not None, "attached before anything is read"
         return self._policy
 
-    def attach(self, watch: Watch, interrupt: Callable[[], None]) -> None:
+    def attach(self, parent: Parent) -> None:
         """Take the verified sandbox."""
-        self._watch = watch
-        self._policy = watch.policy
-        self._signal = interrupt
+        self._policy = parent.plan.policy
+        self._decoder = parent.decoder
+        self._meter = parent.meter(self._policy)
+        self._signal = parent.cell.interrupt_group
         self._sample_at = time.monotonic() + _SAMPLE_SECONDS
 
     def begin(self, request: Request, policy: Policy) -> None:
@@ -124,36 +129,38 @@ class Exchange:
             self._asked = None
             self._say(text, status)
 
-    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
+    def output(self, name: StreamName, data: bytes) -> None:
         """Take bytes of a standard stream."""
         self._bytes += len(data)
         self._hearer.output(name, data)
 
-    def hear(self, data: bytes, drain: Callable[[], None]) -> None:
+    def hear(self, data: bytes, catch_up: Callable[[Mark | None], None]) -> None:
         """Take bytes of the channel.
 
         Args:
             data: cut anywhere.
-            drain: takes what the standard streams have, before a reply is heard.
+            catch_up: hears what the standard streams held when a frame was sent; all that they
+                hold now, where it is given no mark.
 
         Raises:
             ProtocolError: no honest session sends that.
         """
-        assert self._watch is not None
-        decoder = self._watch.decoder
         self._bytes += len(data)
-        for frame in decoder.feed(data):
-            self._hear(frame, drain)
-        if decoder.broken is not None:
-            raise decoder.broken
+        for frame in self._decoder.feed(data):
+            self._hear(frame, catch_up)
+        if self._decoder.broken is not None:
+            raise self._decoder.broken
 
-    def _hear(self, frame: Frame, drain: Callable[[], None]) -> None:
+    def _hear(self, frame: Frame, catch_up: Callable[[Mark | None], None]) -> None:
         match frame.kind:
             case Kind.PUBLISH:
+                catch_up(read_mark(frame))
                 self._publish(frame)
             case Kind.REPLY:
-                self._reply(read_reply(frame), drain)
+                catch_up(None)
+                self._reply(read_reply(frame))
             case Kind.INPUT:
+                catch_up(read_mark(frame))
                 self._ask(read_input(frame))
             case _:
                 raise ProtocolError(0, frame.kind.name, "a session may not say that.")
@@ -166,7 +173,7 @@ class Exchange:
         if self._messages <= self.policy.messages:
             self._hearer.published(read_publish(frame))
 
-    def _reply(self, reply: Reply, drain: Callable[[], None]) -> None:
+    def _reply(self, reply: Reply) -> None:
         request = self._pending.pop(reply.number, None)
         if request is None:
             raise ProtocolError(0, "REPLY", f"nothing with the number {reply.number} is under way.")
@@ -176,7 +183,6 @@ class Exchange:
                 raise ProtocolError(0, "REPLY", f"{size} bytes; {_ANSWER_BYTES} are allowed.")
             # What is offered by Tab is not printed, and nothing else bounds how often one asks.
             self._bytes -= size
-        drain()
         self._hearer.replied(reply)
 
     def _ask(self, question: Question) -> None:
@@ -215,8 +221,8 @@ class Exchange:
             if overdue is not None:
                 return overdue
         if now >= self._sample_at:
-            assert self._watch is not None
-            self._stopped = self._watch.sample()
+            assert self._meter is not None
+            self._stopped = self._meter.sample()
             cost = time.monotonic() - now
             least = _SAMPLE_SECONDS if self._pending else _IDLE_SECONDS
             self._sample_at = now + max(least, cost * _SAMPLE_DUTY)

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import assert_never
 
 from kavach_ipy.errors import ProtocolError
+from kavach_ipy.launch.order import mark_of_now
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.documents import Json
@@ -111,14 +112,17 @@ class ChildLink:
         if not self._is_owner():
             self._from_a_fork(msg_type, content)
             return
-        self._write(message_frame(msg_type, content, metadata, tuple(buffers)))
+        with self._lock:
+            mark = mark_of_now()
+            self._write(message_frame(msg_type, content, metadata, tuple(buffers), mark))
 
     def publish(self, parent: str, message: Message) -> None:
         """Send a message of one request, in a session that serves a kernel."""
         if not self._is_owner():
             self._from_a_fork(message.msg_type, message.content)
             return
-        self._write(publish_frame(parent, message))
+        with self._lock:
+            self._write(publish_frame(parent, message, mark_of_now()))
 
     def send(self, frame: Frame) -> None:
         """Send a frame that is no output, unless this is a process that the cell forked."""
@@ -148,7 +152,12 @@ class ChildLink:
             if self._is_over:
                 # The next that arrives is a cell, which only its taker can read.
                 raise EOFError("the cell is over, and nobody is asked any more.")
-            question = input_frame(prompt, is_password=password, interrupts=self._interrupts)
+            question = input_frame(
+                prompt,
+                is_password=password,
+                interrupts=self._interrupts,
+                mark=mark_of_now(),
+            )
             write_frame(self._channel, question)
             try:
                 frame = read_frame(self._channel, self._decoder)

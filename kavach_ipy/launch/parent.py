@@ -34,7 +34,8 @@ from kavach_ipy.launch.hearing import (
 from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body, ChildLink
-from kavach_ipy.launch.listener import Listener, Nobody
+from kavach_ipy.launch.listener import Listener
+from kavach_ipy.launch.meter import Meter
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.pools import prepare_pools
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
@@ -262,18 +263,34 @@ class Parent:
             policy: of this cell.
             lives_on: leave the sandbox alive when the cell has said that it is done.
         """
-        watch = self.watcher(policy, arena, listener, signals)
-        watch.names = names | {RESULT}
-        watch.lives_on = lives_on
+        watch = Watch(
+            policy=policy,
+            ends=self.watched_ends(),
+            listener=listener,
+            signals=signals,
+            names=names | {RESULT},
+            decoder=self.decoder,
+            meter=self.meter(policy, arena),
+            reap=self.status,
+            kill=self._init.kill,
+            interrupts=Interrupts(self._cell.interrupt_group),
+            lives_on=lives_on,
+        )
         return self.explain(policy, watch.run())
 
+    def watched_ends(self) -> WatchedEnds:
+        """Return what somebody reads who listens to the verified sandbox; it does not block."""
+        ends = self._ends
+        ends.unblock()
+        return WatchedEnds(ends.channel.fileno(), ends.stdout, ends.stderr, self._cell.fd)
+
     def explain(self, policy: Policy, stopped: CellStopped | None) -> CellStopped | None:
-        """Say "memory" where the kernel ended the cell for want of it."""
+        """Say "memory" where the kernel ended the sandbox for want of it."""
         return explain_kill(policy, stopped, self._group)
 
     def look(self) -> CellStopped | None:
         """Look once at a sandbox in which no cell runs; why it must end, if it must."""
-        return self.watcher(self.plan.policy).sample()
+        return self.meter(self.plan.policy).sample()
 
     def stop(self) -> None:
         """Kill every process of the sandbox; somebody else waits for the end."""
@@ -288,37 +305,16 @@ class Parent:
         """Whether the process that runs cells has ended."""
         return self._cell is NOBODY or is_readable(self._cell.fd, 0)
 
-    def watcher(
-        self,
-        policy: Policy,
-        arena: int = -1,
-        listener: Listener | None = None,
-        signals: Signals | None = None,
-    ) -> Watch:
-        """Return what looks at the verified sandbox, for one cell or for who listens himself."""
-        self._ends.unblock()
-        ends = WatchedEnds(
-            channel=self._ends.channel.fileno(),
-            stdout=self._ends.stdout,
-            stderr=self._ends.stderr,
-            cell=self._cell.fd,
+    def meter(self, policy: Policy, arena: int = -1) -> Meter:
+        """Return what measures the sandbox."""
+        return Meter(
+            policy=policy,
             proc_root=self._proc_root,
             arena=arena,
-        )
-        return Watch(
-            policy=policy,
-            ends=ends,
-            listener=listener or Nobody(),
-            signals=signals or Signals({}),
-            names=frozenset(),
-            decoder=self.decoder,
             inherited=self._inherited or limits.inherited_resident_bytes(),
-            image=self._image,
-            reap=self.status,
-            kill=self._init.kill,
-            interrupts=Interrupts(self._cell.interrupt_group),
             is_program_changed=self.program.is_changed,
             charged=float if self._group is None else self._group.processor_seconds,
+            image=self._image,
             cpu_seconds=self._cpu_seconds,
         )
 

@@ -31,18 +31,20 @@ from typing import TYPE_CHECKING
 from kavach_ipy.errors import CellStopped, KavachError, ProtocolError, SetupFailed
 from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.exchange import Exchange, Hearer
+from kavach_ipy.launch.order import Pipes
 from kavach_ipy.launch.parent import Parent
 from kavach_ipy.launch.requests import CELL, send
 from kavach_ipy.launch.signals import handlers_later
 from kavach_ipy.launch.zygotes import Breed, zygote_for
 from kavach_ipy.wire.frames import encode
+from kavach_ipy.wire.marks import Mark
 from kavach_ipy.wire.messages import answer_frame
 from kavach_ipy.wire.service import Request, request_frame
 
 if TYPE_CHECKING:
     from kavach_ipy.launch.plan import Plan
     from kavach_ipy.launch.signals import Signals
-    from kavach_ipy.launch.watch import Watch
+    from kavach_ipy.launch.watch import WatchedEnds
     from kavach_ipy.policy import Policy
     from kavach_ipy.wire.documents import Json
 
@@ -185,26 +187,26 @@ class Service:
                 send(parent.channel, CELL, {**self._task, "names": []}, ())
                 self._pid = parent.cell.pid
                 self._hearer.began(report)
-                watch = parent.watcher(plan.policy)
-                self._exchange.attach(watch, parent.cell.interrupt_group)
+                self._exchange.attach(parent)
                 try:
-                    stopped = self._listen(watch)
+                    stopped = self._listen(parent)
                 except ProtocolError as error:
                     stopped = verdicts.broken_wire(str(error))
                 stopped = parent.explain(plan.policy, stopped) or stopped
                 parent.end()
                 return verdicts.touched_program() if parent.program.leave() else stopped
 
-    def _listen(self, watch: Watch) -> CellStopped:
-        ends = watch.ends
+    def _listen(self, parent: Parent) -> CellStopped:
+        ends = parent.watched_ends()
+        pipes = Pipes(ends.stdout, ends.stderr, self._exchange.output)
         poll = select.poll()
         for fd in (self._wake, ends.cell, ends.channel, ends.stdout, ends.stderr):
             poll.register(fd, select.POLLIN)
         while True:
             stopped = self._ending or self._exchange.verdict()
             if stopped is not None:
-                watch.kill()
-                self._drain(watch)
+                parent.stop()
+                self._drain(ends, pipes)
                 return stopped
             with suppress(FileNotFoundError):  # its other end has been closed
                 poll.modify(ends.channel, select.POLLIN | (select.POLLOUT if self._out else 0))
@@ -214,14 +216,13 @@ class Service:
             self._catch_up()
             if ready.get(ends.channel, 0) & select.POLLOUT:
                 self._write(ends.channel)
-            # What was written before a frame was sent is there before the frame is.
-            for fd in (ends.stdout, ends.stderr, ends.channel):
-                if ready.get(fd, 0) & ~select.POLLOUT and not self._read(watch, fd):
+            for fd in (ends.channel, ends.stdout, ends.stderr):
+                if ready.get(fd, 0) & ~select.POLLOUT and not self._read(ends, pipes, fd):
                     poll.unregister(fd)
             if ends.cell in ready:
-                status = watch.reap()
-                watch.kill()
-                self._drain(watch)
+                status = parent.status()
+                parent.stop()
+                self._drain(ends, pipes)
                 return verdicts.stopped_by_status(self._exchange.policy, status)
 
     def _catch_up(self) -> None:
@@ -232,39 +233,55 @@ class Service:
             self._interrupts.popleft()
             self._exchange.interrupt(None)
 
-    def _read(self, watch: Watch, fd: int) -> bool:
+    def _read(self, ends: WatchedEnds, pipes: Pipes, fd: int) -> bool:
         """Take what one descriptor has; False where nothing more will come."""
         try:
-            data = os.read(fd, _CHUNK)
+            if fd != ends.channel:
+                # What was sent before it comes first (`launch.order`).
+                end = pipes.end(fd)
+                is_full = self._read_channel(ends, pipes)
+                return True if is_full else pipes.take(fd, end)
+            return self._read_channel(ends, pipes) is not None
         except BlockingIOError:
             return True
+        except OSError:
+            return False
+
+    def _read_channel(self, ends: WatchedEnds, pipes: Pipes) -> bool | None:
+        """Read the channel once; whether more may be there, None where nothing more will come."""
+        try:
+            data = os.read(ends.channel, _CHUNK)
+        except BlockingIOError:
+            return False
         except ConnectionResetError:
-            return False
+            return None
         if not data:
-            return False
-        if fd == watch.ends.channel:
-            self._exchange.hear(data, lambda: self._drain_pipes(watch))
-        else:
-            self._exchange.output("stdout" if fd == watch.ends.stdout else "stderr", data)
-        return True
+            return None
 
-    def _drain_pipes(self, watch: Watch) -> None:
-        for fd in (watch.ends.stdout, watch.ends.stderr):
-            self._drain_one(watch, fd)
+        def catch_up(mark: Mark | None) -> None:
+            if mark is not None:
+                pipes.catch_up(mark)
+            else:
+                self._drain_pipes(ends, pipes)
 
-    def _drain(self, watch: Watch) -> None:
-        """Take what a dead session has said."""
-        self._drain_pipes(watch)
-        self._drain_one(watch, watch.ends.channel)
+        self._exchange.hear(data, catch_up)
+        return len(data) == _CHUNK
 
-    def _drain_one(self, watch: Watch, fd: int) -> None:
+    def _drain_pipes(self, ends: WatchedEnds, pipes: Pipes) -> None:
         deadline = time.monotonic() + _DRAIN_SECONDS
-        while time.monotonic() < deadline and self._exchange.has_room():
-            try:
-                if not select_now(fd) or not self._read(watch, fd):
-                    return
-            except (OSError, ProtocolError):
-                return
+        for fd in (ends.stdout, ends.stderr):
+            with suppress(OSError):
+                while time.monotonic() < deadline and self._exchange.has_room() and pipes.take(fd):
+                    continue
+
+    def _drain(self, ends: WatchedEnds, pipes: Pipes) -> None:
+        """Take what a dead session has said."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        with suppress(OSError, ProtocolError):
+            while time.monotonic() < deadline and self._exchange.has_room():
+                if not self._read_channel(ends, pipes):
+                    break
+        self._drain_pipes(ends, pipes)
 
     def _say(self, text: str, status: str) -> None:
         self._send(encode(answer_frame(text, status)))  # type: ignore[arg-type]
@@ -287,13 +304,6 @@ class Service:
         if written:
             self._out[0] = self._out[0][written:]
         self._waiting = sum(map(len, self._out))
-
-
-def select_now(fd: int) -> bool:
-    """Tell whether a descriptor can be read at once."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 _everyone: weakref.WeakSet[Service] = weakref.WeakSet()

@@ -19,6 +19,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.frames import Frame, Kind
+from kavach_ipy.wire.marks import NO_MARK, Mark
 from kavach_ipy.wire.messages import Message, message_frame, read_message, take
 
 __all__ = [
@@ -71,7 +72,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A message, and the ``msg_id`` of the request that it belongs to; empty where it is unknown."""
+    """A message, and the ``msg_id`` of the request that it belongs to; empty where none is."""
 
     parent: str
     message: Message = field(repr=False)
@@ -116,15 +117,17 @@ def read_reply(frame: Frame) -> Reply:
     return Reply(take(frame, frame.body, "number", int), take(frame, frame.body, "content", dict))
 
 
-def publish_frame(parent: str, message: Message) -> Frame:
+def publish_frame(parent: str, message: Message, mark: Mark = NO_MARK) -> Frame:
     """Publish a message of a request."""
-    frame = message_frame(message.msg_type, message.content, message.metadata, message.buffers)
+    frame = message_frame(
+        message.msg_type, message.content, message.metadata, message.buffers, mark
+    )
     return replace(frame, kind=Kind.PUBLISH, body={**frame.body, "parent": parent[:_PARENT]})
 
 
 def read_publish(frame: Frame) -> Published:
     """Read PUBLISH; only the types of `MESSAGE_TYPES` are allowed."""
-    _expect(frame, Kind.PUBLISH, {"type", "content", "metadata", "parent"})
+    _expect(frame, Kind.PUBLISH, {"type", "content", "metadata", "mark", "parent"})
     parent = take(frame, frame.body, "parent", str)
     if len(parent) > _PARENT:
         raise _broken(frame, f"a parent of {len(parent)} characters; {_PARENT} are allowed.")
