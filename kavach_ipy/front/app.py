@@ -66,7 +66,8 @@ class SandboxKernelApp(_IPKernelApp):  # type: ignore[misc] # as said above
         """Add nothing to the search path: the working directory is the user's."""
 
     def init_gui_pylab(self) -> None:
-        """Load no library for plots: the session does."""
+        """Load no library for plots; say to the session which one shows them in a page."""
+        os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
 
     def init_extensions(self) -> None:
         """Load no extension: the session does."""

@@ -22,12 +22,11 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from kavach_ipy.errors import CellFailed, CellStopped, KavachError
+from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
 from kavach_ipy.front.ear import Asked, Ear
-from kavach_ipy.front.failures import as_shown
+from kavach_ipy.front.execution import Execution, in_words, refuse
 from kavach_ipy.front.making import Made, make_service
 from kavach_ipy.front.questions import ask_user
 from kavach_ipy.front.tightening import by_first_line, by_metadata
@@ -37,45 +36,37 @@ if TYPE_CHECKING:
     from kavach_ipy.front.origins import Origin
     from kavach_ipy.front.settings import Kavach
     from kavach_ipy.policy import Policy
+    from kavach_ipy.wire.documents import Json
     from kavach_ipy.wire.messages import Question
 
-__all__ = ["Broker", "Execution"]
+__all__ = ["Broker"]
 
 _QUICK_SECONDS: Final = 2.0
 """For what a person waits for while typing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One ``execute_request``, as ipykernel's ``do_execute`` has it."""
-
-    code: str
-    silent: bool
-    store_history: bool
-    user_expressions: Mapping[str, str]
-    allow_stdin: bool
-    parent: Mapping[str, Any]
-    ident: Any
-    """Of the client, on whose stdin channel a question goes."""
-
-    metadata: object = None
-    cell_id: object = None
-
-
 class Broker:
     """Runs the cells of one kernel in a session."""
 
-    def __init__(self, kernel: Any, settings: Kavach, path: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        kernel: Any,
+        settings: Kavach,
+        path: list[str] | None = None,
+        startup: dict[str, Json] | None = None,
+    ) -> None:
         """Begin without a session.
 
         Args:
             kernel: whose cells are run; its shell keeps the count and the history.
             settings: what the session may do; read when one begins.
             path: where the session finds modules; None for this process's own.
+            startup: what it runs before its first cell (`front.startup_files`).
         """
         self._kernel = kernel
         self._settings = settings
         self._path = path
+        self._startup = startup or {"profile": {}, "config": {}}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: asyncio.Lock | None = None
         self._made: Made | None = None
@@ -125,11 +116,11 @@ class Broker:
             shell.history_manager.store_inputs(count, cell.code, cell.code)
         try:
             made, ear = await self._session()
-            origin = ear.origins.add(cell.parent, count, is_cell=True)
             policy = by_metadata(made.policy, cell.metadata)
             policy, code = by_first_line(policy, cell.code, self._settings)
         except (KavachError, KeyboardInterrupt) as error:
-            return self._refused(cell, count, error)
+            return refuse(self._kernel, cell, count, error)
+        origin = ear.origins.add(cell.parent, count, is_cell=True)
         self._say_what_was_lost(ear, origin)
         self._running = cell
         content = {
@@ -145,7 +136,7 @@ class Broker:
             _, reply = self._submit("execute", cell.parent, content, policy, origin)
             answer = await reply
         except KavachError as error:
-            return self._refused(cell, count, error, origin)
+            return refuse(self._kernel, cell, count, in_words(error))
         finally:
             self._running = None
             self._stop_asking()
@@ -160,43 +151,6 @@ class Broker:
         if reply["payload"] and not reply["payload"][0]["keepkernel"]:
             shell.exit_now = True
         return reply
-
-    def _refused(
-        self,
-        cell: Execution,
-        count: int,
-        error: BaseException,
-        origin: Origin | None = None,
-    ) -> dict[str, Any]:
-        """Show why a cell did not run, or was stopped; the content of its reply."""
-        if isinstance(error, CellStopped) and origin is not None:
-            error = in_words(error)
-        shown = as_shown(error) if isinstance(error, KavachError) else error
-        lines = getattr(shown, "_render_traceback_", lambda: [f"{type(shown).__name__}: {shown}"])()
-        failure = CellFailed(type(shown).__name__, str(shown), tuple(lines))
-        parent = cell.parent if origin is None else origin.parent
-        content = {
-            "ename": failure.name,
-            "evalue": failure.text,
-            "traceback": list(failure.lines),
-        }
-        kernel = self._kernel
-        kernel.session.send(
-            kernel.iopub_socket,
-            "error",
-            content,
-            parent=parent,
-            ident=kernel._topic("error"),  # noqa: SLF001 - subscribers know messages by it
-        )
-        if cell.store_history and not cell.silent:
-            kernel.shell.execution_count = count + 1
-        return {
-            "status": "error",
-            **content,
-            "execution_count": count,
-            "payload": [],
-            "user_expressions": {},
-        }
 
     async def complete(self, code: str, cursor: int | None) -> dict[str, Any]:
         """Complete in the session; nothing while a cell runs, or where it takes too long."""
@@ -236,7 +190,11 @@ class Broker:
         made, ear = self._made, self._ear
         if made is None or ear is None or self.is_busy or not made.service.pid:
             return None
-        number, waiting = self._submit(kind, self._kernel.get_parent(), content, made.policy)
+        parent = self._kernel.get_parent()
+        try:
+            number, waiting = self._submit(kind, parent, content, made.policy)
+        except KavachError:
+            return None
         done, _ = await asyncio.wait({waiting}, timeout=_QUICK_SECONDS)
         if not done:
             # Else it went on in the session, and the next cell waited for it.
@@ -266,10 +224,11 @@ class Broker:
         future = ear.expect(Asked(request, origin))
         try:
             if not made.service.submit(request, policy):
-                raise CellStopped("session", "more waits for it than it reads")
-        except KavachError:
+                ear.forget(request.number)
+                raise PolicyError(kind, "one more", "more waits for the session than it reads")
+        except ProtocolError as error:
             ear.forget(request.number)
-            raise
+            raise PolicyError(kind, f"{len(str(content))} characters", error.detail) from None
         return request.number, future
 
     async def _session(self) -> tuple[Made, Ear]:
@@ -351,6 +310,7 @@ class Broker:
         return {
             "path": [*(sys.path if self._path is None else self._path)],
             "number": self._kernel.shell.execution_count,
+            **self._startup,
         }
 
     def _bind(self) -> asyncio.AbstractEventLoop:
@@ -370,15 +330,6 @@ class Broker:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
-
-
-def in_words(stopped: CellStopped) -> CellStopped:
-    """Add what the end of a cell means for the notebook."""
-    remedy = (
-        f"{stopped.remedy} The session has ended with it: its variables are gone, and the next cell"
-        " begins a new one."
-    )
-    return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
 
 
 def _plain_message(parent: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,10 @@ from typing import Any, Final
 from ipykernel import ipkernel
 
 from kavach_ipy.errors import PolicyError
-from kavach_ipy.front.broker import Broker, Execution
+from kavach_ipy.front.broker import Broker
+from kavach_ipy.front.execution import Execution
 from kavach_ipy.front.settings import Kavach
+from kavach_ipy.front.startup_files import profile_texts, shell_sections
 
 __all__ = ["SandboxKernel"]
 
@@ -40,7 +42,11 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
         super().__init__(**kwargs)
         self.settings = Kavach(parent=self)
         # A cell imports from the notebook's directory, as in any kernel; this process never does.
-        self.broker = Broker(self, self.settings, ["", *sys.path])
+        startup: dict[str, Any] = {
+            "profile": {} if self.profile_dir is None else profile_texts(self.profile_dir.location),
+            "config": shell_sections(self.config),
+        }
+        self.broker = Broker(self, self.settings, ["", *sys.path], startup)
         for kind in _COMM_KINDS:
             self.shell_handlers[kind] = partial(self._comm, kind)
         for handlers in (self.shell_handlers, self.control_handlers):

@@ -11,7 +11,7 @@ Assumes: one thread publishes: that which hears the session (`launch.serving`).
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "Origins"]
 
 _MOST: Final = 1000
+_EARLY: Final = 100
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class Origins:
         self._known: OrderedDict[str, Origin] = OrderedDict()
         self._latest: Origin | None = None
         self._has_plotly = False
+        self._early: deque[Published] = deque(maxlen=_EARLY)
 
     def add(self, parent: Mapping[str, Any], count: int, *, is_cell: bool) -> Origin:
         """Note a message that is about to be sent.
@@ -71,8 +73,10 @@ class Origins:
         self._known[str(parent.get("header", {}).get("msg_id", ""))] = origin
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
-        if is_cell or self._latest is None:
+        if is_cell:
             self._latest = origin
+            while self._early:
+                self.hear(self._early.popleft())
         return origin
 
     def hear(self, published: Published) -> None:
@@ -83,7 +87,9 @@ class Origins:
         """
         origin = self._known.get(published.parent, self._latest)
         if origin is None:
-            return  # before the first cell: nobody sees it
+            # Of start-up files, before the first cell: nobody has asked for anything yet.
+            self._early.append(published)
+            return
         message = published.message
         match message.msg_type:
             case "stream":

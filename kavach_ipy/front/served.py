@@ -29,6 +29,7 @@ from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import plain
 from kavach_ipy.front.publisher import Publisher
 from kavach_ipy.front.served_kernel import ServedKernel, tie
+from kavach_ipy.front.startup import run_startup
 from kavach_ipy.front.tracebacks import hide_own_frames
 from kavach_ipy.wire.service import Request, reply_frame
 
@@ -65,6 +66,11 @@ class ServedRunner(KernelRunner):
         count_to(self._shell, int(str(task["number"])))
         served = _Served(self, link, loop)
         tie(self._shell, link, loop)
+        link.heed_interrupts()
+        run_startup(self._shell, _record(task, "profile"), _record(task, "config"))
+        link.put_interrupts_off()
+        self._flush()
+        link.forget_interrupts()
         served.serve()
 
     @property
@@ -192,6 +198,12 @@ class _Served:
                 "traceback": [],
             }
             self._link.send(reply_frame(number, short))
+
+
+def _record(task: dict[str, Json], key: str) -> dict[str, Json]:
+    found = task[key]
+    assert isinstance(found, dict)
+    return found
 
 
 def _header(request: Request) -> dict[str, Any]:
