@@ -24,9 +24,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from IPython.core.error import UsageError
+
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
+from kavach_ipy.front.broker_commands import command_in, run_broker_command
 from kavach_ipy.front.ear import Asked, Ear
-from kavach_ipy.front.execution import Execution, in_words, refuse
+from kavach_ipy.front.execution import Execution, accept, in_words, refuse
 from kavach_ipy.front.making import Made, make_service
 from kavach_ipy.front.questions import ask_user
 from kavach_ipy.front.tightening import by_first_line, by_metadata
@@ -35,6 +38,8 @@ from kavach_ipy.wire.service import Request, RequestKind
 if TYPE_CHECKING:
     from kavach_ipy.front.origins import Origin
     from kavach_ipy.front.settings import Kavach
+    from kavach_ipy.front.switch import Switch
+    from kavach_ipy.launch.layers import ConfinementReport
     from kavach_ipy.policy import Policy
     from kavach_ipy.wire.documents import Json
     from kavach_ipy.wire.messages import Question
@@ -54,6 +59,7 @@ class Broker:
         settings: Kavach,
         path: list[str] | None = None,
         startup: dict[str, Json] | None = None,
+        switch: Switch | None = None,
     ) -> None:
         """Begin without a session.
 
@@ -62,10 +68,12 @@ class Broker:
             settings: what the session may do; read when one begins.
             path: where the session finds modules; None for this process's own.
             startup: what it runs before its first cell (`front.startup_files`).
+            switch: what turns the broker off; None where the kernel has nothing else.
         """
         self._kernel = kernel
         self._settings = settings
         self._path = path
+        self._switch = switch
         self._startup = startup or {"profile": {}, "config": {}}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: asyncio.Lock | None = None
@@ -86,6 +94,11 @@ class Broker:
     def pid(self) -> int:
         """The session's process, as this process numbers it; 0 where there is none."""
         return 0 if self._made is None else self._made.service.pid
+
+    @property
+    def report(self) -> ConfinementReport | None:
+        """What was verified of the session; None where there is none."""
+        return None if self._ear is None else self._ear.report
 
     def start(self) -> None:
         """Begin a session, so that the first cell need not wait for one.
@@ -112,8 +125,11 @@ class Broker:
     async def _execute(self, cell: Execution) -> dict[str, Any]:
         shell = self._kernel.shell
         count = shell.execution_count
+        command = command_in(cell.code)
         if cell.store_history and not cell.silent and cell.code.strip():
             shell.history_manager.store_inputs(count, cell.code, cell.code)
+        if command is not None:
+            return self._command(cell, command, count)
         try:
             made, ear = await self._session()
             policy = by_metadata(made.policy, cell.metadata)
@@ -141,6 +157,14 @@ class Broker:
             self._running = None
             self._stop_asking()
         return self._take(answer, count)
+
+    def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
+        """Answer a cell that is ``%kavach …``."""
+        try:
+            run_broker_command(line, self, self._settings, self._switch)
+        except (KavachError, UsageError) as error:
+            return refuse(self._kernel, cell, count, error)
+        return accept(self._kernel, cell, count)
 
     def _take(self, reply: dict[str, Any], count: int) -> dict[str, Any]:
         """Adopt what the session says of the count, and of the kernel's end."""

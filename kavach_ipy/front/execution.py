@@ -7,6 +7,7 @@ Assumes: called in the kernel's loop.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from kavach_ipy.errors import CellStopped, KavachError
 from kavach_ipy.front.failures import as_shown
 
-__all__ = ["Execution", "in_words", "refuse"]
+__all__ = ["Execution", "accept", "execution_of", "in_words", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,34 @@ class Execution:
 
     metadata: object = None
     cell_id: object = None
+
+
+def execution_of(  # noqa: PLR0913, PLR0917 - the signature of ipykernel's do_execute
+    kernel: Any,
+    code: str,
+    silent: bool,
+    store_history: bool = True,
+    user_expressions: Mapping[str, str] | None = None,
+    allow_stdin: bool = False,
+    *,
+    cell_meta: object = None,
+    cell_id: object = None,
+) -> Execution:
+    """Return the request that a kernel's ``do_execute`` is called for."""
+    # A request of the control channel is in the hands of another thread.
+    is_control = threading.current_thread() is kernel.control_thread
+    channel = "control" if is_control else "shell"
+    return Execution(
+        code=code,
+        silent=silent,
+        store_history=store_history,
+        user_expressions=user_expressions or {},
+        allow_stdin=allow_stdin,
+        parent=kernel.get_parent(channel),
+        ident=kernel._parent_ident[channel],  # noqa: SLF001 - kept for those who need it
+        metadata=cell_meta,
+        cell_id=cell_id,
+    )
 
 
 def refuse(kernel: Any, cell: Execution, count: int, error: BaseException) -> dict[str, Any]:
@@ -57,6 +86,13 @@ def refuse(kernel: Any, cell: Execution, count: int, error: BaseException) -> di
         "payload": [],
         "user_expressions": {},
     }
+
+
+def accept(kernel: Any, cell: Execution, count: int) -> dict[str, Any]:
+    """Return the content of the reply to a cell that the broker has answered itself."""
+    if cell.store_history and not cell.silent:
+        kernel.shell.execution_count = count + 1
+    return {"status": "ok", "execution_count": count, "payload": [], "user_expressions": {}}
 
 
 def in_words(error: KavachError) -> KavachError:

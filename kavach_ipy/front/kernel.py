@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -23,7 +22,7 @@ from ipykernel import ipkernel
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.broker import Broker
-from kavach_ipy.front.execution import Execution
+from kavach_ipy.front.execution import execution_of
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.startup_files import profile_texts, shell_sections
 
@@ -79,34 +78,11 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
             info["debugger"] = False
         return info
 
-    async def do_execute(  # noqa: PLR0913 - the signature of ipykernel
-        self,
-        code: str,
-        silent: bool,
-        store_history: bool = True,
-        user_expressions: Mapping[str, str] | None = None,
-        allow_stdin: bool = False,
-        *,
-        cell_meta: object = None,
-        cell_id: object = None,
-    ) -> dict[str, Any]:
+    async def do_execute(self, *args: Any, cell_meta: Any = None, **options: Any) -> Any:
         """Run a cell in the session."""
-        # A request of the control channel is in the hands of another thread.
-        is_control = threading.current_thread() is self.control_thread
-        channel = "control" if is_control else "shell"
-        cell = Execution(
-            code=code,
-            silent=silent,
-            store_history=store_history,
-            user_expressions=user_expressions or {},
-            allow_stdin=allow_stdin,
-            parent=self.get_parent(channel),
-            ident=self._parent_ident[channel],
-            metadata=cell_meta,
-            cell_id=cell_id,
-        )
-        reply: dict[str, Any] = await self._in_loop(self.broker.execute(cell))
-        return reply
+        # ipykernel looks at the names of the arguments: "cell_id" is in "options".
+        cell = execution_of(self, *args, cell_meta=cell_meta, **options)
+        return await self._in_loop(self.broker.execute(cell))
 
     async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
         """Complete in the session."""
