@@ -84,6 +84,7 @@ class Broker:
         self._running: Execution | None = None
         self._asking: asyncio.Task[None] | None = None
         self._starting: asyncio.Future[None] | None = None
+        self._late: set[int] = set()
 
     @property
     def is_busy(self) -> bool:
@@ -148,6 +149,8 @@ class Broker:
             "cell_id": cell.cell_id,
             "count": count,
         }
+        while self._late:
+            made.service.interrupt(self._late.pop())
         try:
             _, reply = self._submit("execute", cell.parent, content, policy, origin)
             answer = await reply
@@ -221,8 +224,8 @@ class Broker:
             return None
         done, _ = await asyncio.wait({waiting}, timeout=_QUICK_SECONDS)
         if not done:
-            # Else it went on in the session, and the next cell waited for it.
-            made.service.interrupt(number)
+            # It may go on, and is quicker the next time, until a cell needs the session.
+            self._late.add(number)
             waiting.add_done_callback(_forget)
             return None
         return None if waiting.exception() is not None else waiting.result()

@@ -20,6 +20,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
 from ipykernel import ipkernel
 from tornado.ioloop import IOLoop
 
@@ -83,6 +84,8 @@ def tie(shell: Any, link: ChildLink, loop: asyncio.AbstractEventLoop) -> None:
     kernel.shell_channel_thread = _NoThread()
     kernel.io_loop = IOLoop.current()
     _let_threads_know(shell)
+    for kind, name in (("line", "kavach"), ("line_cell", "sandbox")):
+        shell.register_magic_function(_not_inside, kind, name)
     shell.run_cell_async = _throwing(kernel, shell.run_cell_async)
     show: Callable[[object, BaseException | None, list[str]], None] = shell._showtraceback  # noqa: SLF001
 
@@ -91,6 +94,15 @@ def tie(shell: Any, link: ChildLink, loop: asyncio.AbstractEventLoop) -> None:
         show(etype, evalue, [*without_own_lines(stb), *notes])
 
     shell._showtraceback = show_explained  # noqa: SLF001 - made to be overridden
+
+
+def _not_inside(line: str, cell: str | None = None) -> None:
+    """Stand in for the magics of kavach_ipy, which the kernel's own process answers."""
+    del line, cell
+    raise UsageError(
+        "every cell of this notebook runs in a sandbox: %kavach stands in a cell of its own,"
+        " %%sandbox on a cell's first line, and %sandbox is for other notebooks"
+    )
 
 
 def _throwing(
