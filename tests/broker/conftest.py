@@ -10,7 +10,7 @@ from tests.kernel.kernels import Kernel, start_kernel
 
 __all__ = ["PROGRAM", "broker"]
 
-PROGRAM = ("-I", "-m", "kavach_ipy.kernel")
+PROGRAM = "-I -m kavach_ipy.kernel"
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_dead_session_is_one_error_and_the_next_cell_has_a_new_one(
 @pytest.fixture(scope="module")
 def broker_of_little_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """A kernel whose sessions may have 256 MiB."""
-    program = (*PROGRAM, "--Kavach.memory=256M")
+    program = f"{PROGRAM} --Kavach.memory=256M"
     running = start_kernel(tmp_path_factory.mktemp("ipython"), program=program)
     try:
         yield running
@@ -81,8 +81,7 @@ def test_exit_ends_the_kernel_as_it_does_any_other(tmp_path: Path) -> None:
     kernel = start_kernel(tmp_path, program=PROGRAM)
     try:
         kernel.run("1")
-        provisioner = kernel.manager.provisioner
-        family = [os.pidfd_open(pid) for pid in descendants(provisioner.pid)]
+        family = [os.pidfd_open(pid) for pid in descendants(kernel.pid)]
         assert len(family) >= 3
         request = kernel.start("exit")
         reply = kernel.reply_to(request)

@@ -22,7 +22,7 @@ def kernelspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Install a kernelspec for this test, and return its name."""
     spec = tmp_path / "kernels" / "sandboxed"
     spec.mkdir(parents=True)
-    argv = [sys.executable, *PROGRAM, "-f", "{connection_file}", "--log-level=ERROR"]
+    argv = [sys.executable, *PROGRAM.split(), "-f", "{connection_file}", "--log-level=ERROR"]
     text = {"argv": argv, "display_name": "Python (sandboxed)", "language": "python"}
     (spec / "kernel.json").write_text(json.dumps(text))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
@@ -32,16 +32,15 @@ def kernelspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _execute(kernelspec: str, *sources: str) -> Any:
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    made: Any = nbformat.v4
+    notebook = made.new_notebook(cells=[made.new_code_cell(source) for source in sources])
     return NotebookClient(notebook, kernel_name=kernelspec, timeout=60).execute()
 
 
 def test_notebook_is_executed_by_nbclient(kernelspec: str) -> None:
     """Outputs, counts and errors are where they are with any kernel."""
-    done = _execute(
-        kernelspec, "x = 20\nprint('text')", "x + 1", "import sys\nsys.stderr.write('e')"
-    )
+    error = "import sys\nprint('err', file=sys.stderr)"
+    done = _execute(kernelspec, "x = 20\nprint('text')", "x + 1", error)
     assert [cell.execution_count for cell in done.cells] == [1, 2, 3]
     assert done.cells[0].outputs[0].text == "text\n"
     assert done.cells[1].outputs[0].data == {"text/plain": "21"}

@@ -101,14 +101,14 @@ def test_session_is_no_process_of_the_kernels_namespaces(marked: tuple[Kernel, P
     kernel, _ = marked
     inside = kernel.value("__import__('os').readlink('/proc/self/ns/pid')")
     assert inside.strip("'") != os.readlink("/proc/self/ns/pid")
-    pid = kernel.manager.provisioner.pid
+    pid = kernel.pid
     assert os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid")
 
 
 def test_kernel_is_not_dumpable(marked: tuple[Kernel, Path]) -> None:
     """proc(5): /proc/<pid> of a process that cannot be dumped belongs to root."""
     kernel, _ = marked
-    pid = kernel.manager.provisioner.pid
+    pid = kernel.pid
     assert os.stat(f"/proc/{pid}/environ").st_uid == 0
     # Root may read it all the same, and belongs to root as well.
     if os.getuid():
@@ -121,7 +121,7 @@ def test_launcher_says_where_the_configuration_is(tmp_path: Path) -> None:
     there = tmp_path / "etc"
     there.mkdir()
     (there / "ipython_kernel_config.json").write_text(json.dumps({"Kavach": {"memory": "96M"}}))
-    program = (*PROGRAM, f"--config-dir={there}")
+    program = f"{PROGRAM} --config-dir={there}"
     kernel = start_kernel(tmp_path / "ipython", program=program)
     try:
         assert "96MiB" in kernel.run("%kavach explain").stdout

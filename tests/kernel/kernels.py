@@ -81,13 +81,13 @@ class Kernel:
         environment: dict[str, str],
         directory: str = str(ROOT),
         interrupt_mode: str = "signal",
-        program: tuple[str, ...] = ("-m", "ipykernel_launcher"),
+        program: str = "-m ipykernel_launcher",
     ) -> None:
         self.manager = KernelManager(kernel_name="python3")
         # The kernel spec may name another interpreter than the one that runs the tests.
         spec = self.manager.kernel_spec
         assert spec is not None
-        spec.argv = [sys.executable, *program, "-f", "{connection_file}"]
+        spec.argv = [sys.executable, *program.split(), "-f", "{connection_file}"]
         spec.interrupt_mode = interrupt_mode
         # That TCP is not encrypted, each kernel would say.
         spec.argv.append("--log-level=ERROR")
@@ -96,6 +96,12 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=DEADLINE)
         self.is_silent = False
+
+    @property
+    def pid(self) -> int:
+        """The kernel's process."""
+        provisioner: Any = self.manager.provisioner
+        return int(provisioner.pid)
 
     def close(self) -> None:
         """End the kernel and reap it."""
@@ -194,7 +200,7 @@ def start_kernel(
     directory: str = str(ROOT),
     *,
     interrupt_mode: str = "signal",
-    program: tuple[str, ...] = ("-m", "ipykernel_launcher"),
+    program: str = "-m ipykernel_launcher",
     **changes: str,
 ) -> Kernel:
     """Start a kernel with a profile of its own and none of this process's test settings.
@@ -203,7 +209,7 @@ def start_kernel(
         profile: for IPython's files.
         directory: where it starts.
         interrupt_mode: what its kernel spec says, ``signal`` or ``message``.
-        program: what the interpreter is started with.
+        program: what the interpreter is started with, its words parted by blanks.
         changes: variables of its environment.
     """
     environment = {
