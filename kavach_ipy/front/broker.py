@@ -22,14 +22,15 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
 from kavach_ipy.front.broker_commands import command_in, run_broker_command
-from kavach_ipy.front.ear import Asked, Ear
+from kavach_ipy.front.ear import Asked, Ear, settle
 from kavach_ipy.front.execution import Execution, accept, in_words, refuse
+from kavach_ipy.front.lookups import Lookups
 from kavach_ipy.front.making import Made, make_service
 from kavach_ipy.front.questions import ask_user
 from kavach_ipy.front.tightening import by_first_line, by_metadata
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
     from kavach_ipy.wire.messages import Question
 
 __all__ = ["Broker"]
-
-_QUICK_SECONDS: Final = 2.0
-"""For what a person waits for while typing."""
 
 
 class Broker:
@@ -84,12 +82,18 @@ class Broker:
         self._running: Execution | None = None
         self._asking: asyncio.Task[None] | None = None
         self._starting: asyncio.Future[None] | None = None
-        self._late: set[int] = set()
+        self.lookups = Lookups(self, kernel)
 
     @property
     def is_busy(self) -> bool:
         """Whether a cell runs, or waits for its turn."""
         return self._turn is not None and self._turn.locked()
+
+    @property
+    def idle(self) -> Made | None:
+        """The session, where it has begun and no cell runs in it."""
+        made = self._made
+        return None if made is None or self.is_busy or not made.service.pid else made
 
     @property
     def pid(self) -> int:
@@ -149,16 +153,15 @@ class Broker:
             "cell_id": cell.cell_id,
             "count": count,
         }
-        while self._late:
-            made.service.interrupt(self._late.pop())
+        self.lookups.give_way(made.service)
         try:
-            _, reply = self._submit("execute", cell.parent, content, policy, origin)
+            _, reply = self.submit("execute", cell.parent, content, policy, origin)
             answer = await reply
         except KavachError as error:
             return refuse(self._kernel, cell, count, in_words(error))
         finally:
             self._running = None
-            self._stop_asking()
+            self.unask()
         return self._take(answer, count)
 
     def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
@@ -179,58 +182,11 @@ class Broker:
             shell.exit_now = True
         return reply
 
-    async def complete(self, code: str, cursor: int | None) -> dict[str, Any]:
-        """Complete in the session; nothing while a cell runs, or where it takes too long."""
-        place = len(code) if cursor is None else cursor
-        content = {"code": code, "cursor_pos": place}
-        return await self._quick("complete", content) or {
-            "status": "ok",
-            "matches": [],
-            "cursor_start": place,
-            "cursor_end": place,
-            "metadata": {},
-        }
-
-    async def inspect(
-        self, code: str, cursor: int, level: int, omitted: Iterator[str] | tuple[str, ...] = ()
-    ) -> dict[str, Any]:
-        """Look something up in the session; nothing as for `complete`."""
-        content = {
-            "code": code,
-            "cursor_pos": cursor,
-            "detail_level": level,
-            "omit_sections": [*omitted],
-        }
-        nothing = {"status": "ok", "found": False, "data": {}, "metadata": {}}
-        return await self._quick("inspect", content) or nothing
-
-    async def comm_info(self, target: str | None) -> dict[str, Any]:
-        """Return the widgets that the session has."""
-        comms = await self._quick("comm_info", {}) or {}
-        return {key: {"target_name": name} for key, name in comms.items() if target in (None, name)}
-
     async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
         """Hand on a message to a widget: the one place where such messages enter a session."""
         del kind, parent
 
-    async def _quick(self, kind: RequestKind, content: dict[str, Any]) -> dict[str, Any] | None:
-        made, ear = self._made, self._ear
-        if made is None or ear is None or self.is_busy or not made.service.pid:
-            return None
-        parent = self._kernel.get_parent()
-        try:
-            number, waiting = self._submit(kind, parent, content, made.policy)
-        except KavachError:
-            return None
-        done, _ = await asyncio.wait({waiting}, timeout=_QUICK_SECONDS)
-        if not done:
-            # It may go on, and is quicker the next time, until a cell needs the session.
-            self._late.add(number)
-            waiting.add_done_callback(_forget)
-            return None
-        return None if waiting.exception() is not None else waiting.result()
-
-    def _submit(
+    def submit(
         self,
         kind: RequestKind,
         parent: Mapping[str, Any],
@@ -301,7 +257,7 @@ class Broker:
         """Interrupt the cell that runs; made for a signal handler."""
         starting, made = self._starting, self._made
         if starting is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(starting.set_result, None)
+            self._loop.call_soon_threadsafe(settle, starting, None)
         elif made is not None:
             made.service.interrupt()
 
@@ -318,10 +274,7 @@ class Broker:
         )
 
     def unask(self) -> None:
-        """Forget the question: it was interrupted."""
-        self._stop_asking()
-
-    def _stop_asking(self) -> None:
+        """Forget the question: it was interrupted, or its cell is over."""
         asking, self._asking = self._asking, None
         if asking is not None:
             asking.cancel()
@@ -362,8 +315,3 @@ class Broker:
 def _plain_message(parent: Mapping[str, Any]) -> dict[str, Any]:
     header = {key: str(value) for key, value in parent.get("header", {}).items()}
     return {"header": header, "metadata": {}, "content": {}}
-
-
-def _forget(waiting: asyncio.Future[dict[str, Any]]) -> None:
-    if not waiting.cancelled():
-        waiting.exception()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kavach_ipy.wire.messages import Question
     from kavach_ipy.wire.service import Published, Reply, Request
 
-__all__ = ["Asked", "Ear"]
+__all__ = ["Asked", "Ear", "settle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Ear:
     def began(self, report: ConfinementReport) -> None:
         """Take what was verified."""
         self.report = report
-        self._later(lambda: _settle(self.ready, None))
+        self._later(lambda: settle(self.ready, None))
 
     def published(self, published: Published) -> None:
         """Publish a message."""
@@ -108,7 +108,7 @@ class Ear:
                 answer = dict(comms(reply.content))
             case "comm_open" | "comm_msg" | "comm_close":
                 answer = {}
-        self._later(lambda: _settle(future, answer))
+        self._later(lambda: settle(future, answer))
 
     def ended(self, reason: KavachError) -> None:
         """Take why there is no session any more."""
@@ -137,6 +137,7 @@ class Ear:
             self._loop.call_soon_threadsafe(action)
 
 
-def _settle(future: asyncio.Future[Any], value: object) -> None:
+def settle(future: asyncio.Future[Any], value: object) -> None:
+    """Give a future its result, unless it has one."""
     if not future.done():
         future.set_result(value)

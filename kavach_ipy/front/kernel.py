@@ -86,14 +86,16 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
 
     async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
         """Complete in the session."""
-        found: dict[str, Any] = await self._in_loop(self.broker.complete(code, cursor_pos))
+        found: dict[str, Any] = await self._in_loop(self.broker.lookups.complete(code, cursor_pos))
         return found
 
     async def do_inspect(
         self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()
     ) -> dict[str, Any]:
         """Look something up in the session."""
-        looked_up = self.broker.inspect(code, cursor_pos, detail_level, tuple(omit_sections))
+        looked_up = self.broker.lookups.inspect(
+            code, cursor_pos, detail_level, tuple(omit_sections)
+        )
         found: dict[str, Any] = await self._in_loop(looked_up)
         return found
 
@@ -137,7 +139,7 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
 
     async def _comm_info(self, stream: Any, ident: Any, parent: Mapping[str, Any]) -> None:
         target = parent["content"].get("target_name")
-        comms = await self._in_loop(self.broker.comm_info(target))
+        comms = await self._in_loop(self.broker.lookups.comm_info(target))
         content = {"status": "ok", "comms": comms}
         self.session.send(stream, "comm_info_reply", content, parent, ident)
 

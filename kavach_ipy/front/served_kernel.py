@@ -20,8 +20,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from ipykernel import ipkernel
+from IPython.core.error import UsageError
 from tornado.ioloop import IOLoop
 
 from kavach_ipy.front.awaiting import Throwing

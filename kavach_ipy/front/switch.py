@@ -72,21 +72,23 @@ class Switch:
             return await broker.execute(execution_of(kernel, *args, **options))
 
         async def comm_info(stream: Any, ident: Any, parent: Any) -> None:
-            comms = await broker.comm_info(parent["content"].get("target_name"))
+            comms = await broker.lookups.comm_info(parent["content"].get("target_name"))
             content = {"status": "ok", "comms": comms}
             kernel.session.send(stream, "comm_info_reply", content, parent, ident)
 
         def do_inspect(
             code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()
         ) -> Any:
-            return broker.inspect(code, cursor_pos, detail_level, tuple(omit_sections))
+            return broker.lookups.inspect(code, cursor_pos, detail_level, tuple(omit_sections))
 
         async def comm(kind: Any, stream: Any, ident: Any, parent: Any) -> None:
             del stream, ident
             await broker.comm(kind, parent)
 
         self._before = dict(kernel.shell_handlers)
-        for name, function in zip(_METHODS, (do_execute, broker.complete, do_inspect), strict=True):
+        for name, function in zip(
+            _METHODS, (do_execute, broker.lookups.complete, do_inspect), strict=True
+        ):
             setattr(kernel, name, function)
         kernel.shell_handlers.update({kind: partial(comm, kind) for kind in _COMM_KINDS})
         kernel.shell_handlers[_COMM_INFO] = comm_info

@@ -280,8 +280,7 @@ class Parent:
 
     def watched_ends(self) -> WatchedEnds:
         """Return what somebody reads who listens to the verified sandbox; it does not block."""
-        ends = self._ends
-        ends.unblock()
+        (ends := self._ends).unblock()
         return WatchedEnds(ends.channel.fileno(), ends.stdout, ends.stderr, self._cell.fd)
 
     def explain(self, policy: Policy, stopped: CellStopped | None) -> CellStopped | None:
