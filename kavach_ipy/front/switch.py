@@ -86,9 +86,8 @@ class Switch:
             await broker.comm(kind, parent)
 
         self._before = dict(kernel.shell_handlers)
-        for name, function in zip(
-            _METHODS, (do_execute, broker.lookups.complete, do_inspect), strict=True
-        ):
+        functions = (do_execute, broker.lookups.complete, do_inspect)
+        for name, function in zip(_METHODS, functions, strict=True):
             setattr(kernel, name, function)
         kernel.shell_handlers.update({kind: partial(comm, kind) for kind in _COMM_KINDS})
         kernel.shell_handlers[_COMM_INFO] = comm_info

@@ -139,15 +139,7 @@ class Parent:
             raise zygote.lost(error.errno or 0) from error
         self.plan = replace(self.plan, kernel_pid=zygote.process.pid)
         ends = self._ends
-        self._setter = zygote.fork(
-            self.plan,
-            (
-                ends.child_control.fileno(),
-                ends.child_stdout,
-                ends.child_stderr,
-                ends.child_lifeline,
-            ),
-        )
+        self._setter = zygote.fork(self.plan, ends.for_zygote())
         ends.keep(self._setter.fd)
         ends.forget_child_ends()
         self._map_ids()
@@ -280,7 +272,8 @@ class Parent:
 
     def watched_ends(self) -> WatchedEnds:
         """Return what somebody reads who listens to the verified sandbox; it does not block."""
-        (ends := self._ends).unblock()
+        ends = self._ends
+        ends.unblock()
         return WatchedEnds(ends.channel.fileno(), ends.stdout, ends.stderr, self._cell.fd)
 
     def explain(self, policy: Policy, stopped: CellStopped | None) -> CellStopped | None:
