@@ -211,7 +211,7 @@ class Sandbox:
         """
         from kavach_ipy.launch.launcher import FreshJob, launch_fresh  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415 - needs Linux
-        from kavach_ipy.launch.verdicts import in_session  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.verdicts import in_session, restored  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.zygotes import Breed  # noqa: PLC0415 - needs Linux
         from kavach_ipy.wire.inputs import pack_inputs  # noqa: PLC0415 - not for a fork
 
@@ -220,6 +220,7 @@ class Sandbox:
         if self._sessions is None and name is not None:
             self._sessions = self._own_sessions = Sessions()
         sessions = self._sessions
+        ended: list[Ending] = []
 
         def run(plan: Plan, run: _Run) -> Ending:
             packed = pack_inputs(given, self.policy.memory, self._forms())
@@ -239,11 +240,14 @@ class Sandbox:
                 job = FreshJob(breed, document, run.arena, memory, run.names)
                 if name is None or sessions is None:
                     return launch_fresh(plan, job, run.hearing, run.signals)
-                return sessions.run(plan, job, run.hearing, run.signals)
+                ended.append(sessions.run(plan, job, run.hearing, run.signals))
+                return ended[-1]
 
         outcome = self._execute(run, out, sink, progress)
         if name is not None and isinstance(outcome.failure, CellStopped):
             assert sessions is not None
+            if ended and ended[-1].is_restored:
+                return replace(outcome, failure=restored(name, outcome.failure))
             # Also where it holds on to memory that was to be sealed.
             sessions.end(name)
             return replace(outcome, failure=in_session(name, outcome.failure))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from kavach_ipy.linux import _libc, verify
+from kavach_ipy.linux import _libc, endings, verify
 
 __all__ = ["NOBODY", "Process", "end_children_in", "is_readable"]
 
@@ -37,7 +37,7 @@ class Process:
     """A pidfd: it means this process even when the number is used again."""
 
     is_child: bool = True
-    """False for a child of a zygote's, which becomes ours only where the zygote has died."""
+    """False for a zygote's or an init's, which becomes ours only where that has died."""
 
     def kill(self) -> None:
         """Send SIGKILL; nothing happens where it has ended."""
@@ -68,8 +68,8 @@ class Process:
                 return None
             return os.waitpid(self.pid, 0)[1]
         except ChildProcessError:
-            # A SIGCHLD handler that waits for any child was faster.
-            return None
+            # Another's child; or a SIGCHLD handler that waits for any child was faster.
+            return endings.status_of(self.fd)
 
     def wait_for_children_to_end(self, seconds: float) -> None:
         """Wait until the process has no children: proc(5), /proc/<pid>/task/<tid>/children."""

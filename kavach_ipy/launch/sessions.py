@@ -4,8 +4,9 @@ A session is a clean cell's sandbox that takes further cells. Between two of the
 it; a thread looks at its memory and its processor time, so that its limits hold all its life.
 
 Guarantees: it was verified before its first cell, and no cell of it may do more than that one; a
-cell that is stopped ends it; nothing of it outlives this process, nor `Sessions.end`; a fork of
-this process has none.
+cell that is stopped ends it, unless a snapshot from before the cell goes on in its place
+(`launch.snapshots`); nothing of it outlives this process, nor `Sessions.end`; a fork of this
+process has none.
 Assumes: one cell of a session runs at a time.
 """
 
@@ -16,19 +17,19 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from kavach_ipy.errors import CellStopped, PolicyError
+from kavach_ipy.errors import CellStopped, PolicyError, SetupFailed
 from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.launcher import Ending, FreshJob
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.listener import Listener
-from kavach_ipy.launch.parent import Parent
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.requests import send_cell
 from kavach_ipy.launch.signals import Signals
+from kavach_ipy.launch.snapshots import Keeper
 from kavach_ipy.launch.zygotes import zygote_for
 from kavach_ipy.policy import Policy, is_at_most
 
@@ -40,6 +41,10 @@ _JOIN_SECONDS = 10.0
 # is how the sandbox was built.
 _CAN_BE_LESS = ("timeout", "output", "messages")
 _NAMES = ("inputs", "outputs")
+# What a state from before the cell does not help against: processor time is that of the session's
+# whole life, and who changed the interpreter's own file is not given another try.
+_FINAL = ("cpu", "program")
+_SHOWN = 60
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -50,16 +55,23 @@ class Session:
     policy: Policy
     """Of its first cell."""
 
-    parent: Parent
+    parent: Keeper
     report: ConfinementReport
     began: float = field(default_factory=time.monotonic)
     cells: int = 0
     stopped: CellStopped | None = None
     """Why it was ended between two cells."""
 
+    last: str = ""
+    """The first line of its last cell."""
+
+    why_no_snapshot: str = "no cell of it has run yet"
+    """Why there is no state to go back to."""
+
     _busy: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
     _keeper: threading.Thread | None = None
+    _told: set[str] = field(default_factory=set)
 
     @property
     def pid(self) -> int:
@@ -75,8 +87,25 @@ class Session:
         finally:
             self._busy.release()
 
-    def run(self, job: FreshJob, policy: Policy, listener: Listener, signals: Signals) -> Ending:
-        """Run one cell; one that is stopped ends the session.
+    def run(  # noqa: PLR0913 - a cell, and how its session is kept
+        self,
+        job: FreshJob,
+        policy: Policy,
+        listener: Listener,
+        signals: Signals,
+        *,
+        checkpoint: bool = False,
+        notify: Callable[[str], None] = str,
+    ) -> Ending:
+        """Run one cell; one that is stopped ends the session, or brings back what was before it.
+
+        Args:
+            job: the cell.
+            policy: what it may do.
+            listener: hears it.
+            signals: let through meanwhile.
+            checkpoint: keep a snapshot from before the cell.
+            notify: is told why there is none, once for each reason.
 
         Raises:
             PolicyError: it may do more than the first cell, or another cell is running.
@@ -86,8 +115,11 @@ class Session:
             raise PolicyError("session", self.name, "another cell is running in it. Nothing ran.")
         start = time.monotonic()
         stopped: CellStopped | None = None
+        is_restored = False
         try:
             self.cells += 1
+            self._hold(notify, is_wanted=checkpoint)
+            self.last = _first_line(job.task.get("code"))
             try:
                 send_cell(self.parent.channel, job.request(), job.arena.fd, job.inputs)
             except OSError:
@@ -97,11 +129,12 @@ class Session:
                 stopped = self.parent.watch(
                     listener, job.names, job.arena.fd, signals, policy, lives_on=True
                 )
+            is_restored = stopped is not None and self._restore(stopped)
         except BaseException:
             self._end()
             raise
         finally:
-            if stopped is not None:
+            if stopped is not None and not is_restored:
                 self._end()
             self._busy.release()
         if stopped is None and self._keeper is None:
@@ -109,7 +142,54 @@ class Session:
                 target=self._keep, name=f"kavach-session-{self.name}", daemon=True
             )
             self._keeper.start()
-        return Ending(self.report, stopped, time.monotonic() - start)
+        return Ending(self.report, stopped, time.monotonic() - start, is_restored)
+
+    def roll_back(self) -> str:
+        """Bring back what was before the last cell; that cell's first line.
+
+        Raises:
+            PolicyError: there is nothing to go back to, or a cell is running.
+            SetupFailed: the snapshot does not verify; the session has ended.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise PolicyError("rollback", self.name, "a cell is running in this session")
+        try:
+            if self._over.is_set() or not self.parent.has_snapshot:
+                raise PolicyError("rollback", self.name, f"there is none: {self.why_no_snapshot}")
+            try:
+                self.parent.end_cell()
+                self.report = self.parent.restore(self.report)
+            except BaseException:
+                self._end()
+                raise
+            self.why_no_snapshot = "it went back already, and one cell is kept"
+            return self.last
+        finally:
+            self._busy.release()
+
+    def _hold(self, notify: Callable[[str], None], *, is_wanted: bool) -> None:
+        if not is_wanted:
+            self.parent.release()
+            self.why_no_snapshot = "c.Kavach.checkpoint was off"
+            return
+        self.why_no_snapshot = why = self.parent.hold()
+        if why and why not in self._told:
+            self._told.add(why)
+            notify(
+                f"the session {self.name!r} has no checkpoint before this cell: {why}. If the cell"
+                " is stopped, its variables are gone."
+            )
+
+    def _restore(self, stopped: CellStopped) -> bool:
+        """Go on with what was before the cell; False where that cannot be had."""
+        if stopped.limit in _FINAL or not self.parent.has_snapshot:
+            return False
+        try:
+            self.report = self.parent.restore(self.report)
+        except (SetupFailed, OSError):
+            return False
+        self.why_no_snapshot = "the last cell was undone already, and one cell is kept"
+        return True
 
     def end(self) -> None:
         """Kill and reap all of it, also while another thread runs a cell in it."""
@@ -170,9 +250,16 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one notebook, or of one `Sandbox`, by name."""
+    """The sessions of one notebook, or of one `Sandbox`, by name.
 
-    def __init__(self) -> None:
+    Args:
+        checkpoint: keep a snapshot of each from before its last cell.
+        notify: is told where there is none, and why.
+    """
+
+    def __init__(self, *, checkpoint: bool = True, notify: Callable[[str], None] = str) -> None:
+        self.checkpoint = checkpoint
+        self._notify = notify
         self._living: dict[str, Session] = {}
         self._owner = os.getpid()
         self._lock = threading.Lock()
@@ -202,7 +289,14 @@ class Sessions:
                     session = self._living[name] = _begin(name, plan, job, signals)
             if session.is_over:
                 return Ending(session.report, session.stopped or verdicts.gone(), 0.0)
-            return session.run(job, plan.policy, listener, signals)
+            return session.run(
+                job,
+                plan.policy,
+                listener,
+                signals,
+                checkpoint=self.checkpoint,
+                notify=self._notify,
+            )
 
     def end(self, name: str) -> bool:
         """End one session; False where there is none of that name."""
@@ -210,6 +304,18 @@ class Sessions:
         if session is not None:
             session.end()
         return session is not None
+
+    def roll_back(self, name: str) -> str:
+        """Bring back what a session was before its last cell; that cell's first line.
+
+        Raises:
+            PolicyError, SetupFailed: as `Session.roll_back`; also where none has that name.
+        """
+        session = self._own().get(name)
+        if session is None:
+            raise PolicyError("rollback", name, "there is no session of this name")
+        with self._forgotten_when_over(name):
+            return session.roll_back()
 
     def end_all(self) -> None:
         """End all of them."""
@@ -244,7 +350,7 @@ def _end_everyone() -> None:
 
 
 def _begin(name: str, plan: Plan, job: FreshJob, signals: Signals) -> Session:
-    parent = Parent(plan, signals)
+    parent = Keeper(plan, signals)
     try:
         with zygote_for(job.breed, signals) as zygote:
             report = parent.confine(lambda: parent.start_in(zygote))
@@ -252,3 +358,8 @@ def _begin(name: str, plan: Plan, job: FreshJob, signals: Signals) -> Session:
         parent.close()
         raise
     return Session(name, plan.policy, parent, report)
+
+
+def _first_line(code: object) -> str:
+    line = next((line.strip() for line in str(code or "").splitlines() if line.strip()), "")
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"

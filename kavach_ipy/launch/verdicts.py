@@ -25,6 +25,7 @@ __all__ = [
     "out_of_messages",
     "out_of_output",
     "out_of_time",
+    "restored",
     "stopped_by_status",
     "touched_program",
 ]
@@ -118,6 +119,16 @@ def in_session(name: str, stopped: CellStopped) -> CellStopped:
     remedy = (
         f"{stopped.remedy} The session {name!r} has ended with it: its variables are gone, and the"
         " next cell begins a new one."
+    )
+    return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
+
+
+def restored(name: str, stopped: CellStopped) -> CellStopped:
+    """Add what the end of a cell means for a session that goes on with what was before it."""
+    remedy = (
+        f"{stopped.remedy.replace(_GONE, '')} The session {name!r} is back at what it was before"
+        " this cell: its variables and imports are kept; gone are what the cell did to them, every"
+        " process of the session and its open connections. Files stay as the cell left them."
     )
     return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
 

@@ -89,6 +89,9 @@ class Watch:
     image: bytes | None = None
     """What tells a fork of the zygote by (`limits.image_of`); None for forks of this process."""
 
+    held: tuple[int, int] | None = None
+    """The snapshot that waits in the sandbox, as `limits.measure` takes it."""
+
     lives_on: bool = False
     """The sandbox stays when the cell has said that it is done."""
 
@@ -138,7 +141,8 @@ class Watch:
                 stopped = self._stopped
                 sample_at = now + (patience or 0)
                 if self._usage is not None:
-                    memory, processes = self._usage.memory, len(self._usage.cpu)
+                    memory = self._usage.memory
+                    processes = len(self._usage.cpu) - (self.held is not None)
                     self.listener.usage(now - start, memory, processes)
             if stopped is not None:
                 self._end()
@@ -184,7 +188,9 @@ class Watch:
 
     def sample(self) -> CellStopped | None:
         """Measure once; why the sandbox must end, if it must."""
-        usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena, self.image)
+        usage = limits.measure(
+            self.ends.proc_root, self.inherited, self.ends.arena, self.image, self.held
+        )
         self._usage = usage
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.

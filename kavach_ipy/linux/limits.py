@@ -124,7 +124,13 @@ def image_of(pid: int | str = "self") -> bytes:
         return _image(file.read(4096))
 
 
-def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = None) -> Usage:
+def measure(
+    proc_root: int,
+    inherited: int,
+    arena: int,
+    image: bytes | None = None,
+    held: tuple[int, int] | None = None,
+) -> Usage:
     """Add up the processes that a proc(5) mount shows, except its pid 1.
 
     A forked page counts as new when it is written. smaps_rollup (Linux 4.14) tells private from
@@ -140,6 +146,8 @@ def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = No
         inherited: bytes of anonymous memory that the process had which forked.
         arena: a descriptor of the arena; -1 where there is none.
         image: `image_of` the process that forked; of this one where it is None.
+        held: a process that waits, a fork of another one, and how many bytes are not counted that
+            it alone has: what the other has changed since. What they share counts once.
     """
     private = proportional = forks = 0
     cpu: dict[tuple[int, int], float] = {}
@@ -158,8 +166,10 @@ def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = No
             apart = sizes.get(b"SwapPss", 0) + tables
             # hugetlb pages stand in no other sum: proc(5), /proc/pid/smaps.
             apart += sizes.get(b"Private_Hugetlb", 0) + sizes.get(b"Shared_Hugetlb", 0)
-            private += sizes.get(b"Private_Dirty", 0) + apart
-            proportional += sizes.get(b"Pss_Anon", 0) + apart
+            alone = sizes.get(b"Private_Dirty", 0) + apart
+            spared = min(alone, held[1]) if held is not None and name == str(held[0]) else 0
+            private += alone - spared
+            proportional += sizes.get(b"Pss_Anon", 0) + apart - spared
             forks += _image(stat) == own_image
     # The kernel maps inherited pages too, so n forks that never exec'd account for n/(n+1).
     share = inherited * forks // (forks + 1)
