@@ -76,6 +76,8 @@ class Sandbox:
 
         sessions: where the session that the policy names lives on. Without them, sessions are this
             object's own, and end with its block, or with this process.
+        checkpoint: its own sessions keep what they were before their last cell, and a cell that is
+            stopped costs no more than what it did.
         allow_trust_display: permit a policy with `trust_display`, under which what is displayed
             reaches the sink as the cell made it.
         withheld_types: MIME types that are not shown although the gate could clean them, such as
@@ -95,6 +97,7 @@ class Sandbox:
         allow_trust: bool = False,
         preload: Sequence[str] = (),
         sessions: Sessions | None = None,
+        checkpoint: bool = True,
         allow_trust_display: bool = False,
         withheld_types: Sequence[str] = (),
     ) -> None:
@@ -104,6 +107,7 @@ class Sandbox:
         self._preload = tuple(preload)
         self._sessions = sessions
         self._own_sessions: Sessions | None = None
+        self._checkpoint = checkpoint
         self._allow_trust_display = allow_trust_display
         self._display = DisplayPolicy.of(withheld_types, is_trusted=self.policy.trust_display)
         self._closed = False
@@ -218,7 +222,7 @@ class Sandbox:
         given = dict(inputs or {})
         name = self.policy.session
         if self._sessions is None and name is not None:
-            self._sessions = self._own_sessions = Sessions()
+            self._sessions = self._own_sessions = Sessions(checkpoint=self._checkpoint)
         sessions = self._sessions
         ended: list[Ending] = []
 

@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "explain": "what a cell with these options may and may not do; explain types: what comes back",
     "sessions": "the sandboxes that live on between cells",
     "restart": "end the named session; its next cell begins a new one",
+    "rollback": "bring back what a session was before its last cell",
 }
 """Subcommands of ``%kavach``, and what each shows."""
 

@@ -181,6 +181,12 @@ class Kavach(Configurable):
         " comes, as names such as pandas. By default none. They are imported once, outside of any"
         " sandbox, in a process that is kept for the next cells and holds nothing of the notebook.",
     )
+    checkpoint = Unicode(
+        "auto",
+        help="Whether a session (--session) keeps what it was before its last cell, as auto or off."
+        " By default auto: a cell that is stopped costs what it did, and not the session's"
+        " variables. It takes a fork for each cell, and as much memory as the cell changes.",
+    ).tag(config=True)
     allow_trust = Bool(
         False,
         help="Permit --trust, which unpickles what comes back, as a yes or no. By default off. With"
@@ -279,6 +285,14 @@ class Kavach(Configurable):
             raise TraitError(
                 f"c.Kavach.profile: {proposal['value']!r} is not allowed; profiles are"
                 f" {', '.join(known)}"
+            )
+        return proposal["value"]
+
+    @validate("checkpoint")
+    def _check_checkpoint(self, proposal: Proposal) -> object:
+        if proposal["value"] not in ("auto", "off"):
+            raise TraitError(
+                f"c.Kavach.checkpoint: {proposal['value']!r} is not allowed; auto and off are"
             )
         return proposal["value"]
 

@@ -3,7 +3,7 @@
 ::
 
     K ── "s", a pipe ──▶ C ── fork ──▶ M ── fork ──▶ S     M ends, so init is S's parent
-    K ◀── the pipe's owner is S, "held" ──────────── S     S sleeps, the original goes on with a cell
+    K ◀── the pipe's owner is S, "held" ──────────── S     S sleeps, the original goes on
     K ── SIGUSR1 ──────────────────────────────────▶ S     kills every other process, but init
     K ── SIGUSR2 ──────────────────────────────────▶ S     empties its end of the channel
     K ◀── "r" ────────────────────────────────────── S     K verifies it, says GO, sends a cell

@@ -100,6 +100,7 @@ def verify_rights(plan: Plan, cell: int, parent: int) -> tuple[Layer, ...]:
 def verify_again(  # noqa: PLR0913 - what was promised, and what it is compared with
     plan: Plan,
     cell: int,
+    *,
     parent: int,
     namespaces: dict[str, str],
     foreign: frozenset[bytes],

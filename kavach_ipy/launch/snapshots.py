@@ -20,11 +20,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from kavach_ipy.errors import SetupFailed
+from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.checkpoints import HELD, READY, TAKE_OVER, WAKE
 from kavach_ipy.launch.layers import ConfinementReport, Layer
 from kavach_ipy.launch.link import GO
-from kavach_ipy.launch.listener import Listener
+from kavach_ipy.launch.listener import Listener, Nobody
 from kavach_ipy.launch.parent import Parent
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, is_readable
@@ -71,12 +71,25 @@ class _Snapshot:
         return is_readable(self.process.fd, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A snapshot that was asked for. The descriptors are the `Ends`'."""
+
+    reader: int
+    writer: int
+    """The pipe's other end, which the session was given; its owner is the snapshot."""
+
+    spared: int
+
+
 class Keeper(Parent):
     """The parent of a session that may have a snapshot from before its last cell."""
 
     def __init__(self, plan: Plan, signals: Signals) -> None:
         super().__init__(replace(plan, processes=plan.processes + _OWN_PROCESSES), signals)
         self._snapshot: _Snapshot | None = None
+        self._stale: _Snapshot | None = None
+        self._question: _Question | None = None
         self._namespaces: dict[str, str] = {}
 
     def set_up(self) -> ConfinementReport:
@@ -90,48 +103,79 @@ class Keeper(Parent):
         """Whether there is one, and it lives."""
         return self._snapshot is not None and not self._snapshot.has_ended
 
+    def ask(self) -> None:
+        """Ask for a snapshot, when a cell is over; `hold` takes the answer before the next one.
+
+        So that it is made while its user reads. Nothing happens where it cannot be asked for.
+        """
+        self._forget_question()
+        try:
+            spared = limits.inherited_resident_bytes(self.cell.pid)
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            self._question = _Question(self._ends.keep(reader), self._ends.keep(writer), spared)
+            if self._may_grow(spared):
+                send_hold(self.channel, writer)
+        except (OSError, ValueError):
+            self._forget_question()
+
     def hold(self) -> str:
-        """Have a snapshot taken, in place of an older one; why there is none, else nothing.
+        """Keep what is now, in place of what was before the last cell; why not, else nothing.
 
         Called between two cells. What the session says of it is cleaned, and cut.
         """
-        self.release()
-        try:
-            spared = limits.inherited_resident_bytes(self.cell.pid)
-        except (OSError, ValueError):
-            return "it has ended"
-        used, limit = spared - self._inherited, self.plan.policy.memory
-        if used > limit // 2:
-            return (
-                f"it holds {format_size(used >> 20 << 20)}, more than half of --memory"
-                f" {format_size(limit)}, and a snapshot may come to hold as much again"
-            )
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        self._ends.keep(reader)
-        try:
-            send_hold(self.channel, writer)
-            said = self._line(reader)
-            if said != HELD:
-                self._ends.drop(reader)
-                return _in_words(said)
-            # fcntl(2): the owner, as this process numbers it.
-            owner = fcntl.fcntl(writer, fcntl.F_GETOWN)
-            self._snapshot = self._snapshot_of(owner, reader, spared)
-        except OSError as error:
-            self._ends.drop(reader)
-            return f"it could not be asked: {error.strerror}"
-        finally:
-            os.close(writer)
-        return "" if self._snapshot is not None else "what it named is no process of its own"
+        # The older one ends when the cell is on its way: that takes as long as a fork.
+        self._stale, self._snapshot = self._snapshot, None
+        why = self._take_answer() if self._question is not None else "-"
+        if why:
+            # What was in the way when the last cell was over may be gone.
+            self.ask()
+            why = self._take_answer()
+        return why
 
     def release(self) -> None:
         """End the snapshot, if there is one."""
-        snapshot, self._snapshot = self._snapshot, None
-        if snapshot is not None:
-            snapshot.process.kill()
-            is_readable(snapshot.process.fd, _ALONE_SECONDS)
-            self._ends.drop(snapshot.process.fd)
-            self._ends.drop(snapshot.answer)
+        snapshots = (self._stale, self._snapshot)
+        self._stale = self._snapshot = None
+        for snapshot in snapshots:
+            if snapshot is not None:
+                snapshot.process.kill()
+                self._ends.drop(snapshot.process.fd)
+                self._ends.drop(snapshot.answer)
+
+    def _take_answer(self) -> str:
+        """Take hold of the snapshot that was asked for; why there is none, else nothing."""
+        question, self._question = self._question, None
+        if question is None:
+            return "it could not be asked"
+        try:
+            if not self._may_grow(question.spared):
+                return (
+                    f"it holds {format_size(question.spared >> 20 << 20)}, more than half of what"
+                    f" it may, see --memory, and a snapshot may come to hold as much again"
+                )
+            said = self._line(question.reader)
+            if said != HELD:
+                return _in_words(said)
+            # fcntl(2): the owner, as this process numbers it.
+            owner = fcntl.fcntl(question.writer, fcntl.F_GETOWN)
+            self._snapshot = self._snapshot_of(owner, question)
+        except OSError as error:
+            return f"it could not be asked: {error.strerror}"
+        finally:
+            self._ends.drop(question.writer)
+            if self._snapshot is None:
+                self._ends.drop(question.reader)
+        return "" if self._snapshot is not None else "what it named is no process of its own"
+
+    def _may_grow(self, spared: int) -> bool:
+        """Whether what the session holds, and a snapshot may come to hold, are within its bound."""
+        return spared - self._inherited <= self.plan.policy.memory // 2
+
+    def _forget_question(self) -> None:
+        question, self._question = self._question, None
+        if question is not None:
+            self._ends.drop(question.reader)
+            self._ends.drop(question.writer)
 
     def end_cell(self) -> None:
         """Kill every process of the sandbox but init and the snapshot; else all of it."""
@@ -149,6 +193,7 @@ class Keeper(Parent):
             SetupFailed: there is none any more, or it does not verify: the session has to end.
         """
         snapshot, self._snapshot = self._snapshot, None
+        self._forget_question()
         if snapshot is None:
             raise _lost("there is none.")
         if self._cell is not NOBODY:
@@ -165,7 +210,12 @@ class Keeper(Parent):
             raise _lost("it has not answered.")
         pid = snapshot.process.pid
         layers = verify_again(
-            self.plan, pid, self._init.pid, self._namespaces, self._foreign, self._group
+            self.plan,
+            pid,
+            parent=self._init.pid,
+            namespaces=self._namespaces,
+            foreign=self._foreign,
+            group=self._group,
         )
         self._ends.drop(snapshot.answer)
         self._cell = snapshot.process
@@ -174,6 +224,22 @@ class Keeper(Parent):
         kept = tuple(again.get(layer.name, layer) for layer in report.layers)
         return ConfinementReport((*(it for it in kept if it.name != _LAYER), _layer(pid)))
 
+    def watch(  # noqa: PLR0913 - as it is in `Parent`
+        self,
+        listener: Listener,
+        names: frozenset[str],
+        arena: int,
+        signals: Signals,
+        policy: Policy,
+        *,
+        lives_on: bool = False,
+    ) -> CellStopped | None:
+        """As any; the cell has been sent, so the snapshot before the last one can end."""
+        snapshot, self._snapshot = self._snapshot, None
+        self.release()
+        self._snapshot = snapshot
+        return super().watch(listener, names, arena, signals, policy, lives_on=lives_on)
+
     def _watch(self, policy: Policy, arena: int, listener: Listener, signals: Signals) -> Watch:
         watch = super()._watch(policy, arena, listener, signals)
         if self._snapshot is not None:
@@ -181,16 +247,21 @@ class Keeper(Parent):
             watch.held = (self._snapshot.inner, self._snapshot.spared)
         return watch
 
-    def _snapshot_of(self, pid: int, answer: int, spared: int) -> _Snapshot | None:
+    def used_memory(self) -> int:
+        """As any; what a snapshot keeps of its own is not counted."""
+        watch = self._watch(self.plan.policy, -1, Nobody(), Signals({}))
+        return limits.measure(self._proc_root, self._inherited, -1, self._image, watch.held).memory
+
+    def _snapshot_of(self, pid: int, question: _Question) -> _Snapshot | None:
         """Take hold of a process of the sandbox that is not the cell; None where it is no such."""
-        if pid <= 0 or pid == self.cell.pid or pid == self._init.pid:
+        if pid <= 0 or pid in (self.cell.pid, self._init.pid):
             return None
         process = Process(pid, self._ends.keep(os.pidfd_open(pid)), is_child=False)
         try:
             # Read while the descriptor says that the number is still its.
             inner = verify.read_inner_pid(pid)
             if verify.read_namespaces(pid) == self._namespaces and not is_readable(process.fd, 0):
-                return _Snapshot(process, inner, spared, answer)
+                return _Snapshot(process, inner, question.spared, question.reader)
         except OSError:
             pass
         self._ends.drop(process.fd)
@@ -225,8 +296,8 @@ class Keeper(Parent):
         return living - {1} == {snapshot.inner} and not snapshot.has_ended
 
 
-_OWN_PROCESSES = 2
-"""A snapshot, and one that is ending or is about to be made."""
+_OWN_PROCESSES = 4
+"""A snapshot, one that is ending, one that is about to be made, and the process that makes it."""
 
 _LAYER = "checkpoint"
 

@@ -90,7 +90,7 @@ class Watch:
     """What tells a fork of the zygote by (`limits.image_of`); None for forks of this process."""
 
     held: tuple[int, int] | None = None
-    """The snapshot that waits in the sandbox, as `limits.measure` takes it."""
+    """A snapshot that waits (`limits.measure`)."""
 
     lives_on: bool = False
     """The sandbox stays when the cell has said that it is done."""
@@ -188,9 +188,8 @@ class Watch:
 
     def sample(self) -> CellStopped | None:
         """Measure once; why the sandbox must end, if it must."""
-        usage = limits.measure(
-            self.ends.proc_root, self.inherited, self.ends.arena, self.image, self.held
-        )
+        ends = self.ends
+        usage = limits.measure(ends.proc_root, self.inherited, ends.arena, self.image, self.held)
         self._usage = usage
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.
