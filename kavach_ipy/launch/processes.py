@@ -49,8 +49,10 @@ class Process:
 
         As the stop button does to the group of a kernel: worker processes hear it too. A cell leads
         its session, and so its group for good (setpgid(2)); until it is reaped, no other group has
-        its number.
+        its number. Whom others reap is asked for by its pidfd first.
         """
+        if not self.is_child and is_readable(self.fd, 0):
+            raise ProcessLookupError(self.pid)
         os.killpg(self.pid, signal.SIGINT)
 
     def reap(self) -> int | None:

@@ -154,7 +154,6 @@ class Session:
             if self._over.is_set() or not self.parent.has_snapshot:
                 raise PolicyError("rollback", self.name, f"there is none: {self.why_no_snapshot}")
             try:
-                self.parent.end_cell()
                 self.report = self.parent.restore(self.report)
             except BaseException:
                 self._end()

@@ -89,6 +89,7 @@ class Keeper(Parent):
         super().__init__(replace(plan, processes=plan.processes + _OWN_PROCESSES), signals)
         self._snapshot: _Snapshot | None = None
         self._stale: _Snapshot | None = None
+        self._dead = -1
         self._question: _Question | None = None
         self._namespaces: dict[str, str] = {}
 
@@ -184,7 +185,7 @@ class Keeper(Parent):
             self._init.kill()
 
     def restore(self, report: ConfinementReport) -> ConfinementReport:
-        """Let the snapshot be the session, after `end_cell`; what is verified of it.
+        """End the cell, and let the snapshot be the session; what is verified of it.
 
         Args:
             report: of the session, before its first cell.
@@ -192,12 +193,14 @@ class Keeper(Parent):
         Raises:
             SetupFailed: there is none any more, or it does not verify: the session has to end.
         """
+        self.end_cell()
         snapshot, self._snapshot = self._snapshot, None
         self._forget_question()
         if snapshot is None:
             raise _lost("there is none.")
         if self._cell is not NOBODY:
             self.status()
+        self._ends.drop(self._dead)
         if not self._is_alone(snapshot):
             raise _lost("it has ended, or other processes of the sandbox have not.")
         # Nobody is left who could write: what is here was written by the dead.
@@ -239,6 +242,11 @@ class Keeper(Parent):
         self.release()
         self._snapshot = snapshot
         return super().watch(listener, names, arena, signals, policy, lives_on=lives_on)
+
+    def status(self) -> int | None:
+        """As any; the descriptor is of no use once a snapshot takes over."""
+        self._dead = self._cell.fd
+        return super().status()
 
     def _watch(self, policy: Policy, arena: int, listener: Listener, signals: Signals) -> Watch:
         watch = super()._watch(policy, arena, listener, signals)
