@@ -66,16 +66,19 @@ def hold(link: ChildLink, answer: int) -> bool:
         try:
             if not _fork_twice(answer):
                 return False
+            link.adopt()
+            _say(answer, READY)
+            link.await_go()
+            # K says its words until it is answered, and then no more.
+            while signal.sigtimedwait(signal.valid_signals(), 0) is not None:
+                continue
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if numbers is not None:
             sys.modules["random"].setstate(numbers)
-        link.adopt()
-        _say(answer, READY)
+        return True
     finally:
         os.close(answer)
-    link.await_go()
-    return True
 
 
 def _why_not() -> bytes:
@@ -141,9 +144,7 @@ def _be_held(answer: int) -> None:
                 os.kill(-1, signal.SIGKILL)
             is_alone = True
         elif is_alone:
-            break
-    while signal.sigtimedwait(signal.valid_signals(), 0) is not None:
-        continue
+            return
 
 
 def _say(answer: int, word: bytes) -> None:

@@ -66,6 +66,20 @@ class _Snapshot:
             _libc.pidfd_send_signal(self.process.fd, number)
             _libc.pidfd_send_signal(self.process.fd, signal.SIGCONT)
 
+    def takes_over(self) -> bool:
+        """Let it be the session; whether it says that it is ready for that.
+
+        A signal that waits already is not sent twice (signal(7)), and a cell may have sent it the
+        same one, which it does not heed: so both words are said until it answers.
+        """
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while time.monotonic() < deadline and not self.has_ended:
+            self.tell(WAKE)
+            self.tell(TAKE_OVER)
+            if is_readable(self.answer, _TICK_SECONDS):
+                return os.read(self.answer, _LINE).partition(b"\n")[0] == READY
+        return False
+
     @property
     def has_ended(self) -> bool:
         return is_readable(self.process.fd, 0)
@@ -208,8 +222,7 @@ class Keeper(Parent):
         for fd in (self.channel.fileno(), self._ends.stdout, self._ends.stderr, snapshot.answer):
             _empty(fd)
         self.decoder = Decoder()
-        snapshot.tell(TAKE_OVER)
-        if self._line(snapshot.answer, snapshot.process.fd) != READY:
+        if not snapshot.takes_over():
             raise _lost("it has not answered.")
         pid = snapshot.process.pid
         layers = verify_again(
