@@ -24,7 +24,7 @@ from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.checkpoints import HELD, READY, TAKE_OVER, WAKE
 from kavach_ipy.launch.layers import ConfinementReport, Layer
 from kavach_ipy.launch.link import GO
-from kavach_ipy.launch.listener import Listener, Nobody
+from kavach_ipy.launch.listener import Listener
 from kavach_ipy.launch.parent import Parent
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, is_readable
@@ -54,8 +54,8 @@ class _Snapshot:
     inner: int
     """Its pid in the sandbox."""
 
-    spared: int
-    """Bytes that it may keep beside the cell: what the session had when it was taken."""
+    used: int
+    """Bytes that the session used when it was taken."""
 
     answer: int
     """The reading end of its pipe."""
@@ -93,7 +93,7 @@ class _Question:
     writer: int
     """The pipe's other end, which the session was given; its owner is the snapshot."""
 
-    spared: int
+    used: int
 
 
 class Keeper(Parent):
@@ -105,6 +105,9 @@ class Keeper(Parent):
         self._stale: _Snapshot | None = None
         self._dead = -1
         self._question: _Question | None = None
+        self._ready: _Snapshot | None = None
+        """What `hold` is to keep."""
+
         self._namespaces: dict[str, str] = {}
 
     def set_up(self) -> ConfinementReport:
@@ -125,10 +128,11 @@ class Keeper(Parent):
         """
         self._forget_question()
         try:
-            spared = limits.inherited_resident_bytes(self.cell.pid)
+            # Before it shares what the session has, which is then private to nobody.
+            used = self.used_memory()
             reader, writer = os.pipe2(os.O_CLOEXEC)
-            self._question = _Question(self._ends.keep(reader), self._ends.keep(writer), spared)
-            if self._may_grow(spared):
+            self._question = _Question(self._ends.keep(reader), self._ends.keep(writer), used)
+            if self._may_grow(used):
                 send_hold(self.channel, writer)
         except (OSError, ValueError):
             self._forget_question()
@@ -140,51 +144,58 @@ class Keeper(Parent):
         """
         # The older one ends when the cell is on its way: that takes as long as a fork.
         self._stale, self._snapshot = self._snapshot, None
-        why = self._take_answer() if self._question is not None else "-"
+        why = self._settle()
         if why:
             # What was in the way when the last cell was over may be gone.
             self.ask()
-            why = self._take_answer()
+            why = self._settle()
+        self._snapshot, self._ready = self._ready, None
         return why
 
     def release(self) -> None:
         """End the snapshot, if there is one."""
-        snapshots = (self._stale, self._snapshot)
+        self._end_one(self._stale)
+        self._end_one(self._snapshot)
         self._stale = self._snapshot = None
-        for snapshot in snapshots:
-            if snapshot is not None:
-                snapshot.process.kill()
-                self._ends.drop(snapshot.process.fd)
-                self._ends.drop(snapshot.answer)
 
-    def _take_answer(self) -> str:
+    def _end_one(self, snapshot: _Snapshot | None) -> None:
+        if snapshot is not None:
+            snapshot.process.kill()
+            self._ends.drop(snapshot.process.fd)
+            self._ends.drop(snapshot.answer)
+
+    def _settle(self) -> str:
         """Take hold of the snapshot that was asked for; why there is none, else nothing."""
+        if self._ready is not None and not self._ready.has_ended:
+            return ""
+        self._end_one(self._ready)
+        self._ready = None
         question, self._question = self._question, None
         if question is None:
             return "it could not be asked"
         try:
-            if not self._may_grow(question.spared):
+            if not self._may_grow(question.used):
                 return (
-                    f"it holds {format_size(question.spared >> 20 << 20)}, more than half of what"
-                    f" it may, see --memory, and a snapshot may come to hold as much again"
+                    f"it holds {format_size(question.used >> 20 << 20)}, more than half of"
+                    f" --memory, and a snapshot may come to hold as much again"
                 )
             said = self._line(question.reader)
             if said != HELD:
                 return _in_words(said)
             # fcntl(2): the owner, as this process numbers it.
             owner = fcntl.fcntl(question.writer, fcntl.F_GETOWN)
-            self._snapshot = self._snapshot_of(owner, question)
+            self._ready = self._snapshot_of(owner, question)
         except OSError as error:
             return f"it could not be asked: {error.strerror}"
         finally:
             self._ends.drop(question.writer)
-            if self._snapshot is None:
+            if self._ready is None:
                 self._ends.drop(question.reader)
-        return "" if self._snapshot is not None else "what it named is no process of its own"
+        return "" if self._ready is not None else "what it named is no process of its own"
 
-    def _may_grow(self, spared: int) -> bool:
+    def _may_grow(self, used: int) -> bool:
         """Whether what the session holds, and a snapshot may come to hold, are within its bound."""
-        return spared - self._inherited <= self.plan.policy.memory // 2
+        return used <= self.plan.policy.memory // 2
 
     def _forget_question(self) -> None:
         question, self._question = self._question, None
@@ -210,6 +221,8 @@ class Keeper(Parent):
         self.end_cell()
         snapshot, self._snapshot = self._snapshot, None
         self._forget_question()
+        self._end_one(self._ready)
+        self._ready = None
         if snapshot is None:
             raise _lost("there is none.")
         if self._cell is not NOBODY:
@@ -263,15 +276,25 @@ class Keeper(Parent):
 
     def _watch(self, policy: Policy, arena: int, listener: Listener, signals: Signals) -> Watch:
         watch = super()._watch(policy, arena, listener, signals)
+        watch.held = self._held()
         if self._snapshot is not None:
             watch.kill = self.end_cell
-            watch.held = (self._snapshot.inner, self._snapshot.spared)
         return watch
+
+    def look(self) -> CellStopped | None:
+        """As any; a snapshot that was asked for is told from the session."""
+        self._settle()
+        return super().look()
 
     def used_memory(self) -> int:
         """As any; what a snapshot keeps of its own is not counted."""
-        watch = self._watch(self.plan.policy, -1, Nobody(), Signals({}))
-        return limits.measure(self._proc_root, self._inherited, -1, self._image, watch.held).memory
+        self._settle()
+        held = self._held()
+        return limits.measure(self._proc_root, self._inherited, -1, self._image, held).memory
+
+    def _held(self) -> dict[int, int]:
+        found = (self._stale, self._snapshot, self._ready)
+        return {snapshot.inner: snapshot.used for snapshot in found if snapshot is not None}
 
     def _snapshot_of(self, pid: int, question: _Question) -> _Snapshot | None:
         """Take hold of a process of the sandbox that is not the cell; None where it is no such."""
@@ -282,7 +305,7 @@ class Keeper(Parent):
             # Read while the descriptor says that the number is still its.
             inner = verify.read_inner_pid(pid)
             if verify.read_namespaces(pid) == self._namespaces and not is_readable(process.fd, 0):
-                return _Snapshot(process, inner, question.spared, question.reader)
+                return _Snapshot(process, inner, question.used, question.reader)
         except OSError:
             pass
         self._ends.drop(process.fd)

@@ -89,8 +89,8 @@ class Watch:
     image: bytes | None = None
     """What tells a fork of the zygote by (`limits.image_of`); None for forks of this process."""
 
-    held: tuple[int, int] | None = None
-    """A snapshot that waits (`limits.measure`)."""
+    held: dict[int, int] = field(default_factory=dict)
+    """Snapshots that wait (`limits.measure`)."""
 
     lives_on: bool = False
     """The sandbox stays when the cell has said that it is done."""
@@ -142,7 +142,7 @@ class Watch:
                 sample_at = now + (patience or 0)
                 if self._usage is not None:
                     memory = self._usage.memory
-                    processes = len(self._usage.cpu) - (self.held is not None)
+                    processes = len(self._usage.cpu) - len(self.held)
                     self.listener.usage(now - start, memory, processes)
             if stopped is not None:
                 self._end()
