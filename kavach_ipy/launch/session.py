@@ -62,7 +62,15 @@ class Session:
     """Why there is no state to go back to."""
 
     _busy: threading.Lock = field(default_factory=threading.Lock)
+    """Held by a cell, and by what takes its place."""
+
+    _looking: threading.Lock = field(default_factory=threading.Lock)
+    """Held beside it, and for a moment by the thread that looks between two cells."""
+
     _over: threading.Event = field(default_factory=threading.Event)
+    _due: threading.Event = field(default_factory=threading.Event)
+    """A cell is over, and a snapshot is to be asked for."""
+
     _keeper: threading.Thread | None = None
     _told: set[str] = field(default_factory=set)
 
@@ -76,7 +84,8 @@ class Session:
         if not self._busy.acquire(blocking=False):
             return None
         try:
-            return 0 if self._over.is_set() else self.parent.used_memory()
+            with self._looking:
+                return 0 if self._over.is_set() else self.parent.used_memory()
         finally:
             self._busy.release()
 
@@ -106,6 +115,7 @@ class Session:
         self._check(policy)
         if not self._busy.acquire(blocking=False):
             raise PolicyError("session", self.name, "another cell is running in it. Nothing ran.")
+        self._looking.acquire()
         start = time.monotonic()
         stopped: CellStopped | None = None
         is_restored = False
@@ -125,20 +135,21 @@ class Session:
                     listener, job.names, job.arena.fd, signals, policy, lives_on=True
                 )
             is_restored = stopped is not None and self._restore(stopped)
-            if checkpoint and (stopped is None or is_restored):
-                self.parent.ask()
         except BaseException:
             self._end()
             raise
         finally:
             if stopped is not None and not is_restored:
                 self._end()
+            self._looking.release()
             self._busy.release()
-        if stopped is None and self._keeper is None:
+        if self._keeper is None and not self._over.is_set():
             self._keeper = threading.Thread(
                 target=self._keep, name=f"kavach-session-{self.name}", daemon=True
             )
             self._keeper.start()
+        if checkpoint:
+            self._due.set()
         return Ending(self.report, stopped, time.monotonic() - start, is_restored)
 
     def roll_back(self) -> str:
@@ -150,6 +161,7 @@ class Session:
         """
         if not self._busy.acquire(blocking=False):
             raise PolicyError("rollback", self.name, "a cell is running in this session")
+        self._looking.acquire()
         try:
             if self._over.is_set() or not self.parent.has_snapshot:
                 raise PolicyError("rollback", self.name, f"there is none: {self.why_no_snapshot}")
@@ -161,6 +173,7 @@ class Session:
             self.why_no_snapshot = "it went back already, and one cell is kept"
             return self.last
         finally:
+            self._looking.release()
             self._busy.release()
 
     def _hold(self, notify: Callable[[str], object], *, is_wanted: bool) -> None:
@@ -193,7 +206,8 @@ class Session:
             self.parent.stop()
             self._busy.acquire()
         try:
-            self._end()
+            with self._looking:
+                self._end()
         finally:
             self._busy.release()
         keeper, self._keeper = self._keeper, None
@@ -204,14 +218,16 @@ class Session:
     def is_over(self) -> bool:
         """Whether it has ended, by whatever cause."""
         if not self._over.is_set() and self.parent.has_ended and self._busy.acquire(blocking=False):
-            self.stopped = self.stopped or verdicts.gone()
-            self._end()
+            with self._looking:
+                self.stopped = self.stopped or verdicts.gone()
+                self._end()
             self._busy.release()
         return self._over.is_set()
 
     def _end(self) -> None:
         if not self._over.is_set():
             self._over.set()
+            self._due.set()
             try:
                 self.parent.end()
             finally:
@@ -232,17 +248,25 @@ class Session:
             )
 
     def _keep(self) -> None:
-        """Watch over its limits while no cell runs."""
-        while not self._over.wait(_LOOK_SECONDS):
-            if not self._busy.acquire(blocking=False):
+        """Watch over its limits while no cell runs, and have it make the next snapshot."""
+        while not self._over.is_set():
+            is_due = self._due.wait(_LOOK_SECONDS)
+            self._due.clear()
+            if not self._looking.acquire(blocking=False):
                 continue
             try:
-                stopped = None if self._over.is_set() else self.parent.look()
+                if self._over.is_set():
+                    return
+                if is_due:
+                    # Here, and not at the end of the cell: nobody waits for it.
+                    self.parent.ask()
+                    continue
+                stopped = self.parent.look()
                 if stopped is not None:
                     self.stopped = stopped
                     self._end()
             finally:
-                self._busy.release()
+                self._looking.release()
 
 
 def _first_line(code: object) -> str:
