@@ -336,6 +336,16 @@ def test_process_that_is_not_as_promised_does_not_take_over(held: Kept) -> None:
     assert held.value("x") == [1, "liar"]
 
 
+def test_nobody_takes_over_beside_what_the_cell_has_left(
+    held: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot of an earlier cell's making may let it live; it is seen from outside."""
+    monkeypatch.setattr(snapshots, "_ALONE_SECONDS", 0.5)
+    held.run(LIAR.format(thread="pass")).check()
+    left = "import subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True)"
+    assert "session 's' has ended" in held.stopped(f"{left}\n{END}")
+
+
 @pytest.mark.parametrize(
     "answer",
     ["pass", "os.write(answer, b'held\\n')", "os.write(answer, b'x' * 5000)",
