@@ -19,7 +19,7 @@ from traitlets import Bool, Dict, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
-from kavach_ipy.front.kinds import Proposal, duration, number, size, texts
+from kavach_ipy.front.kinds import Proposal, choice, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
 from kavach_ipy.policy.suggestions import did_you_mean
@@ -181,12 +181,11 @@ class Kavach(Configurable):
         " comes, as names such as pandas. By default none. They are imported once, outside of any"
         " sandbox, in a process that is kept for the next cells and holds nothing of the notebook.",
     )
-    checkpoint = Unicode(
-        "auto",
-        help="Whether a session (--session) keeps what it was before its last cell, as auto or off."
-        " By default auto: a cell that is stopped costs what it did, and not the session's"
-        " variables. It takes a fork for each cell, and as much memory as the cell changes.",
-    ).tag(config=True)
+    checkpoint = choice(
+        ("auto", "off"),
+        "Keep what a session was before its last cell, as auto or off. By default auto, at a fork a"
+        " cell. A stopped cell then costs what it did; its files and what it sent stay.",
+    )
     allow_trust = Bool(
         False,
         help="Permit --trust, which unpickles what comes back, as a yes or no. By default off. With"
@@ -281,20 +280,11 @@ class Kavach(Configurable):
     @validate("profile")
     def _check_profile(self, proposal: Proposal) -> object:
         known = (*PROFILES, *self.profiles)
-        if proposal["value"] not in known:
-            raise TraitError(
-                f"c.Kavach.profile: {proposal['value']!r} is not allowed; profiles are"
-                f" {', '.join(known)}"
-            )
-        return proposal["value"]
-
-    @validate("checkpoint")
-    def _check_checkpoint(self, proposal: Proposal) -> object:
-        if proposal["value"] not in ("auto", "off"):
-            raise TraitError(
-                f"c.Kavach.checkpoint: {proposal['value']!r} is not allowed; auto and off are"
-            )
-        return proposal["value"]
+        value = proposal["value"]
+        if value not in known:
+            words = ", ".join(known)
+            raise TraitError(f"c.Kavach.profile: {value!r} is not allowed; profiles are {words}")
+        return value
 
     @validate(*_LATER)
     def _check_later(self, proposal: Proposal) -> object:

@@ -6,6 +6,7 @@ Assumes: the processes are, or will be, children of this one, or a zygote's.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -52,7 +53,7 @@ class Process:
         its number. Whom others reap is asked for by its pidfd first.
         """
         if not self.is_child and is_readable(self.fd, 0):
-            raise ProcessLookupError(self.pid)
+            raise _libc.SyscallError("killpg", errno.ESRCH, str(self.pid))
         os.killpg(self.pid, signal.SIGINT)
 
     def reap(self) -> int | None:

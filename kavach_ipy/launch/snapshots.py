@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from kavach_ipy.errors import CellStopped, SetupFailed
-from kavach_ipy.launch.checkpoints import HELD, READY, TAKE_OVER, WAKE
+from kavach_ipy.launch.checkpoints import HELD
+from kavach_ipy.launch.held import Snapshot, read_answer, refusal_in_words
 from kavach_ipy.launch.layers import ConfinementReport, Layer
 from kavach_ipy.launch.link import GO
 from kavach_ipy.launch.listener import Listener
@@ -32,57 +31,11 @@ from kavach_ipy.launch.report import verify_again
 from kavach_ipy.launch.requests import send_hold
 from kavach_ipy.launch.signals import Signals
 from kavach_ipy.launch.watch import Watch
-from kavach_ipy.linux import _libc, limits, verify
+from kavach_ipy.linux import limits, verify
 from kavach_ipy.policy import Policy, format_size
 from kavach_ipy.wire.frames import Decoder
 
 __all__ = ["Keeper"]
-
-_ANSWER_SECONDS = 10.0
-_ALONE_SECONDS = 5.0
-_TICK_SECONDS = 0.002
-_LINE = 300
-_SHOWN = 60
-_NO_PIPE = "it has no descriptor left for one; see --files"
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """A process that waits. Its descriptors are the `Ends`'."""
-
-    process: Process
-    inner: int
-    """Its pid in the sandbox."""
-
-    used: int
-    """Bytes that the session used when it was taken."""
-
-    answer: int
-    """The reading end of its pipe."""
-
-    def tell(self, number: signal.Signals) -> None:
-        # A cell may have stopped it.
-        with suppress(_libc.SyscallError):
-            _libc.pidfd_send_signal(self.process.fd, number)
-            _libc.pidfd_send_signal(self.process.fd, signal.SIGCONT)
-
-    def takes_over(self) -> bool:
-        """Let it be the session; whether it says that it is ready for that.
-
-        A signal that waits already is not sent twice (signal(7)), and a cell may have sent it the
-        same one, which it does not heed: so both words are said until it answers.
-        """
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while time.monotonic() < deadline and not self.has_ended:
-            self.tell(WAKE)
-            self.tell(TAKE_OVER)
-            if is_readable(self.answer, _TICK_SECONDS):
-                return os.read(self.answer, _LINE).partition(b"\n")[0] == READY
-        return False
-
-    @property
-    def has_ended(self) -> bool:
-        return is_readable(self.process.fd, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +54,11 @@ class Keeper(Parent):
 
     def __init__(self, plan: Plan, signals: Signals) -> None:
         super().__init__(replace(plan, processes=plan.processes + _OWN_PROCESSES), signals)
-        self._snapshot: _Snapshot | None = None
-        self._stale: _Snapshot | None = None
+        self._snapshot: Snapshot | None = None
+        self._stale: Snapshot | None = None
         self._dead = -1
         self._question: _Question | None = None
-        self._ready: _Snapshot | None = None
+        self._ready: Snapshot | None = None
         """What `hold` is to keep."""
 
         self._namespaces: dict[str, str] = {}
@@ -158,7 +111,7 @@ class Keeper(Parent):
         self._end_one(self._snapshot)
         self._stale = self._snapshot = None
 
-    def _end_one(self, snapshot: _Snapshot | None) -> None:
+    def _end_one(self, snapshot: Snapshot | None) -> None:
         if snapshot is not None:
             snapshot.process.kill()
             self._ends.drop(snapshot.process.fd)
@@ -179,9 +132,9 @@ class Keeper(Parent):
                     f"it holds {format_size(question.used >> 20 << 20)}, more than half of"
                     f" --memory, and a snapshot may come to hold as much again"
                 )
-            said = self._line(question.reader)
+            said = read_answer(question.reader, self.cell.fd)
             if said != HELD:
-                return _in_words(said)
+                return refusal_in_words(said)
             # fcntl(2): the owner, as this process numbers it.
             owner = fcntl.fcntl(question.writer, fcntl.F_GETOWN)
             self._ready = self._snapshot_of(owner, question)
@@ -206,7 +159,7 @@ class Keeper(Parent):
     def end_cell(self) -> None:
         """Kill every process of the sandbox but init and the snapshot; else all of it."""
         self._cell.kill()
-        if self._snapshot is None or not self._outlives(self._snapshot):
+        if self._snapshot is None or not self._snapshot.outlives(self._proc_root):
             self._init.kill()
 
     def restore(self, report: ConfinementReport) -> ConfinementReport:
@@ -228,7 +181,7 @@ class Keeper(Parent):
         if self._cell is not NOBODY:
             self.status()
         self._ends.drop(self._dead)
-        if not self._is_alone(snapshot):
+        if not snapshot.is_alone(self._proc_root):
             raise _lost("it has ended, or other processes of the sandbox have not.")
         # Nobody is left who could write: what is here was written by the dead.
         self._ends.unblock()
@@ -296,7 +249,7 @@ class Keeper(Parent):
         found = (self._stale, self._snapshot, self._ready)
         return {snapshot.inner: snapshot.used for snapshot in found if snapshot is not None}
 
-    def _snapshot_of(self, pid: int, question: _Question) -> _Snapshot | None:
+    def _snapshot_of(self, pid: int, question: _Question) -> Snapshot | None:
         """Take hold of a process of the sandbox that is not the cell; None where it is no such."""
         if pid <= 0 or pid in (self.cell.pid, self._init.pid):
             return None
@@ -305,39 +258,11 @@ class Keeper(Parent):
             # Read while the descriptor says that the number is still its.
             inner = verify.read_inner_pid(pid)
             if verify.read_namespaces(pid) == self._namespaces and not is_readable(process.fd, 0):
-                return _Snapshot(process, inner, question.used, question.reader)
+                return Snapshot(process, inner, question.used, question.reader)
         except OSError:
             pass
         self._ends.drop(process.fd)
         return None
-
-    def _line(self, reader: int, *ends: int) -> bytes:
-        """Read what the session answers; empty where nothing comes in time."""
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        said = b""
-        while b"\n" not in said and len(said) < _LINE:
-            if not _is_readable_before(reader, ends or (self.cell.fd,), deadline):
-                return b""
-            part = os.read(reader, _LINE)
-            if not part:
-                return b""
-            said += part
-        return said.partition(b"\n")[0]
-
-    def _outlives(self, snapshot: _Snapshot) -> bool:
-        """Let the snapshot kill all others, and see that it did."""
-        deadline = time.monotonic() + _ALONE_SECONDS
-        while time.monotonic() < deadline and not snapshot.has_ended:
-            snapshot.tell(WAKE)
-            if self._is_alone(snapshot):
-                return True
-            is_readable(snapshot.process.fd, _TICK_SECONDS)
-        return False
-
-    def _is_alone(self, snapshot: _Snapshot) -> bool:
-        # What init is stands covered there.
-        living = verify.read_living(self._proc_root)
-        return living - {1} == {snapshot.inner} and not snapshot.has_ended
 
 
 _OWN_PROCESSES = 4
@@ -350,33 +275,8 @@ def _layer(pid: int) -> Layer:
     return Layer(_LAYER, "verified", f"process {pid} goes on from before a cell, and was alone")
 
 
-def _in_words(said: bytes) -> str:
-    """Say why a session has no snapshot; it is hostile, so the words are ours."""
-    word, _, detail = said.decode("utf-8", "replace").partition(" ")
-    shown = "".join(mark for mark in detail if mark.isprintable())[:_SHOWN]
-    match word:
-        case "thread":
-            return f"its thread {shown!r} is running, and a fork takes no threads along"
-        case "library":
-            return f"it has used {shown}, whose threads a fork does not take along"
-        case "fork":
-            return f"it cannot fork: {shown}; see --pids and --memory"
-        case _:
-            return "it did not say why"
-
-
 def _lost(detail: str) -> SetupFailed:
     return SetupFailed("snapshot", "restore", 0, detail)
-
-
-def _is_readable_before(fd: int, ends: tuple[int, ...], deadline: float) -> bool:
-    """Wait for a descriptor until a deadline, or until a process has ended."""
-    while (left := deadline - time.monotonic()) > 0:
-        if is_readable(fd, min(left, _TICK_SECONDS * 10)):
-            return True
-        if any(is_readable(end, 0) for end in ends):
-            return is_readable(fd, 0)
-    return False
 
 
 def _empty(fd: int) -> None:

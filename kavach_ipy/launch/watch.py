@@ -141,8 +141,7 @@ class Watch:
                 stopped = self._stopped
                 sample_at = now + (patience or 0)
                 if self._usage is not None:
-                    memory = self._usage.memory
-                    processes = len(self._usage.cpu) - len(self.held)
+                    memory, processes = self._usage.memory, len(self._usage.cpu) - len(self.held)
                     self.listener.usage(now - start, memory, processes)
             if stopped is not None:
                 self._end()

@@ -6,10 +6,13 @@ Assumes: the process is dumpable and the reader is its user or owns its user nam
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+
+from kavach_ipy.linux import _libc
 
 __all__ = [
     "NAMESPACES",
@@ -80,7 +83,7 @@ def read_inner_pid(pid: int) -> int:
     for line in _read(pid, "status").splitlines():
         if line.startswith(b"NSpid:"):
             return int(line.split()[-1])
-    raise ProcessLookupError(pid)
+    raise _libc.SyscallError("read", errno.ESRCH, f"NSpid of {pid}")
 
 
 def read_living(proc_root: int) -> set[int]:

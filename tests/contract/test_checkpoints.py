@@ -13,7 +13,7 @@ import pytest
 
 from kavach_ipy.errors import CellFailed, CellStopped, PolicyError, SetupFailed
 from kavach_ipy.gate.outcome import Outcome
-from kavach_ipy.launch import snapshots
+from kavach_ipy.launch import held as held_processes
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.sessions import Session, Sessions
 from kavach_ipy.linux import verify
@@ -340,7 +340,7 @@ def test_nobody_takes_over_beside_what_the_cell_has_left(
     held: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A snapshot of an earlier cell's making may let it live; it is seen from outside."""
-    monkeypatch.setattr(snapshots, "_ALONE_SECONDS", 0.5)
+    monkeypatch.setattr(held_processes, "_ALONE_SECONDS", 0.5)
     held.run(LIAR.format(thread="pass")).check()
     left = "import subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True)"
     assert "session 's' has ended" in held.stopped(f"{left}\n{END}")
@@ -357,7 +357,7 @@ def test_answer_that_is_none_means_no_snapshot(
     held: Kept, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next cell runs, and the user is told."""
-    monkeypatch.setattr(snapshots, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(held_processes, "_ANSWER_SECONDS", 0.3)
     held.run(f"import fcntl\nfrom kavach_ipy.launch import fresh\n"
              f"def lie(link, answer): {answer}\nfresh.hold = lie").check()  # fmt: skip
     held.run("1").check()

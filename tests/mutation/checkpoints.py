@@ -22,9 +22,9 @@ GUARDS = (
     Guard(
         "checkpoint: alone",
         "what takes over a session is seen to be alone, from outside",
-        _OUTSIDE,
-        "        return living - {1} == {snapshot.inner} and not snapshot.has_ended\n",
-        "        return not snapshot.has_ended\n",
+        "launch/held.py",
+        "        return living - {1} == {self.inner} and not self.has_ended\n",
+        "        return not self.has_ended\n",
         f"{_KEPT}::test_nobody_takes_over_beside_what_the_cell_has_left",
     ),
     Guard(
