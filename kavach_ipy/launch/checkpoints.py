@@ -42,6 +42,9 @@ TAKE_OVER = signal.SIGUSR2
 HELD = b"held"
 READY = b"r"
 
+# Refreshes progress bars now and then; a bar without it is as good.
+_HARMLESS = ("tqdm._monitor",)
+
 OWN_THREAD = "kavach-streams"
 """A thread of ours, which a fork begins anew when it has something to send (`front.streams`)."""
 
@@ -84,7 +87,9 @@ def hold(link: ChildLink, answer: int) -> bool:
 def _why_not() -> bytes:
     """What keeps a fork from being this process; empty where nothing does."""
     for thread in threading.enumerate():
-        if thread is not threading.main_thread() and thread.name != OWN_THREAD:
+        if thread is threading.main_thread() or thread.name == OWN_THREAD:
+            continue
+        if type(thread).__module__ not in _HARMLESS:
             return b"thread " + thread.name.encode("utf-8", "replace")
     try:
         found = prepare_libraries()

@@ -19,7 +19,7 @@ from kavach_ipy.linux import _libc, verify
 
 __all__ = ["Snapshot", "read_answer", "refusal_in_words"]
 
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
 _ALONE_SECONDS = 5.0
 _TICK_SECONDS = 0.002
 _LINE = 300
@@ -126,5 +126,7 @@ def refusal_in_words(said: bytes) -> str:
             return f"it has used {shown}, whose threads a fork does not take along"
         case "fork":
             return f"it cannot fork: {shown}; see --pids and --memory"
+        case "":
+            return "it does not answer"
         case _:
             return "it did not say why"

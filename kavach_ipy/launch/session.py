@@ -116,6 +116,7 @@ class Session:
         if not self._busy.acquire(blocking=False):
             raise PolicyError("session", self.name, "another cell is running in it. Nothing ran.")
         self._looking.acquire()
+        report = self.report
         start = time.monotonic()
         stopped: CellStopped | None = None
         is_restored = False
@@ -150,7 +151,7 @@ class Session:
             self._keeper.start()
         if checkpoint:
             self._due.set()
-        return Ending(self.report, stopped, time.monotonic() - start, is_restored)
+        return Ending(report, stopped, time.monotonic() - start, is_restored)
 
     def roll_back(self) -> str:
         """Bring back what was before the last cell; that cell's first line.

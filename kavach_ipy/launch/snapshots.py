@@ -58,6 +58,7 @@ class Keeper(Parent):
         self._stale: Snapshot | None = None
         self._dead = -1
         self._question: _Question | None = None
+        self._is_mute = False
         self._ready: Snapshot | None = None
         """What `hold` is to keep."""
 
@@ -80,6 +81,9 @@ class Keeper(Parent):
         So that it is made while its user reads. Nothing happens where it cannot be asked for.
         """
         self._forget_question()
+        if self._is_mute:
+            # No honest session is; nobody waits for it twice.
+            return
         try:
             # Before it shares what the session has, which is then private to nobody.
             used = self.used_memory()
@@ -125,7 +129,7 @@ class Keeper(Parent):
         self._ready = None
         question, self._question = self._question, None
         if question is None:
-            return "it could not be asked"
+            return "it does not answer" if self._is_mute else "it could not be asked"
         try:
             if not self._may_grow(question.used):
                 return (
@@ -133,6 +137,7 @@ class Keeper(Parent):
                     f" --memory, and a snapshot may come to hold as much again"
                 )
             said = read_answer(question.reader, self.cell.fd)
+            self._is_mute = not said
             if said != HELD:
                 return refusal_in_words(said)
             # fcntl(2): the owner, as this process numbers it.
@@ -201,7 +206,10 @@ class Keeper(Parent):
         )
         self._ends.drop(snapshot.answer)
         self._cell = snapshot.process
-        self.channel.send(GO)
+        try:
+            self.channel.send(GO)
+        except OSError as error:
+            raise _lost("its channel is shut.") from error
         again = {layer.name: layer for layer in layers}
         kept = tuple(again.get(layer.name, layer) for layer in report.layers)
         return ConfinementReport((*(it for it in kept if it.name != _LAYER), _layer(pid)))

@@ -382,6 +382,14 @@ def test_session_with_a_thread_has_no_checkpoint_and_says_so_once(held: Kept) ->
     assert held.value("x") == [1]
 
 
+def test_thread_that_only_refreshes_is_not_in_the_way(held: Kept) -> None:
+    """Tqdm starts one with its first bar, and a bar does without."""
+    code = "import threading\nclass Monitor(threading.Thread):\n    __module__ = 'tqdm._monitor'\n"
+    held.run(f"{code}Monitor(target=threading.Event().wait, daemon=True).start()").check()
+    assert "is back" in held.stopped(END)
+    assert held.told == []
+
+
 def test_session_that_holds_much_has_no_checkpoint(kept: Kept) -> None:
     """A snapshot may come to hold as much again; the bound is on both."""
     kept.run("x = bytearray(100 << 20)", memory="160M").check()
