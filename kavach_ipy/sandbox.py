@@ -51,6 +51,9 @@ class FreshTask:
     document: dict[str, Json] = field(default_factory=dict)
     """For the runner."""
 
+    throw_away: bool = False
+    """In a session: undo it when it is over; what comes back is all that is left of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:
@@ -154,6 +157,28 @@ class Sandbox:
             return self.execute_fresh(FreshTask(_SCRIPT, {"code": code}), inputs=given, out=out)
         return self.execute(script_body(code, given), out=out)
 
+    def try_out(
+        self, code: str, *, inputs: Mapping[str, object] | None = None, out: Sequence[str] = ()
+    ) -> Outcome:
+        """Run Python source in a session, and undo it; only `out` is brought back into the session.
+
+        Args:
+            code: as for `run`.
+            inputs: as for `run`.
+            out: names to bring back, into the session and in `Outcome.values`.
+
+        Raises:
+            CannotEnforce, SetupFailed: nothing ran.
+            PolicyError: as for `run`; or the session cannot be brought back, and nothing ran.
+        """
+        given = dict(inputs or {})
+        self._check_names("inputs", given, self.policy.inputs)
+        task = FreshTask(_SCRIPT, {"code": code}, throw_away=True)
+        outcome = self.execute_fresh(task, inputs=given, out=out)
+        if outcome.failure is None and outcome.values:
+            self.execute_fresh(FreshTask(_SCRIPT, {"code": ""}), inputs=outcome.values).check()
+        return outcome
+
     def execute(
         self,
         body: Body,
@@ -244,7 +269,9 @@ class Sandbox:
                 job = FreshJob(breed, document, run.arena, memory, run.names)
                 if name is None or sessions is None:
                     return launch_fresh(plan, job, run.hearing, run.signals)
-                ended.append(sessions.run(plan, job, run.hearing, run.signals))
+                ended.append(
+                    sessions.run(plan, job, run.hearing, run.signals, throw_away=task.throw_away)
+                )
                 return ended[-1]
 
         outcome = self._execute(run, out, sink, progress)

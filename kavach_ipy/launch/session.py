@@ -98,6 +98,7 @@ class Session:
         *,
         checkpoint: bool = False,
         notify: Callable[[str], object] = str,
+        throw_away: bool = False,
     ) -> Ending:
         """Run one cell; one that is stopped ends the session, or brings back what was before it.
 
@@ -108,9 +109,11 @@ class Session:
             signals: let through meanwhile.
             checkpoint: keep a snapshot from before the cell.
             notify: is told why there is none, once for each reason.
+            throw_away: bring back what was before the cell in any case.
 
         Raises:
-            PolicyError: it may do more than the first cell, or another cell is running.
+            PolicyError: it may do more than the first cell, another cell is running, or what it
+                does could not be thrown away; nothing ran.
         """
         self._check(policy)
         if not self._busy.acquire(blocking=False):
@@ -120,22 +123,18 @@ class Session:
         start = time.monotonic()
         stopped: CellStopped | None = None
         is_restored = False
+        refusal: PolicyError | None = None
         try:
-            self.cells += 1
             # Before the first one there is nothing to lose.
-            if self.cells > 1:
-                self._hold(notify, is_wanted=checkpoint)
-            self.last = _first_line(job.task.get("code"))
-            try:
-                send_cell(self.parent.channel, job.request(), job.arena.fd, job.inputs)
-            except OSError:
-                # It has ended, or has not read for long: then it is no use either.
-                stopped = self.stopped or verdicts.gone()
-            else:
-                stopped = self.parent.watch(
-                    listener, job.names, job.arena.fd, signals, policy, lives_on=True
+            if self.cells:
+                self._hold(notify, is_wanted=checkpoint or throw_away)
+            if throw_away and not self.parent.has_snapshot:
+                refusal = PolicyError(
+                    "throw-away", self.name, f"{self.why_no_snapshot}. Nothing ran"
                 )
-            is_restored = stopped is not None and self._restore(stopped)
+            else:
+                self.cells += 1
+                stopped, is_restored = self._run(job, policy, listener, signals, throw_away)
         except BaseException:
             self._end()
             raise
@@ -144,6 +143,8 @@ class Session:
                 self._end()
             self._looking.release()
             self._busy.release()
+        if refusal is not None:
+            raise refusal
         if self._keeper is None and not self._over.is_set():
             self._keeper = threading.Thread(
                 target=self._keep, name=f"kavach-session-{self.name}", daemon=True
@@ -152,6 +153,32 @@ class Session:
         if checkpoint:
             self._due.set()
         return Ending(report, stopped, time.monotonic() - start, is_restored)
+
+    def _run(
+        self,
+        job: FreshJob,
+        policy: Policy,
+        listener: Listener,
+        signals: Signals,
+        throw_away: bool,
+    ) -> tuple[CellStopped | None, bool]:
+        """Run one cell; why it was stopped, if it was, and whether it was undone."""
+        self.last = _first_line(job.task.get("code"))
+        try:
+            send_cell(self.parent.channel, job.request(), job.arena.fd, job.inputs)
+        except OSError:
+            # It has ended, or has not read for long: then it is no use either.
+            stopped: CellStopped | None = self.stopped or verdicts.gone()
+        else:
+            stopped = self.parent.watch(
+                listener, job.names, job.arena.fd, signals, policy, lives_on=True
+            )
+        if stopped is not None:
+            return stopped, self._restore(stopped)
+        if not throw_away:
+            return None, False
+        is_restored = self._undo()
+        return (None if is_restored else verdicts.not_undone()), is_restored
 
     def roll_back(self) -> str:
         """Bring back what was before the last cell; that cell's first line.
@@ -192,7 +219,10 @@ class Session:
 
     def _restore(self, stopped: CellStopped) -> bool:
         """Go on with what was before the cell; False where that cannot be had."""
-        if stopped.limit in _FINAL or not self.parent.has_snapshot:
+        return stopped.limit not in _FINAL and self._undo()
+
+    def _undo(self) -> bool:
+        if not self.parent.has_snapshot:
             return False
         try:
             self.report = self.parent.restore(self.report)

@@ -50,11 +50,26 @@ class Sessions:
         """Whether a cell would find a sandbox of this name; one that ended still has to say so."""
         return name in self._own()
 
-    def run(self, plan: Plan, job: FreshJob, listener: Listener, signals: Signals) -> Ending:
+    def run(
+        self,
+        plan: Plan,
+        job: FreshJob,
+        listener: Listener,
+        signals: Signals,
+        *,
+        throw_away: bool = False,
+    ) -> Ending:
         """Run a cell in the session that its policy names, which begins where there is none.
 
+        Args:
+            plan: of the cell.
+            job: the cell.
+            listener: hears it.
+            signals: let through meanwhile.
+            throw_away: undo the cell when it is over.
+
         Raises:
-            PolicyError: the cell may do more than the session's first one.
+            PolicyError: the cell may do more than the session's first one, or cannot be undone.
             SetupFailed: a new one could not be set up; nothing ran.
             KeyboardInterrupt: SIGINT came during the set-up; nothing ran.
         """
@@ -74,6 +89,7 @@ class Sessions:
                 signals,
                 checkpoint=self.checkpoint,
                 notify=self._notify,
+                throw_away=throw_away,
             )
 
     def end(self, name: str) -> bool:

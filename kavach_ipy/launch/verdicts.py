@@ -19,6 +19,7 @@ __all__ = [
     "in_session",
     "interrupted",
     "interrupted_twice",
+    "not_undone",
     "out_of_cpu",
     "out_of_file_size",
     "out_of_memory",
@@ -131,6 +132,11 @@ def restored(name: str, stopped: CellStopped) -> CellStopped:
         " process of the session and its open connections. Files stay as the cell left them."
     )
     return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
+
+
+def not_undone() -> CellStopped:
+    """Say that a cell was to be thrown away, and what was before it is not there any more."""
+    return CellStopped("session", "what it did could not be undone: its checkpoint is gone")
 
 
 def broken_wire(detail: str) -> CellStopped:

@@ -436,6 +436,34 @@ len(made)
     assert kept.value(code, pids=8) == 7
 
 
+def test_cell_that_is_thrown_away_leaves_what_was_asked_for(held: Kept) -> None:
+    """The session is what it was, and has the names that were to come back."""
+    box = Sandbox(Policy(timeout=DEADLINE, session="s"), sessions=held.sessions)
+    outcome = box.try_out("x.clear(); y = z + 1; w = 5\n'shown'", inputs={"z": 6}, out=["y"])
+    assert (outcome.check().result, outcome.values) == ("shown", {"y": 7})
+    assert held.value("x, y, 'w' in globals(), 'z' in globals()") == ([1], 7, False, False)
+    assert isinstance(box.try_out("x.clear(); 1 / 0").failure, CellFailed)
+    stopped = box.try_out(f"x.clear(); {END}").failure
+    assert "is back" in str(stopped)
+    assert held.value("x") == [1]
+
+
+def test_cell_that_could_not_be_undone_does_not_run(held: Kept) -> None:
+    """Nor does one go on that ended the state to go back to."""
+    box = Sandbox(Policy(timeout=DEADLINE, session="s"), sessions=held.sessions)
+    held.run("import threading\ngo = threading.Event()\n"
+             "t = threading.Thread(target=go.wait, name='mine')\nt.start()").check()  # fmt: skip
+    with pytest.raises(PolicyError, match=r"'mine' is running.*Nothing ran"):
+        box.try_out("x.clear()")
+    assert held.value("go.set(); t.join(); x") == [1]
+    failure = box.try_out(f"{WAITING}os.kill(waiting, 9)\nx.clear()").failure
+    assert "could not be undone" in str(failure)
+    assert isinstance(held.run("x").failure, CellFailed)
+    held.sessions.end_all()
+    with pytest.raises(PolicyError, match="first cell"):
+        box.try_out("1")
+
+
 def test_rollback_by_hand_undoes_one_cell_and_says_which(held: Kept) -> None:
     """One is kept; a second time there is none, and the session stays."""
     with pytest.raises(PolicyError, match="first cell"):
