@@ -162,6 +162,8 @@ class Sandbox:
     ) -> Outcome:
         """Run Python source in a session, and undo it; only `out` is brought back into the session.
 
+        Processes that its cells have started end, as they do where a cell is stopped.
+
         Args:
             code: as for `run`.
             inputs: as for `run`.

@@ -130,7 +130,9 @@ class Session:
                 self._hold(notify, is_wanted=checkpoint or throw_away)
             if throw_away and not self.parent.has_snapshot:
                 refusal = PolicyError(
-                    "throw-away", self.name, f"{self.why_no_snapshot}. Nothing ran"
+                    "throw-away",
+                    self.name,
+                    f"it could not be undone: {self.why_no_snapshot}. Nothing ran",
                 )
             else:
                 self.cells += 1

@@ -75,6 +75,8 @@ class Sessions:
         """
         name = plan.policy.session
         assert name is not None
+        if throw_away and not self.has(name):
+            raise PolicyError("throw-away", name, "there is no session of this name. Nothing ran")
         with self._forgotten_when_over(name):
             with self._lock:
                 session = self._own().get(name)
