@@ -24,13 +24,13 @@ from kavach_ipy.launch.held import Snapshot, read_answer, refusal_in_words
 from kavach_ipy.launch.layers import ConfinementReport, Layer
 from kavach_ipy.launch.link import GO
 from kavach_ipy.launch.listener import Listener
+from kavach_ipy.launch.meter import Meter
 from kavach_ipy.launch.parent import Parent
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import NOBODY, Process, is_readable
 from kavach_ipy.launch.report import verify_again
 from kavach_ipy.launch.requests import send_hold
 from kavach_ipy.launch.signals import Signals
-from kavach_ipy.launch.watch import Watch
 from kavach_ipy.linux import limits, verify
 from kavach_ipy.policy import Policy, format_size
 from kavach_ipy.wire.frames import Decoder
@@ -235,12 +235,10 @@ class Keeper(Parent):
         self._dead = self._cell.fd
         return super().status()
 
-    def _watch(self, policy: Policy, arena: int, listener: Listener, signals: Signals) -> Watch:
-        watch = super()._watch(policy, arena, listener, signals)
-        watch.held = self._held()
-        if self._snapshot is not None:
-            watch.kill = self.end_cell
-        return watch
+    def _meter(self, policy: Policy, arena: int) -> Meter:
+        meter = super()._meter(policy, arena)
+        meter.held = self._held()
+        return meter
 
     def look(self) -> CellStopped | None:
         """As any; a snapshot that was asked for is told from the session."""
