@@ -134,9 +134,10 @@ class KavachMagics(Magics):
     @no_var_expand
     @line_magic
     def kavach(self, line: str) -> None:
-        """Show what confines cells, and end sessions.
+        """Show what confines cells, end sessions, and undo a cell of one.
 
-        ``%kavach status | doctor | explain [options] | sessions | restart NAME | on | off``
+        ``%kavach status | doctor | explain [options]``
+        ``%kavach sessions | restart NAME | rollback [NAME] | on | off``
         """
         if line.strip() == "on":
             self._switch.on()
@@ -161,7 +162,9 @@ class KavachMagics(Magics):
             # With the first session: each fork of the notebook's has to forget them.
             from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415
 
-            self._sessions = Sessions()
+            self._sessions = Sessions(notify=lambda text: say(f"kavach: {text}", "stderr"))
+        if self._sessions is not None:
+            self._sessions.checkpoint = self._settings.checkpoint == "auto"
         return self._sessions
 
     def _check_inputs(self, policy: Policy) -> None:
