@@ -32,9 +32,10 @@ __all__ = ["Origin", "Origins"]
 
 _MOST: Final = 1000
 _EARLY: Final = 100
+_PIECE: Final = 1 << 18
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Origin:
     """A message that was sent to the session, and the gate for what comes of it."""
 
@@ -59,6 +60,10 @@ class Origins:
         self._known: OrderedDict[str, Origin] = OrderedDict()
         self._latest: Origin | None = None
         self._has_plotly = False
+        # Text of one stream that is not published yet.
+        self._waits: tuple[Origin, StreamName] | None = None
+        self._parts: list[str] = []
+        self._size = 0
         self._early: deque[Published] = deque(maxlen=_EARLY)
 
     def add(self, parent: Mapping[str, Any], count: int, *, is_cell: bool) -> Origin:
@@ -107,12 +112,25 @@ class Origins:
         if self._latest is not None:
             self._text(self._latest, name, self._latest.streams.feed_bytes(name, data))
 
+    def rest(self) -> None:
+        """Publish the text that was gathered: nothing more is here now.
+
+        A session may print a hundred thousand lines in a second, each a message of its own, and a
+        page takes longer for each than for all of them at once.
+        """
+        if self._waits is not None:
+            origin, name = self._waits
+            text = "".join(self._parts)
+            self._waits, self._parts, self._size = None, [], 0
+            self._publish("stream", {"name": name, "text": text}, origin)
+
     def finish(self, origin: Origin) -> None:
         """Publish what is held back of a cell that is over."""
         for name, text in origin.streams.finish():
             self._text(origin, name, text)
         self._held(origin)
         self._text(origin, "stderr", origin.pace.left_out())
+        self.rest()
 
     def note(self, origin: Origin, text: str) -> None:
         """Publish a line of ours."""
@@ -128,9 +146,16 @@ class Origins:
         self._send("error", content, origin)
 
     def _text(self, origin: Origin, name: StreamName, text: str) -> None:
-        if text:
-            self._held(origin)
-            self._send("stream", {"name": name, "text": text}, origin)
+        if not text:
+            return
+        self._held(origin)
+        if self._waits is not None and self._waits != (origin, name):
+            self.rest()
+        self._waits = origin, name
+        self._parts.append(text)
+        self._size += len(text)
+        if self._size > _PIECE:
+            self.rest()
 
     def _held(self, origin: Origin) -> None:
         self._show(origin, origin.pace.release())
@@ -164,6 +189,10 @@ class Origins:
             self.note(origin, "a widget is not shown: its messages do not leave the sandbox yet")
 
     def _send(self, kind: str, content: dict[str, Any], origin: Origin) -> None:
+        self.rest()
+        self._publish(kind, content, origin)
+
+    def _publish(self, kind: str, content: dict[str, Any], origin: Origin) -> None:
         kernel = self._kernel
         kernel.session.send(
             kernel.iopub_socket,
