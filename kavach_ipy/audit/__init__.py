@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kavach_ipy.audit.hooks import add_hook, remove_hook
-    from kavach_ipy.policy.auditing import AuditMode, stricter
     from kavach_ipy.audit.record import Audit
     from kavach_ipy.audit.source import CellSource
+    from kavach_ipy.policy.auditing import AuditMode, stricter
 
 __all__ = ["Audit", "AuditMode", "CellSource", "add_hook", "remove_hook", "stricter"]
 

@@ -58,6 +58,7 @@ class Log:
         Raises:
             AuditProblem: a file cannot be made, or no process be started.
         """
+        _reap()
         files = make_files(directory, key)
         self.path = files.path
         self.chain = files.name
@@ -119,8 +120,17 @@ class Log:
         self._channel.close()
         with suppress(subprocess.TimeoutExpired):
             self._program.wait(_END_SECONDS)
-        # One that is stuck in a write to a dead disk is left to end by itself.
-        self._program.returncode = self._program.returncode or 0
+        self._leave()
+
+    def abandon(self) -> None:
+        """Let the writer end by itself, without waiting: it may be stuck, or dead."""
+        if self.owner == os.getpid():
+            self._channel.close()
+            self._leave()
+
+    def _leave(self) -> None:
+        _left.append(self._program)
+        _reap()
         with suppress(OSError):
             if not os.stat(self.path).st_size:
                 # No line was ever written, as on a full disk: the next log is another.
@@ -165,6 +175,14 @@ class Log:
             "It has ended, or does not answer; the next cell starts another, with a new log.",
             ends_log=True,
         )
+
+
+_left: Final[list[subprocess.Popen[bytes]]] = []
+"""Writers that were left to end by themselves, to be reaped."""
+
+
+def _reap() -> None:
+    _left[:] = [program for program in _left if program.poll() is None]
 
 
 def _start(files: Files) -> tuple[socket.socket, subprocess.Popen[bytes]]:

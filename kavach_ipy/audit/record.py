@@ -41,9 +41,9 @@ from kavach_ipy.audit.files import AuditProblem, default_directory
 from kavach_ipy.audit.hiding import without
 from kavach_ipy.audit.hooks import LOGGER, Hook, call_hooks
 from kavach_ipy.audit.log import Log
-from kavach_ipy.policy.auditing import AuditMode
 from kavach_ipy.audit.source import CellSource
 from kavach_ipy.errors import CannotEnforce
+from kavach_ipy.policy.auditing import AuditMode
 
 if TYPE_CHECKING:
     from kavach_ipy.gate.outcome import Outcome
@@ -273,7 +273,7 @@ class Audit:
 
     def _drop(self, log: Log) -> None:
         self._log = None
-        log.close()
+        log.abandon()
 
     def _with_place(self, members: bytes) -> str:
         """Return the event as hooks hear it: with where it stands."""

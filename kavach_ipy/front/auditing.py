@@ -15,10 +15,10 @@ from IPython.core.error import UsageError
 from traitlets import Bool, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
-from kavach_ipy.policy.auditing import AuditMode
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.kinds import Proposal, texts
 from kavach_ipy.front.words import say
+from kavach_ipy.policy.auditing import AuditMode
 
 if TYPE_CHECKING:
     from kavach_ipy.audit.hooks import Hook
