@@ -64,16 +64,23 @@ def hook_by_name(name: str) -> Hook:
     return found
 
 
-def call_hooks(text: str, more: Sequence[Hook]) -> Iterable[str]:
+def call_hooks(
+    members: bytes, place: dict[str, object] | None, more: Sequence[Hook]
+) -> Iterable[str]:
     """Tell everybody of an event; a sentence for each that failed.
 
     Args:
-        text: the event as JSON, each hook's own copy of which is read from it.
+        members: of the event, as JSON without braces; each hook's own copy is read from it.
+        place: where it stands in the log; None where it could not be written yet.
         more: hooks besides those that were added.
     """
     with _lock:
         hooks = [*dict.fromkeys((*_hooks, *more))]
-    if LOGGER.isEnabledFor(logging.INFO):
+    is_logged = LOGGER.isEnabledFor(logging.INFO)
+    if not (hooks or is_logged):
+        return
+    text = f'{{{members.decode("ascii")},"log":{json.dumps(place)}}}'
+    if is_logged:
         try:
             LOGGER.info("%s", text, extra={"kavach_event": json.loads(text)})
         except Exception as error:  # noqa: BLE001 - a handler of the user's may raise anything.

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import errno
-import json
 import os
 import resource
 import threading
@@ -209,8 +208,8 @@ class Audit:
                     self._put(b"c", number, text, wait=True)
                 except AuditProblem as problem:
                     self._report(problem)
-                heard = self._with_place(text)
-            for sentence in call_hooks(heard, self._hooks):
+                place = self._place()
+            for sentence in call_hooks(text, place, self._hooks):
                 self._is_troubled = True
                 self._say((sentence,), f"audit: {sentence}. The log has the event all the same.")
             if not self._is_troubled:
@@ -275,13 +274,12 @@ class Audit:
         self._log = None
         log.abandon()
 
-    def _with_place(self, members: bytes) -> str:
-        """Return the event as hooks hear it: with where it stands."""
+    def _place(self) -> Event | None:
+        """Return where the event stands that was written last; None where it waits."""
         log = self._log
-        place = None
-        if log is not None and not self._unwritten:
-            place = {"file": log.path, "line": log.lines - 1, "mac": log.mac}
-        return f'{{{members.decode("ascii")},"log":{json.dumps(place)}}}'
+        if log is None or self._unwritten:
+            return None
+        return {"file": log.path, "line": log.lines - 1, "mac": log.mac}
 
     def _report(self, problem: AuditProblem) -> None:
         self._is_troubled = True

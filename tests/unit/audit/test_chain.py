@@ -22,9 +22,9 @@ COUNT = len(LINES)
 PLACES = st.integers(0, COUNT - 1)
 
 
-def _verdict(data: bytes, head: bytes | None = HEAD, **more: Expected) -> Verdict:
+def _verdict(data: bytes, head: bytes | None = HEAD, expected: Expected | None = None) -> Verdict:
     with tempfile.TemporaryDirectory() as place:
-        return verify_log(write_log(Path(place), data, head), SECRET, **more)
+        return verify_log(write_log(Path(place), data, head), SECRET, expected=expected)
 
 
 def _where(data: bytes, head: bytes | None = HEAD) -> int:
