@@ -80,7 +80,7 @@ def test_cells_of_every_kind_are_recorded_with_where_they_stand(kernel: Kernel, 
     ]
     assert events[0]["cell_id"] == "a-cell"
     assert events[0]["notebook"] == "course/week 1.ipynb"
-    assert events[0]["code"]["characters"] == len("x = 1\nx + 1")
+    assert events[0]["code"]["characters"] == len("x = 1\nx + 1\n")
     assert [one["name"] for one in events[0]["returned"]] == ["x", "<result>"]
     assert events[1]["outcome"]["kind"] == "ZeroDivisionError"
 
@@ -122,8 +122,8 @@ def test_events_reach_hooks_and_jupyters_handlers(
     )
     kernel.run("%config Kavach.audit_hooks = ['ours.hear', 'ours.nothing']")
     refused = kernel.run("%%sandbox\n1")
-    assert refused.error["ename"] == "UsageError"
-    assert "audit_hooks" in refused.error["evalue"]
+    assert refused.reply["ename"] == "UsageError"
+    assert "audit_hooks" in refused.reply["evalue"]
     kernel.run("%config Kavach.audit_hooks = ['ours.hear']")
     run = kernel.run("%%sandbox\n1")
     assert run.stderr == ""
