@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from IPython.core.error import UsageError
 from traitlets import Bool, TraitError, Unicode, validate
@@ -95,7 +95,7 @@ class Auditor:
     def __init__(self) -> None:
         self._made_by: tuple[object, ...] = ()
         self._audit: Audit | None = None
-        self._logger: Any = None
+        self._emit: Hook | None = None
 
     def audit_for(self, shell: Shell, settings: AuditSettings) -> Audit | None:
         """Return the audit of the next cell; None where there is none.
@@ -159,11 +159,12 @@ class Auditor:
                 "stderr",
             )
             return []
-        if self._logger is None:
+        if self._emit is None:
             from jupyter_events import EventLogger  # noqa: PLC0415
 
-            self._logger = EventLogger(config=config)
-        return [hook_of(self._logger)]
+            # Once: a schema is registered with a logger for good.
+            self._emit = hook_of(EventLogger(config=config))
+        return [self._emit]
 
 
 def source_of(shell: Shell, code: str) -> CellSource:

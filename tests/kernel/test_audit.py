@@ -138,7 +138,8 @@ def test_unloading_and_turning_off_close_the_log(kernel: Kernel, logs: Path) -> 
     kernel.run("%config Kavach.audit = 'off'")
     kernel.run("%%sandbox\n1")
     kernel.run("%config Kavach.audit = 'on'")
-    kernel.run("%%sandbox\n2")
+    run = kernel.run("%%sandbox\n2")
+    assert run.status == "ok", run
     kernel.run("%unload_ext kavach_ipy")
     assert len(_events(logs)) == before + 1
     shown = "import subprocess as s; print(s.run(['ps', '-eo', 'ppid,args'], capture_output=True)"
