@@ -143,7 +143,7 @@ GUARDS = (
         "nothing stands behind the end of a log",
         _VERIFY,
         "        if verdict.is_closed:\n",
-        f"{_CHAIN}::test_whatever_is_appended_is_found",
+        f"{_CHAIN}::test_line_behind_the_end_is_found_although_its_key_was_the_one_due",
     ),
     condition_off(
         "audit: head",

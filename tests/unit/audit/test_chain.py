@@ -86,12 +86,27 @@ def test_whatever_is_appended_is_found(data: bytes) -> None:
     assert _where(WHOLE + data) == COUNT + 1
 
 
-@given(end=st.integers(0, len(WHOLE) - 1))
-def test_log_that_was_cut_anywhere_is_found(end: int) -> None:
+def test_line_behind_the_end_is_found_although_its_key_was_the_one_due() -> None:
+    """As by who takes the writer over in its last moment: what was closed stays closed."""
+    chain = Chain(SECRET, NAME)
+    lines = []
+    for kind, members in (("open", f'"chain":"{NAME}"'), ("close", ""), ("cell", '"cell":1')):
+        link = chain.link(kind, members.encode())
+        chain.written(link)
+        lines.append(link.data)
+    assert intact(b"".join(lines)) == 3, "every MAC fits"
+    assert _where(b"".join(lines), chain.head("closed")) == 3
+    assert _verdict(b"".join(lines[:2]), None).is_intact
+
+
+@given(data=st.data(), is_closed=st.booleans())
+def test_log_that_was_cut_anywhere_is_found(data: st.DataObject, is_closed: bool) -> None:
     """Within a line it is torn; between two, the head says how many there were."""
-    data = WHOLE[:end]
-    torn = 0 if data.endswith(b"\n") or not data else data.count(b"\n") + 1
-    assert _where(data) == torn
+    lines, head = lines_of(CELLS, is_closed=is_closed)
+    whole = b"".join(lines)
+    cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    torn = 0 if cut.endswith(b"\n") or not cut else cut.count(b"\n") + 1
+    assert _where(cut, head) == torn
 
 
 @given(end=st.integers(0, len(WHOLE) - 1))
