@@ -104,7 +104,8 @@ def test_log_that_was_cut_anywhere_is_found(data: st.DataObject, is_closed: bool
     """Within a line it is torn; between two, the head says how many there were."""
     lines, head = lines_of(CELLS, is_closed=is_closed)
     whole = b"".join(lines)
-    cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    ends = [len(b"".join(lines[:count])) for count in range(1, len(lines))]
+    cut = whole[: data.draw(st.sampled_from(ends) | st.integers(0, len(whole) - 1))]
     torn = 0 if cut.endswith(b"\n") or not cut else cut.count(b"\n") + 1
     assert _where(cut, head) == torn
 
