@@ -179,6 +179,7 @@ class Broker:
             reply["execution_count"] = count
         shell.execution_count = max(count, reply["execution_count"] + 1)
         if reply["payload"] and not reply["payload"][0]["keepkernel"]:
+            self.end(wait=False)
             shell.exit_now = True
         return reply
 
