@@ -19,8 +19,9 @@ from functools import partial
 from typing import Any, Final
 
 from ipykernel import ipkernel
+from IPython.core.error import UsageError
 
-from kavach_ipy.errors import PolicyError
+from kavach_ipy.errors import KavachError
 from kavach_ipy.front.broker import Broker
 from kavach_ipy.front.execution import execution_of
 from kavach_ipy.front.meanwhile import Meanwhile
@@ -61,7 +62,7 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
         super().start()
         # Between and in requests alike, it is the cell's; where none runs, nobody's.
         signal.signal(signal.SIGINT, self.broker.interrupt)
-        with suppress(PolicyError):
+        with suppress(KavachError, UsageError):
             # Said with the first cell.
             self.broker.start()
 
@@ -141,7 +142,7 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
 
     def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End the session first: nothing of it outlives the kernel."""
-        self.broker.end()
+        self.broker.close()
         reply: dict[str, Any] = super().do_shutdown(restart)
         return reply
 

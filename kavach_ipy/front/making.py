@@ -6,6 +6,7 @@ Assumes: the service calls what it is given in its own thread.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,13 +53,19 @@ def policy_for(settings: Kavach) -> Policy:
     return policy.replace(session=_NAME, stdin=asks)
 
 
-def make_service(settings: Kavach, hearer: Hearer, task: dict[str, Any]) -> Made:
+def make_service(
+    settings: Kavach,
+    hearer: Hearer,
+    task: dict[str, Any],
+    hide: Callable[[Policy], Policy],
+) -> Made:
     """Make a session, which its service's `start` begins.
 
     Args:
         settings: what it may do.
         hearer: hears it.
         task: what it is told before its first request.
+        hide: takes out of a policy's reach what no session may see.
 
     Raises:
         PolicyError: as for `policy_for`.
@@ -68,8 +75,10 @@ def make_service(settings: Kavach, hearer: Hearer, task: dict[str, Any]) -> Made
     preload = tuple(settings.preload)
     may_trust_display = bool(settings.allow_trust_display)
 
+    hidden = hide(policy)
+
     def make(_: Signals) -> tuple[Plan, Breed]:
-        plan = make_plan(policy, survey(policy), may_trust_display=may_trust_display)
+        plan = make_plan(hidden, survey(hidden), may_trust_display=may_trust_display)
         return plan, Breed(plan.environment, _ENTRY, preload)
 
     return Made(Service(make, task, hearer), policy, display)

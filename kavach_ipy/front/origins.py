@@ -47,6 +47,10 @@ class Origin:
 
     pace: Pace
     streams: Streams = field(default_factory=Streams)
+    counts: dict[str, int] = field(
+        default_factory=lambda: {"stdout": 0, "stderr": 0, "displays": 0}
+    )
+    """Characters of each stream, and displays, for the audit."""
 
 
 class Origins:
@@ -151,6 +155,7 @@ class Origins:
         self._held(origin)
         if self._waits is not None and self._waits != (origin, name):
             self.rest()
+        origin.counts[name] += len(text)
         self._waits = origin, name
         self._parts.append(text)
         self._size += len(text)
@@ -162,6 +167,7 @@ class Origins:
 
     def _show(self, origin: Origin, all_shown: list[Shown]) -> None:
         for shown in all_shown:
+            origin.counts["displays"] += 1
             if shown.needs_plotly:
                 self._give_plotly(origin)
             data: dict[str, Any] = {"data": dict(shown.data), "metadata": dict(shown.metadata)}
