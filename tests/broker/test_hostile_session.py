@@ -97,6 +97,13 @@ def test_reply_that_is_none_ends_the_session(broker: Kernel, content: str) -> No
     assert broker.value("1 + 1") == "2"
 
 
+def test_session_asks_one_question_at_a_time(broker: Kernel) -> None:
+    """The second is a fault of the wire while the first one waits for its user."""
+    request = broker.start(f"{_CHANNEL}\nsend(frame(7, QUESTION))\nsend(frame(7, QUESTION))")
+    run = broker.finish(request)
+    assert "protocol" in run.reply["evalue"]
+
+
 def test_forged_parent_is_the_cells_own_or_one_that_was_sent(broker: Kernel) -> None:
     """A message for a request of another client, or of none, belongs to the cell that runs."""
     run = broker.run(f"{_CHANNEL}\nsend(message('stream', TEXT, parent='no-such-message'))")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from tests.mutation import (
     audit,
+    brokers,
     checkpoints,
     child,
     counted,
@@ -42,6 +43,7 @@ GUARDS: tuple[Guard, ...] = (
     *talking.GUARDS,
     *fresh.GUARDS,
     *checkpoints.GUARDS,
+    *brokers.GUARDS,
     *gate.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
