@@ -16,12 +16,19 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from traitlets import Bool, Dict, TraitError, Unicode, validate
-from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
+from kavach_ipy.front.floor import Floored
 from kavach_ipy.front.kinds import Proposal, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
-from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
+from kavach_ipy.policy import (
+    DEFAULT_ENVIRONMENT,
+    PROFILES,
+    Policy,
+    check_secrets,
+    profile,
+    tighten,
+)
 from kavach_ipy.policy.suggestions import did_you_mean
 
 __all__ = ["Kavach"]
@@ -56,7 +63,6 @@ _FIELDS: Final = {
 # What this version cannot keep yet, and the only value that each may have meanwhile.
 _LATER: Final[dict[str, object]] = {
     "default_on": False,
-    "policy_file": "",
 }
 
 
@@ -70,7 +76,7 @@ def _policy_of(settings: tuple[tuple[str, object], ...]) -> Policy:
     return Policy.from_mapping({_FIELDS[name]: value for name, value in settings})
 
 
-class Kavach(Configurable):
+class Kavach(Floored):
     """Defaults of the sandbox of every ``%%sandbox`` cell; options of a cell come on top."""
 
     network = Unicode(
@@ -158,11 +164,6 @@ class Kavach(Configurable):
         help="Run every cell in the sandbox. By default off, and this version cannot switch it on:"
         " True is refused, so that nobody relies on it.",
     ).tag(config=True)
-    policy_file = Unicode(
-        "",
-        help="A root-owned policy that nobody below can loosen, as a path. By default none, and"
-        " this version reads none: any path is refused, so that nobody relies on it.",
-    ).tag(config=True)
     known_secrets = texts(
         (),
         "Values to overwrite in the memory of a cell before its first line, as texts of eight"
@@ -208,11 +209,15 @@ class Kavach(Configurable):
                 raise TraitError(f"c.Kavach.{name}: no setting has this name; {advice}")
 
     def to_policy(self) -> Policy:
-        """Return what these settings allow, profile included.
+        """Return what these settings allow, profile and policy files included.
 
         Raises:
-            PolicyError: values that are right one by one contradict each other.
+            PolicyError: values that are right one by one contradict each other, or a policy file
+                cannot be relied on.
         """
+        return self.floor().tighten(self._profiled())
+
+    def _profiled(self) -> Policy:
         if self.profile == _NO_PROFILE:
             # Not tightened by the profile of that name, or no setting could allow anything more.
             return self._plain()
@@ -222,12 +227,17 @@ class Kavach(Configurable):
         return tighten(self._plain(), profile(self.profile))
 
     def own_profiles(self) -> dict[str, Policy]:
-        """Return the user's own profiles as complete policies, for ``--profile``."""
+        """Return the user's own profiles as complete policies, for ``--profile``.
+
+        Raises:
+            FileRefused: a policy file cannot be relied on.
+        """
         if not self.profiles:
             return {}
-        plain = self._plain()
+        plain, floor = self._plain(), self.floor()
         return {
-            name: plain.replace(**_as_fields(changes)) for name, changes in self.profiles.items()
+            name: floor.tighten(plain.replace(**_as_fields(changes)))
+            for name, changes in self.profiles.items()
         }
 
     def _plain(self) -> Policy:
