@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection
+from typing import NamedTuple
 
 from kavach_ipy.errors import FileRefused
 
@@ -38,22 +39,24 @@ def read_owned(path: str, owners: Collection[int], *, limit: int) -> bytes | Non
         FileRefused: somebody else could have written it, or taken it away; it is no regular file,
             too long, or cannot be read.
     """
+    _check_form(path)
     directory, name = os.path.split(path)
-    parent, refusal = _walk(directory, owners)
-    if parent is None:
-        if refusal is not None:
-            raise refusal
+    parent, refusal, is_missing = _walk(directory, owners)
+    if is_missing:
+        # Where there is no such directory nobody has decided anything. In a user namespace whose
+        # root is not this machine's, "/" is nobody's, and that is no reason to run no cell.
         return None
+    if parent is None or refusal is not None:
+        if parent is not None:
+            os.close(parent)
+        # Also where there is no file: whoever may write here could have taken it away.
+        raise refusal or _unopened(directory, NotADirectoryError())
     try:
-        # Whoever may write the directory could have taken the file away as well.
-        if refusal is not None:
-            raise refusal
-        try:
-            fd = os.open(name, _FILE, dir_fd=parent)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _unopened(path, error) from error
+        fd = os.open(name, _FILE, dir_fd=parent)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unopened(path, error) from error
     finally:
         os.close(parent)
     try:
@@ -63,7 +66,9 @@ def read_owned(path: str, owners: Collection[int], *, limit: int) -> bytes | Non
 
 
 def check_owned_directory(path: str, owners: Collection[int]) -> None:
-    """Refuse a directory in which others can put or replace files; one that is missing passes.
+    """Refuse a directory in which others can put or replace files.
+
+    Of one that is missing, those above it are judged.
 
     Args:
         path: absolute and without ``.``, ``..`` and symbolic links.
@@ -72,19 +77,35 @@ def check_owned_directory(path: str, owners: Collection[int]) -> None:
     Raises:
         FileRefused: naming the directory at fault, which may lie above.
     """
-    fd, refusal = _walk(path, owners)
-    if fd is not None:
-        os.close(fd)
-    if refusal is not None:
-        raise refusal
+    _check_form(path)
+    way = _walk(path, owners)
+    if way.fd is not None:
+        os.close(way.fd)
+    if way.refusal is not None:
+        raise way.refusal
 
 
-def _walk(path: str, owners: Collection[int]) -> tuple[int | None, FileRefused | None]:
-    """Open a directory from the root down; None where it does not exist, and what is wrong."""
-    if not path.startswith("/") or os.path.normpath(path) != path:
-        return None, FileRefused(
+def _check_form(path: str) -> None:
+    # "//" is left to the implementation by POSIX, and normpath() keeps it.
+    if not path.startswith("/") or path.startswith("//") or os.path.normpath(path) != path:
+        raise FileRefused(
             path, 0, 0, "it is no absolute path in its shortest form", "such a path is needed"
         )
+
+
+class _Way(NamedTuple):
+    """A directory that was walked to from the root."""
+
+    fd: int | None
+    """It, open; None where it could not be reached."""
+
+    refusal: FileRefused | None
+    """The first thing that is wrong with it, or with one above."""
+
+    is_missing: bool = False
+
+
+def _walk(path: str, owners: Collection[int]) -> _Way:
     fd = os.open("/", _DIRECTORY)
     refusal = _refusal(os.fstat(fd), "/", owners)
     walked = ""
@@ -93,10 +114,9 @@ def _walk(path: str, owners: Collection[int]) -> tuple[int | None, FileRefused |
         try:
             child = os.open(name, _DIRECTORY, dir_fd=fd)
         except FileNotFoundError:
-            # Nothing to judge: what lies below does not exist.
-            return None, None
+            return _Way(None, refusal, is_missing=True)
         except OSError as error:
-            return None, _unopened(walked, error)
+            return _Way(None, refusal or _unopened(walked, error))
         finally:
             os.close(fd)
         fd = child
@@ -104,8 +124,8 @@ def _walk(path: str, owners: Collection[int]) -> tuple[int | None, FileRefused |
         refusal = refusal or _refusal(status, walked, owners)
         if not stat.S_ISDIR(status.st_mode):
             os.close(fd)
-            return None, refusal or _unopened(walked, NotADirectoryError())
-    return fd, refusal
+            return _Way(None, refusal or _unopened(walked, NotADirectoryError()))
+    return _Way(fd, refusal)
 
 
 def _refusal(status: os.stat_result, path: str, owners: Collection[int]) -> FileRefused | None:

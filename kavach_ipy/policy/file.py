@@ -128,9 +128,9 @@ def _places_of(text: str) -> dict[str, _Place]:
             continue
         for name in names:
             indent = len(statement) - len(statement.lstrip(" \t"))
-            rest = statement.partition("=")
-            value = len(rest[0]) + len(rest[1])
-            value += len(rest[2]) - len(rest[2].lstrip(" \t"))
+            key, equals, rest = statement.partition("=")
+            # The header of a table has no value; it is refused by its name.
+            value = len(key + equals) + len(rest) - len(rest.lstrip(" \t")) if equals else indent
             places.setdefault(name, _Place(begun, indent + 1, value + 1))
         begun, statement = number + 1, ""
     return places
