@@ -12,6 +12,7 @@ from __future__ import annotations
 from tests.mutation import (
     child,
     counted,
+    floor,
     forking,
     fresh,
     gate,
@@ -42,6 +43,7 @@ GUARDS: tuple[Guard, ...] = (
     *gate.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
+    *floor.GUARDS,
 )
 
 NO_GUARDS: dict[str, str] = {**child.NO_GUARDS, **syscalls.NO_GUARDS}
