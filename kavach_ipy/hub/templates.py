@@ -1,6 +1,6 @@
 """The files of ``jupyter-config/``, filled in.
 
-Guarantees: what is installed is what the templates say, with four names put in, each quoted as its
+Guarantees: what is installed is what the templates say, with a few names put in, each quoted as its
 file needs it; a name that would be left over is an error of the tests, not of a user.
 Assumes: a wheel carries the folder inside of the package (pyproject.toml, force-include); a
 checkout has it beside the package.
@@ -34,6 +34,7 @@ def rendered(scope: Scope, target: Target) -> bytes:
     names = {
         "@PYTHON@": scope.python,
         "@LAUNCHER@": launcher,
+        "@CONFIG@": os.path.dirname(scope.within(scope.manifest)),
         "@JUPYTER_PATH@": os.path.normpath(jupyter_path),
         "@HUB_CONFIG@": scope.within(scope.hub_config or ""),
     }

@@ -266,8 +266,9 @@ def test_names_are_quoted_for_the_file_that_they_stand_in(
     for target in scope.targets:
         content = rendered(scope, target).decode()
         if target.is_program:
-            line = content.splitlines()[-1]
-            assert shlex.split(line)[1] == str(odd / "python")
+            words = shlex.split(content.splitlines()[-1])
+            assert words[1] == str(odd / "python")
+            assert f"--config-dir={odd}/etc/kavach" in words
         elif target.template.endswith("kernel.json"):
             assert json.loads(content)["argv"][0] == scope.launcher
         elif target.template.endswith(".py"):
