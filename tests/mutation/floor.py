@@ -249,4 +249,23 @@ GUARDS = (
         "        if path not in above:\n",
         f"{_OF_HUB}::test_manifest_that_names_something_else_is_refused",
     ),
+    Guard(
+        "hub: kernels that are started",
+        "a server starts no kernel that is not among the sandboxed ones, by whatever name",
+        "hub/kernelspecs.py",
+        "        if directory is None:\n            raise NoSuchKernel(kernel_name)\n",
+        "        if directory is None:\n            return super().get_kernel_spec(kernel_name)\n",
+        "tests/unit/hub/test_kernelspecs.py::test_kernel_of_a_user_is_not_started_by_name"
+        " tests/unit/hub/test_kernelspecs.py::test_name_python3_falls_back_to_nothing",
+    ),
+    Guard(
+        "hub: kernels that others can write",
+        "a sandboxed kernel whose file others can write is left out",
+        "hub/kernelspecs.py",
+        "        except FileRefused as error:\n"
+        '            self.log.warning("this kernel is left out: %s", error)\n'
+        "            return False\n",
+        "        except FileRefused:\n            return True\n",
+        "tests/unit/hub/test_kernelspecs.py::test_kernel_that_others_can_write_is_left_out",
+    ),
 )
