@@ -137,13 +137,14 @@ def policy_of(request: Request, settings: Kavach) -> Policy:
         if near and near[0] in FRONT_FLAGS:
             raise UsageError(f"{flag}: there is no such option; did you mean {near[0]!r}?")
     try:
+        floor = settings.floor()
         policy = from_flags(
             request.options,
-            base=settings.to_policy(),
+            base=settings.to_policy(floor),
             cwd=os.getcwd(),
             profiles=settings.own_profiles(),
         )
-        settings.floor().check(policy, _SPELT)
+        floor.check(policy, _SPELT)
     except FileNotFoundError as error:
         raise UsageError(
             "the notebook's working directory does not exist any more, so a sandbox cannot have it:"

@@ -14,6 +14,7 @@ much as the environment; a kernel that runs as root has no floor against its own
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import Final
@@ -50,7 +51,7 @@ def floor_of(named: str = "") -> Floor:
     Raises:
         FileRefused: naming the file, and the line where one is at fault; no cell may run.
     """
-    prefix, owner = prefix_file()
+    prefix, owner = prefix_file(sys.prefix)
     found = [read_file(SYSTEM_FILE, ROOT)]
     if prefix != SYSTEM_FILE:
         found.append(read_file(prefix, owner))
@@ -65,11 +66,17 @@ def floor_of(named: str = "") -> Floor:
     return Floor(tuple(file for file in found if file is not None))
 
 
-def prefix_file() -> tuple[str, int]:
-    """Return where the policy file of this Python environment lies, and who may have written it."""
+# An environment does not move while a process runs from it.
+@functools.lru_cache(maxsize=4)
+def prefix_file(prefix: str) -> tuple[str, int]:
+    """Return where the policy file of a Python environment lies, and who may have written it.
+
+    Args:
+        prefix: ``sys.prefix``.
+    """
     # A virtual environment may stand behind a symbolic link, and a policy file may not.
-    prefix = os.path.realpath(sys.prefix)
-    return os.path.join(prefix, POLICY_FILE), os.stat(prefix).st_uid
+    real = os.path.realpath(prefix)
+    return os.path.join(real, POLICY_FILE), os.stat(real).st_uid
 
 
 def read_file(path: str, owner: int) -> PolicyFile | None:

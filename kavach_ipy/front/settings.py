@@ -24,6 +24,7 @@ from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import (
     DEFAULT_ENVIRONMENT,
     PROFILES,
+    Floor,
     Policy,
     check_secrets,
     profile,
@@ -208,14 +209,17 @@ class Kavach(Floored):
                 advice = did_you_mean(name, self.trait_names(config=True))
                 raise TraitError(f"c.Kavach.{name}: no setting has this name; {advice}")
 
-    def to_policy(self) -> Policy:
+    def to_policy(self, floor: Floor | None = None) -> Policy:
         """Return what these settings allow, profile and policy files included.
+
+        Args:
+            floor: what `floor` returned just now; by default it is asked again.
 
         Raises:
             PolicyError: values that are right one by one contradict each other, or a policy file
                 cannot be relied on.
         """
-        return self.floor().tighten(self._profiled())
+        return (floor or self.floor()).tighten(self._profiled())
 
     def _profiled(self) -> Policy:
         if self.profile == _NO_PROFILE:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -52,7 +53,7 @@ def shown(scopes: Iterable[Scope]) -> Iterator[str]:
     else:
         yield from (f"  {sentence}" for sentence in sentences)
         if not sentences:
-            places = " nor ".join(dict.fromkeys((SYSTEM_FILE, prefix_file()[0])))
+            places = " nor ".join(dict.fromkeys((SYSTEM_FILE, prefix_file(sys.prefix)[0])))
             yield f"  there is none: neither {places}; the settings alone bound a cell"
     yield "kernels of an ordinary server"
     for name, directory in sorted(KernelSpecManager().find_kernel_specs().items()):
