@@ -141,10 +141,11 @@ def test_memory_of_one_kernel_is_read_by_no_cell(notebooks: dict[str, Notebook])
     assert len(list(_processes(USERS["alice"]))) > 3
 
 
-def test_floor_of_the_machine_holds_from_the_next_notebook_on(
-    alice: User, machine: Machine
-) -> None:
-    """What the administrator writes is what a cell has, and more cannot be asked for."""
+def test_floor_of_the_machine_holds_from_the_next_cell_on(alice: User, machine: Machine) -> None:
+    """What the administrator writes is what a cell has, and more cannot be asked for.
+
+    A session that began before runs no cell until it is begun anew.
+    """
     before = machine.run("cat", "/etc/kavach/policy.toml")
     machine.write("/etc/kavach/policy.toml", f'{before}\ndisk = "8M"\n')
     size = "import os; it = os.statvfs('/tmp'); print(it.f_blocks * it.f_frsize)"
@@ -152,24 +153,34 @@ def test_floor_of_the_machine_holds_from_the_next_notebook_on(
         with alice.notebook() as notebook:
             assert int(notebook.run(size).stdout) == 8 << 20
             assert notebook.run(f"%%sandbox --disk 64M\n{size}").reply["status"] == "error"
+            machine.write("/etc/kavach/policy.toml", f'{before}\ndisk = "4M"\n')
+            refused = notebook.run(size)
+            assert refused.stdout == ""
+            assert "/etc/kavach/policy.toml, line " in refused.told
+            assert "%kavach restart" in refused.told
+            notebook.run("%kavach restart")
+            assert int(notebook.run(size).stdout) == 4 << 20
     finally:
         machine.write("/etc/kavach/policy.toml", before)
 
 
-def test_policy_file_without_sense_runs_no_cell(alice: User, machine: Machine) -> None:
-    """The notebook says which line; with the file mended, cells run."""
+def test_policy_file_without_sense_runs_no_cell(
+    alice: User, notebooks: dict[str, Notebook], machine: Machine
+) -> None:
+    """Notebooks that are open say which line, new ones run nothing; mended, cells run."""
     before = machine.run("cat", "/etc/kavach/policy.toml")
     machine.write("/etc/kavach/policy.toml", "memory = true\n")
     try:
-        with alice.notebook() as notebook:
+        for notebook in (notebooks["alice"], notebooks["bob"]):
             run = notebook.run("print('ra' + 'n')")
             assert "ran" not in run.told
             assert run.reply["status"] == "error"
             assert "/etc/kavach/policy.toml, line 1, column 10" in run.told
+        with alice.notebook() as notebook:
+            assert "ran" not in notebook.run("print('ra' + 'n')").told
     finally:
         machine.write("/etc/kavach/policy.toml", before)
-    with alice.notebook() as notebook:
-        assert notebook.run("print('ra' + 'n')").stdout == "ran\n"
+    assert notebooks["bob"].run("print('ra' + 'n')").stdout == "ran\n"
 
 
 def test_doctor_finds_this_machine_sound_as_one_of_its_users(machine: Machine) -> None:
