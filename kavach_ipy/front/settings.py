@@ -4,8 +4,8 @@
 
 Guarantees: a value that makes no sense is a ``TraitError`` that says what is allowed, and the old
 value stays; nothing is repaired in silence; `Kavach.to_policy` is the only way out, and what it
-returns is a valid `Policy`.
-Assumes: settings of features that this version lacks fail closed: they cannot be switched on.
+returns is a valid `Policy`, no looser than the policy files say.
+Assumes: whoever sets them decides what is allowed, but for what those files hold (`front.floor`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from traitlets import Bool, Dict, TraitError, Unicode, validate
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.floor import Floored
-from kavach_ipy.front.kinds import Proposal, duration, number, size, texts
+from kavach_ipy.front.kinds import Proposal, choice, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import (
     DEFAULT_ENVIRONMENT,
@@ -59,11 +59,6 @@ _FIELDS: Final = {
     "writable": "writable",
     "hidden": "hidden",
     "environment": "environment",
-}
-
-# What this version cannot keep yet, and the only value that each may have meanwhile.
-_LATER: Final[dict[str, object]] = {
-    "default_on": False,
 }
 
 
@@ -162,8 +157,8 @@ class Kavach(Floored):
     ).tag(config=True)
     default_on = Bool(
         False,
-        help="Run every cell in the sandbox. By default off, and this version cannot switch it on:"
-        " True is refused, so that nobody relies on it.",
+        help="Run every cell in one sandbox that lives on, as a yes or no. By default off. It is"
+        " read when the extension is loaded; a notebook's owner can switch it off.",
     ).tag(config=True)
     known_secrets = texts(
         (),
@@ -182,6 +177,11 @@ class Kavach(Floored):
         "Modules that the fresh interpreters of --clean and --session have loaded before a cell"
         " comes, as names such as pandas. By default none. They are imported once, outside of any"
         " sandbox, in a process that is kept for the next cells and holds nothing of the notebook.",
+    )
+    checkpoint = choice(
+        ("auto", "off"),
+        "Keep what a session was before its last cell, as auto or off. By default auto, at a fork a"
+        " cell. A stopped cell then costs what it did; its files and what it sent stay.",
     )
     allow_trust = Bool(
         False,
@@ -289,21 +289,10 @@ class Kavach(Floored):
     @validate("profile")
     def _check_profile(self, proposal: Proposal) -> object:
         known = (*PROFILES, *self.profiles)
-        if proposal["value"] not in known:
-            raise TraitError(
-                f"c.Kavach.profile: {proposal['value']!r} is not allowed; profiles are"
-                f" {', '.join(known)}"
-            )
-        return proposal["value"]
-
-    @validate(*_LATER)
-    def _check_later(self, proposal: Proposal) -> object:
-        name, value = str(proposal["trait"].name), proposal["value"]
-        if value != _LATER[name]:
-            raise TraitError(
-                f"c.Kavach.{name}: {value!r} is not allowed; this version of kavach_ipy cannot keep"
-                f" it yet, so it stays {_LATER[name]!r}"
-            )
+        value = proposal["value"]
+        if value not in known:
+            words = ", ".join(known)
+            raise TraitError(f"c.Kavach.profile: {value!r} is not allowed; profiles are {words}")
         return value
 
 

@@ -59,3 +59,29 @@ def test_policy_file_that_cannot_be_relied_on_runs_no_cell(
     assert str(policy_file) in run.stderr
     assert run.stderr.count("\n") == 1
     assert kernel.run("%%sandbox --session s\nprint('ran')").stdout == ""
+
+
+def test_notebook_with_every_cell_sandboxed_is_held_by_the_file(
+    kernel: Kernel, policy_file: Path
+) -> None:
+    """Off is refused with the line; a session that may do more than the file says runs no cell."""
+    text = policy_file.read_text(encoding="utf-8")
+    kernel.run("%kavach on")
+    try:
+        assert kernel.run("print('ra' + 'n')").stdout == "ran\n"
+        off = str(kernel.run("%kavach off").reply)
+        assert f"{policy_file} does not mention allow_off" in off
+        policy_file.write_text('disk = "4M"\nstdin = false\n', encoding="utf-8")
+        refused = kernel.run("print('ra' + 'n')")
+        assert refused.stdout == ""
+        assert f"{policy_file}, line 1, says disk" in str(refused.reply)
+        assert "%kavach restart" in str(refused.reply)
+        kernel.run("%kavach restart")
+        assert kernel.run("print('ra' + 'n')").stdout == "ran\n"
+        asks = kernel.run("input()", allow_stdin=True)
+        assert asks.status == "error"
+    finally:
+        policy_file.write_text(f"{text}allow_off = true\n", encoding="utf-8")
+        kernel.run("%kavach off")
+    assert kernel.run("%kavach status").status == "ok"
+    assert kernel.value("'Kavach' in str(get_ipython().configurables)") == "True"

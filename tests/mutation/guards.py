@@ -10,6 +10,7 @@ first alone, or both are switched off together and the entry says why.
 from __future__ import annotations
 
 from tests.mutation import (
+    checkpoints,
     child,
     counted,
     floor,
@@ -40,6 +41,7 @@ GUARDS: tuple[Guard, ...] = (
     *forking.GUARDS,
     *talking.GUARDS,
     *fresh.GUARDS,
+    *checkpoints.GUARDS,
     *gate.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
