@@ -17,9 +17,18 @@ from kavach_ipy.gate.mimes import MIME_RULES
 from kavach_ipy.gate.pace import OUTPUTS, RATE
 from kavach_ipy.launch.strength import WEIGHTS
 from kavach_ipy.policy import OPTIONS, PROFILES, Option, Policy, explain
+from kavach_ipy.policy.file_keys import KEYS, OF_A_CELL, Key
 from tests.mutation.guards import GUARDS, NO_GUARDS
 
-__all__ = ["PAGES", "display_page", "guards_page", "options_page", "profiles_page", "strength_page"]
+__all__ = [
+    "PAGES",
+    "display_page",
+    "guards_page",
+    "options_page",
+    "policy_file_page",
+    "profiles_page",
+    "strength_page",
+]
 
 _HERE = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/reference/generate.py; change the code and run `make docs`. -->"
@@ -66,6 +75,48 @@ def profiles_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def policy_file_page() -> str:
+    """Every key of a policy file, one heading each."""
+    lines = [
+        "# The policy file",
+        "",
+        _NOTE,
+        "",
+        "`/etc/kavach/policy.toml` is a floor: no user, notebook or cell can loosen it.",
+        "It is TOML without tables, at most 1000 lines and 64 KiB, and read before each cell.",
+        "What it does not mention is the user's to choose, but where a key below says otherwise.",
+        "It must be root's, and nobody else may be able to write it or a directory above it.",
+        "An unknown key, a wrong type and a value without sense are errors, and no cell runs.",
+        "",
+        "| key | value | where it is not mentioned |",
+        "|---|---|---|",
+        *(f"| [`{key.name}`](#{key.name}) | {_form(key)} | {_unmentioned(key)} |" for key in KEYS),
+    ]
+    for key in KEYS:
+        lines += ["", f"## {key.name}", "", *_text(key)]
+    lines += ["", "## Words that are no keys", ""]
+    lines += [f"- `{word}`: {why}." for word, why in OF_A_CELL.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _form(key: Key) -> str:
+    if key.kind == "word":
+        return key.forms.removesuffix(" is").removesuffix(" are")
+    forms = {
+        "switch": "`true` or `false`",
+        "size": '`"512M"`, powers of 1024, or bytes',
+        "time": '`"30s"`, `"1h"`, or seconds',
+        "count": "a whole number",
+        "words": '`["PATH", "LC_*"]`',
+        "paths": '`["/srv/data"]`, absolute',
+    }
+    return forms[key.kind]
+
+
+def _unmentioned(key: Key) -> str:
+    return f"`{key.unmentioned}`" if key.unmentioned else "the user's choice"
+
+
 def _usage(option: Option) -> str:
     spelt = ", ".join(option.flags)
     return f"{spelt} {option.metavar}" if option.metavar else spelt
@@ -85,7 +136,7 @@ def _field(option: Option) -> str:
     return f"`{option.field}`" if option.field in known else "several"
 
 
-def _text(option: Option) -> list[str]:
+def _text(option: Option | Key) -> list[str]:
     """The help text, one sentence a line; a full stop inside "1.5" ends no sentence."""
     return option.help.replace(". ", ".\n").split("\n")
 
@@ -176,6 +227,7 @@ PAGES = {
     "display.md": display_page,
     "guards.md": guards_page,
     "options.md": options_page,
+    "policy-file.md": policy_file_page,
     "profiles.md": profiles_page,
     "strength.md": strength_page,
 }

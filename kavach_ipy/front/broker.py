@@ -31,7 +31,7 @@ from kavach_ipy.front.broker_commands import command_in, run_broker_command
 from kavach_ipy.front.ear import Asked, Ear, settle
 from kavach_ipy.front.execution import Execution, accept, in_words, refuse
 from kavach_ipy.front.lookups import Lookups
-from kavach_ipy.front.making import Made, make_service
+from kavach_ipy.front.making import Made, check_still_allowed, make_service
 from kavach_ipy.front.questions import ask_user
 from kavach_ipy.front.tightening import by_first_line, by_metadata
 from kavach_ipy.wire.service import Request, RequestKind
@@ -137,6 +137,7 @@ class Broker:
             return self._command(cell, command, count)
         try:
             made, ear = await self._session()
+            check_still_allowed(made.policy, self._settings)
             policy = by_metadata(made.policy, cell.metadata)
             policy, code = by_first_line(policy, cell.code, self._settings)
         except (KavachError, KeyboardInterrupt) as error:

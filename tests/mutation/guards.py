@@ -14,6 +14,7 @@ from tests.mutation import (
     checkpoints,
     child,
     counted,
+    floor,
     forking,
     fresh,
     gate,
@@ -46,6 +47,7 @@ GUARDS: tuple[Guard, ...] = (
     *values.GUARDS,
     *wire.GUARDS,
     *audit.GUARDS,
+    *floor.GUARDS,
 )
 
 NO_GUARDS: dict[str, str] = {**child.NO_GUARDS, **syscalls.NO_GUARDS}
