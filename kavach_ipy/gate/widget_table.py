@@ -57,8 +57,8 @@ _DESCRIBED: Final[_Traits] = _DOM | {
     "description": "label", "description_allow_html": "never", "style": "style",
 }  # fmt: skip
 _INPUT: Final[_Traits] = _DESCRIBED | {"disabled": "flag"}
-_FIELD: Final[_Traits] = _INPUT | {"continuous_update": "flag", "placeholder": "line"}
-_PAGE: Final[_Traits] = _DESCRIBED | {"placeholder": "line"}
+_FIELD: Final[_Traits] = _INPUT | {"continuous_update": "flag", "placeholder": "label"}
+_PAGE: Final[_Traits] = _DESCRIBED | {"placeholder": "label"}
 _SLIDER: Final[_Traits] = _INPUT | {
     "behavior": "choice", "continuous_update": "flag", "orientation": "choice", "readout": "flag",
 }  # fmt: skip

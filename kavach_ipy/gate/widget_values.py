@@ -43,7 +43,10 @@ _INTEGER: Final = 2**53
 _CLASSES: Final = frozenset({"widget-interact"})
 _ICON: Final = re.compile(r"[a-z0-9 -]{0,80}", re.ASCII)
 _DIMENSION: Final = re.compile(r"(?:\d{1,4}(?:\.\d{1,4})?(?:px|%)?)?", re.ASCII)
-_FORMAT: Final = re.compile(r"[\w.,+$#%<>=^~ ()-]{0,20}", re.ASCII)
+# d3-format: [[fill]align][sign][symbol][0][width][,][.precision][~][type].
+_FORMAT: Final = re.compile(
+    r"(?:[^{]?[<>=^])?[-+( ]?[$#]?0?\d{0,3},?(?:\.\d{1,3})?~?[A-Za-z%]?", re.ASCII
+)
 _TYPES: Final = re.compile(r"[\w.,/*+ -]{0,400}", re.ASCII)
 _IMAGE_FORMATS: Final = frozenset({"gif", "jpeg", "jpg", "png", "webp"})
 _MOMENT: Final = frozenset({"date", "hours", "milliseconds", "minutes", "month", "seconds", "year"})
