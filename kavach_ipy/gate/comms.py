@@ -24,13 +24,13 @@ from kavach_ipy.gate.comm_messages import (
     Heard,
     closed,
     opened,
-    parts,
     updated,
     with_buffers,
 )
 from kavach_ipy.gate.controls import Controls, translated, within_bounds
 from kavach_ipy.gate.mimes import DisplayPolicy
-from kavach_ipy.gate.widgets import Given, State, Widget, Widgets, fixed, model_of
+from kavach_ipy.gate.widget_states import told_states
+from kavach_ipy.gate.widgets import PLACEHOLDER, Given, State, Widget, Widgets, model_of, stand_in
 from kavach_ipy.wire.documents import Json
 
 __all__ = ["CONTROL", "UPDATES", "WIDGET", "WIDGETS", "CommMessage", "Comms", "Heard"]
@@ -48,10 +48,7 @@ _ELEMENTS: Final = 50_000
 _SECONDS: Final = 5.0
 _SHARE: Final = 0.25
 _REASONS: Final = 50
-_ANSWER: Final = 2.0
-"""Seconds for the states of all widgets, when a page asks for them."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_LABEL: Final = "LabelModel"
 
 
 @dataclass(slots=True)
@@ -211,9 +208,9 @@ class Comms:
                 self._names[widget.public] = name
                 return self._telling(reason, (opened(widget.public, WIDGET, rebuilt, parent),))
             self._widgets.remove(name)
-        widget = self._widgets.add(name, _LABEL, is_placeholder=True)
+        widget = self._widgets.add(name, PLACEHOLDER, is_placeholder=True)
         self._names[widget.public] = name
-        return self._telling(reason, (opened(widget.public, WIDGET, _stand_in(reason), parent),))
+        return self._telling(reason, (opened(widget.public, WIDGET, stand_in(reason), parent),))
 
     def _message(self, content: Mapping[str, Json], buffers: Buffers, parent: str) -> Heard:
         name, data = content.get("comm_id"), content.get("data")
@@ -221,7 +218,10 @@ class Comms:
             return self._refused("a comm message without data")
         control = self._controls.public(name)
         if control is not None:
-            return self._states(control, data, buffers, parent)
+            answer = told_states(self._widgets, control, data, buffers, parent, self._clock)
+            if answer is None:
+                return self._refused("a message of the control comm that is no answer")
+            return Heard((answer,))
         widget = self._widgets.find(name)
         if widget is None or not isinstance(name, str):
             return self._refused("a message of a widget that is not open")
@@ -254,37 +254,6 @@ class Comms:
         waiting = (self._released(name),) if name in self._waiting else ()
         echo = updated(widget.public, rebuilt, parent, "echo_update")
         return self._telling(reason, (*waiting, echo))
-
-    def _states(self, control: str, data: dict[str, Json], buffers: Buffers, parent: str) -> Heard:
-        """Answer a page that was loaded anew: whole states of all widgets."""
-        states = data.get("states")
-        if data.get("method") != "update_states" or not isinstance(states, dict):
-            return self._refused("a message of the control comm that is no answer")
-        told: dict[str, Json] = {}
-        paths: list[Json] = []
-        kept: list[bytes | memoryview] = []
-        until = self._clock() + _ANSWER
-        for name, entry in states.items():
-            widget = self._widgets.find(name)
-            given = entry.get("state") if isinstance(entry, dict) else None
-            if widget is None or not isinstance(given, dict) or self._clock() > until:
-                continue
-            state: State | None = _stand_in("it was not shown before")
-            if not widget.is_placeholder:
-                at = (name, "state")
-                binary = with_buffers(given, data.get("buffer_paths"), buffers, at)
-                state, _ = self._widgets.whole(widget, binary)
-            if state is not None:
-                plain, own, more = parts(state)
-                paths += [[widget.public, "state", key] for key in own]
-                kept += more
-                told[widget.public] = {
-                    "model_name": plain["_model_name"], "model_module": plain["_model_module"],
-                    "model_module_version": plain["_model_module_version"], "state": plain,
-                }  # fmt: skip
-        answer: dict[str, Json] = {"method": "update_states", "states": told, "buffer_paths": paths}
-        content: dict[str, Json] = {"comm_id": control, "data": answer}
-        return Heard((CommMessage("comm_msg", content, {}, tuple(kept), parent),))
 
     def _close(self, content: Mapping[str, Json], parent: str) -> Heard:
         name = content.get("comm_id")
@@ -322,8 +291,3 @@ class Comms:
             return Heard(messages)
         self._told.add(reason)
         return Heard(messages, reason)
-
-
-def _stand_in(reason: str) -> State:
-    """Return the state of a label that stands for a widget that is not shown."""
-    return {**fixed(_LABEL), "value": f"[not shown: {reason}]"}

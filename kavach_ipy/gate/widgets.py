@@ -24,7 +24,10 @@ from kavach_ipy.gate.widget_table import COMMON, MODELS, VERSIONS, WITHHELD_MODE
 from kavach_ipy.gate.widget_values import REFUSED, Refused, clean_trait, safe_image, size_of
 from kavach_ipy.wire.documents import Json
 
-__all__ = ["Given", "State", "Widget", "Widgets", "fixed", "model_of"]
+__all__ = ["PLACEHOLDER", "Given", "State", "Widget", "Widgets", "model_of", "stand_in"]
+
+PLACEHOLDER: Final = "LabelModel"
+"""The model of what stands in for a widget that is not shown."""
 
 State: TypeAlias = "dict[str, Json | bytes]"
 Given: TypeAlias = "Mapping[str, Json | bytes | memoryview]"
@@ -126,7 +129,7 @@ class Widgets:
         rebuilt, reason = self.rebuilt(widget, state)
         if widget.model in _LINKS and rebuilt is not None and "source" not in rebuilt:
             return None, f"{widget.model}: it joins traits that the sandbox cleans differently"
-        return (None if rebuilt is None else fixed(widget.model) | rebuilt), reason
+        return (None if rebuilt is None else _fixed(widget.model) | rebuilt), reason
 
     def rebuilt(self, widget: Widget, state: Given) -> tuple[State | None, str]:
         """Return what the page may hear of a state, and why it does not hear of the rest.
@@ -273,7 +276,7 @@ class _Held:
         """Nothing is cleared in a list."""
 
 
-def fixed(model: str) -> State:
+def _fixed(model: str) -> State:
     """Return what a state says of its model and view: what the table says."""
     row = MODELS[model]
     # Views of layouts and styles stand in the base module, whatever module their model is of.
@@ -286,6 +289,11 @@ def fixed(model: str) -> State:
         "_view_module_version": VERSIONS[shown],
         "_view_name": row.view or None,
     }
+
+
+def stand_in(reason: str) -> State:
+    """Return the state of a label that stands for a widget that is not shown."""
+    return {**_fixed(PLACEHOLDER), "value": f"[not shown: {reason}]"}
 
 
 def _is_shown(widget: Widget) -> bool:

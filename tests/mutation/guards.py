@@ -22,6 +22,7 @@ from tests.mutation import (
     talking,
     values,
     verification,
+    widgets,
     wire,
 )
 from tests.mutation.guard import Guard
@@ -40,6 +41,7 @@ GUARDS: tuple[Guard, ...] = (
     *talking.GUARDS,
     *fresh.GUARDS,
     *gate.GUARDS,
+    *widgets.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
 )

@@ -26,6 +26,7 @@ class Clock:
         self.now = 0.0
 
     def __call__(self) -> float:
+        """Return the seconds so far."""
         return self.now
 
 
@@ -517,7 +518,8 @@ def test_display_names_a_widget_of_the_session() -> None:
     assert session.comms.open_comms() == dict.fromkeys(
         [view["model_id"], *session.comms.open_comms()], "jupyter.widget"
     )
-    for odd in (view["model_id"], layout, "unknown", 7, None, [name]):
+    odd_names: list[Json] = [view["model_id"], layout, "unknown", 7, None, [name]]
+    for odd in odd_names:
         shown_instead = displayed(odd)
         assert _VIEW not in shown_instead
         assert "not shown" in str(shown_instead["text/plain"])

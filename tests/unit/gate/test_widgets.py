@@ -82,7 +82,7 @@ def test_row_is_what_ipywidgets_sends(model: str) -> None:
         if kind == "choice":
             trait = traits[name]
             assert isinstance(trait, CaselessStrEnum)
-            assert CHOICES[name] >= set(trait.values)
+            assert CHOICES[name] >= set(trait.values or ())
 
 
 def _made(model: str) -> ipywidgets.Widget:
@@ -145,7 +145,7 @@ def test_widget_arrives_as_it_was_sent(model: str) -> None:
 
 def test_bars_of_tqdm_are_drawn_and_move() -> None:
     """A bar in a notebook is a box of two texts and a progress, and each step is told."""
-    from tqdm.notebook import tqdm
+    from tqdm.notebook import tqdm  # type: ignore[import-untyped]
 
     with recorded() as session, contextlib.redirect_stdout(io.StringIO()):
         for _ in tqdm(range(3), desc="three", mininterval=0):
@@ -163,7 +163,11 @@ def test_bars_of_tqdm_are_drawn_and_move() -> None:
 def test_interact_is_drawn_and_answers() -> None:
     """The controls of a function, and an output that captures what it prints."""
     with recorded() as session, contextlib.redirect_stdout(io.StringIO()):
-        made = ipywidgets.interactive(lambda x, y: print(x, y), x=10, y=["a", "b"])
+
+        def answer(x: int, y: str) -> None:
+            print(x, y)
+
+        made = ipywidgets.interactive(answer, x=10, y=["a", "b"])
         made.children[0].value = 3
     told = heard(Comms(), session.sent)
     box = next(m for m in told if "widget-interact" in str(m.content))

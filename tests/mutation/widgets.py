@@ -1,0 +1,246 @@
+"""Widgets: what a page does for the state of one, and what becomes of that."""
+
+from __future__ import annotations
+
+from tests.mutation.guard import Guard, condition_off
+
+__all__ = ["GUARDS"]
+
+_COMMS = "gate/comms.py"
+_WIDGETS = "gate/widgets.py"
+_VALUES = "gate/widget_values.py"
+_HOSTILE = "tests/unit/gate/test_comms.py"
+
+
+GUARDS = (
+    condition_off(
+        "targets of comms",
+        "a session opens comms of widgets only",
+        _COMMS,
+        "        if target != WIDGET:\n",
+        f"{_HOSTILE}::test_session_opens_comms_of_widgets_only",
+    ),
+    Guard(
+        "modules of targets",
+        "a page loads no module that a comm names",
+        "gate/comm_messages.py",
+        '"target_module": None, "data": data,\n',
+        '"target_module": "x", "data": data,\n',
+        f"{_HOSTILE}::test_module_of_a_target_is_never_loaded",
+    ),
+    condition_off(
+        "modules of widgets",
+        "a page loads programs of ipywidgets only",
+        _WIDGETS,
+        "    if name not in MODELS or MODELS[name].module != module:\n",
+        f"{_HOSTILE}::test_programs_of_others_are_not_loaded",
+    ),
+    condition_off(
+        "versions of widgets",
+        "a page loads no other version of a widget",
+        _WIDGETS,
+        '    if version.split(".")[0] != VERSIONS[module].split(".")[0]:\n',
+        f"{_HOSTILE}::test_programs_of_others_are_not_loaded",
+    ),
+    condition_off(
+        "withheld widgets",
+        "no widget asks for what a browser fills in by itself",
+        _WIDGETS,
+        "    if name in WITHHELD_MODELS:\n",
+        f"{_HOSTILE}::test_withheld_widgets_leave_a_label",
+    ),
+    Guard(
+        "traits of widgets",
+        "a trait that the table lacks is not told",
+        _WIDGETS,
+        "            kind = row.traits.get(key) or COMMON.get(key)\n",
+        '            kind = row.traits.get(key) or COMMON.get(key) or "text"\n',
+        f"{_HOSTILE}::test_unknown_traits_are_left_out"
+        f" {_HOSTILE}::test_names_of_a_model_never_change_later",
+    ),
+    Guard(
+        "HTML of widgets",
+        "no script of a widget's HTML reaches the page",
+        _VALUES,
+        "    cleaned = clean_html(value)\n",
+        "    cleaned = value\n",
+        f"{_HOSTILE}::test_markup_of_widgets_is_cleaned",
+    ),
+    Guard(
+        "HTML in descriptions",
+        "a description is text",
+        _VALUES,
+        "def _never(_: Json) -> _Cleaned:\n    return False\n",
+        "def _never(_: Json) -> _Cleaned:\n    return True\n",
+        f"{_HOSTILE}::test_descriptions_are_never_html",
+    ),
+    Guard(
+        "mathematics in labels",
+        "a label loads, links and names nothing by its mathematics",
+        "gate/mathematics.py",
+        "    return text if is_harmless(text) else text.translate(_ALIKE)\n",
+        "    return text\n",
+        f"{_HOSTILE}::test_labels_are_typeset_where_that_is_harmless",
+    ),
+    Guard(
+        "layouts",
+        "a widget is drawn in its own place and loads nothing for it",
+        _VALUES,
+        "        return value if isinstance(value, str) and is_layout(name, value) else REFUSED\n",
+        "        return value if isinstance(value, str) else REFUSED\n",
+        f"{_HOSTILE}::test_layouts_load_and_move_nothing {_HOSTILE}::test_styles_load_nothing",
+    ),
+    condition_off(
+        "margins of layouts",
+        "a widget is not moved over what stands above it",
+        "gate/styles.py",
+        '    if name == "margin" and not _MARGIN.fullmatch(value):\n',
+        f"{_HOSTILE}::test_layouts_load_and_move_nothing",
+    ),
+    Guard(
+        "classes of widgets",
+        "a widget has no class of the page's own parts",
+        _VALUES,
+        "    return [name for name in value if isinstance(name, str) and name in _CLASSES]\n",
+        "    return value\n",
+        f"{_HOSTILE}::test_classes_of_the_page_are_not_given",
+    ),
+    Guard(
+        "images of widgets",
+        "an image is one, and no address",
+        _VALUES,
+        '    return raw if any(is_image(mime, raw) for mime in IMAGE_TYPES) else b""\n',
+        "    return raw\n",
+        f"{_HOSTILE}::test_images_are_images",
+    ),
+    Guard(
+        "formats of images",
+        "no image is an address that a page loads",
+        _VALUES,
+        '    return value if isinstance(value, str) and value in _IMAGE_FORMATS else "png"\n',
+        "    return value\n",
+        f"{_HOSTILE}::test_images_are_images",
+    ),
+    Guard(
+        "links of widgets",
+        "a page copies nothing into HTML that was not cleaned as HTML",
+        _WIDGETS,
+        "        return kinds[0] == kinds[1] and ",
+        "        return True or ",
+        f"{_HOSTILE}::test_link_joins_what_is_cleaned_alike",
+    ),
+    Guard(
+        "ends of links",
+        "a link never has one end that was not compared with the other",
+        _WIDGETS,
+        "        if widget.model in _LINKS and not self._may_link(state):\n",
+        "        if False:\n",
+        f"{_HOSTILE}::test_link_does_not_change_one_end_alone",
+    ),
+    condition_off(
+        "circles of widgets",
+        "no page draws a widget in itself for ever",
+        "gate/nesting.py",
+        "        if not around.isdisjoint(children):\n",
+        f"{_HOSTILE}::test_circles_of_boxes_are_refused",
+    ),
+    Guard(
+        "elements of widgets",
+        "boxes that hold boxes do not multiply without end",
+        "gate/nesting.py",
+        "        return elements <= MOST and deepest <= DEEPEST\n",
+        "        return deepest <= DEEPEST\n",
+        f"{_HOSTILE}::test_boxes_that_multiply_are_refused",
+    ),
+    Guard(
+        "outputs within outputs",
+        "no page shows an output widget in itself",
+        _WIDGETS,
+        "            if not self._nesting.place(output, held):\n                return None\n",
+        "            if False:\n                return None\n",
+        f"{_HOSTILE}::test_output_shown_in_itself_is_refused",
+    ),
+    Guard(
+        "outputs of widgets",
+        "what an output widget holds has been through the gate",
+        _WIDGETS,
+        "        cleaned = clean_outputs(value, self._policy, held)\n",
+        "        cleaned = value if isinstance(value, list) else None\n",
+        f"{_HOSTILE}::test_outputs_pass_the_gate",
+    ),
+    Guard(
+        "messages that are captured",
+        "an output widget takes what its own session says",
+        _WIDGETS,
+        "        known = self._messages(value) if isinstance(value, str) and value else None\n",
+        "        known = value if isinstance(value, str) and value else None\n",
+        f"{_HOSTILE}::test_output_captures_what_its_own_session_says",
+    ),
+    condition_off(
+        "focus",
+        "keys that are typed elsewhere stay there",
+        _COMMS,
+        '        if method not in {"echo_update", "update"} or not isinstance(state, dict):\n',
+        f"{_HOSTILE}::test_no_widget_takes_the_focus",
+    ),
+    condition_off(
+        "number of widgets",
+        "a page holds a bounded number of widgets",
+        _COMMS,
+        "        if len(self._widgets) >= WIDGETS or not self._opened.take():\n",
+        f"{_HOSTILE}::test_widgets_are_bounded_in_number",
+    ),
+    condition_off(
+        "bytes of widgets",
+        "a page keeps a bounded number of bytes of a session's widgets",
+        _WIDGETS,
+        "        if more > 0 and self._bytes + more > _BYTES:\n",
+        f"{_HOSTILE}::test_widgets_are_bounded_in_bytes",
+    ),
+    condition_off(
+        "time for widgets",
+        "the kernel answers again after two seconds",
+        _COMMS,
+        "        if self._seconds.wait(0.0):\n",
+        f"{_HOSTILE}::test_time_for_widgets_is_bounded",
+    ),
+    Guard(
+        "pace of widgets",
+        "updates of widgets come no faster than an eye can follow",
+        _COMMS,
+        "        return self._telling(reason, (self._released(name),)"
+        " if self._updates.take() else ())\n",
+        "        return self._telling(reason, (self._released(name),))\n",
+        f"{_HOSTILE}::test_updates_wait_and_the_last_is_told",
+    ),
+    Guard(
+        "displays of widgets",
+        "a page draws a bounded number of widgets at once",
+        _COMMS,
+        "        if widget is None or not self._elements.take(self._widgets.elements(widget)):\n",
+        "        if widget is None:\n",
+        f"{_HOSTILE}::test_displays_of_large_boxes_are_bounded",
+    ),
+    condition_off(
+        "comms that a page opens",
+        "a page opens the comm of widgets' states only",
+        _COMMS,
+        "            if not known:\n",
+        f"{_HOSTILE}::test_page_speaks_to_nothing_else",
+    ),
+    condition_off(
+        "size of a page's messages",
+        "a page sends a session no more than it takes",
+        _COMMS,
+        "        if not isinstance(data, dict) or not within_bounds(data, buffers):\n",
+        f"{_HOSTILE}::test_page_sends_no_more_than_a_session_takes",
+    ),
+    Guard(
+        "widgets in displays",
+        "a display names widgets of its own session",
+        "gate/display.py",
+        "            view = None if views is None else views.view(value)\n",
+        "            view = value if isinstance(value, dict) else None\n",
+        f"{_HOSTILE}::test_display_names_a_widget_of_the_session",
+    ),
+)
