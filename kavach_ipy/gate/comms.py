@@ -218,10 +218,11 @@ class Comms:
             return self._refused("a comm message without data")
         control = self._controls.public(name)
         if control is not None:
-            answer = told_states(self._widgets, control, data, buffers, parent, self._clock)
+            answer = told_states(self._widgets, data, buffers, self._clock)
             if answer is None:
                 return self._refused("a message of the control comm that is no answer")
-            return Heard((answer,))
+            told: dict[str, Json] = {"comm_id": control, "data": answer[0]}
+            return Heard((CommMessage("comm_msg", told, {}, tuple(answer[1]), parent),))
         widget = self._widgets.find(name)
         if widget is None or not isinstance(name, str):
             return self._refused("a message of a widget that is not open")

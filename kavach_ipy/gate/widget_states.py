@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kavach_ipy.gate.comm_messages import Buffers, CommMessage, parts, with_buffers
+from kavach_ipy.gate.comm_messages import Buffers, parts, with_buffers
 from kavach_ipy.gate.widgets import State, Widgets, stand_in
 from kavach_ipy.wire.documents import Json
 
@@ -20,21 +20,14 @@ _SECONDS: Final = 2.0
 
 
 def told_states(
-    widgets: Widgets,
-    control: str,
-    data: dict[str, Json],
-    buffers: Buffers,
-    parent: str,
-    clock: Callable[[], float],
-) -> CommMessage | None:
+    widgets: Widgets, data: dict[str, Json], buffers: Buffers, clock: Callable[[], float]
+) -> tuple[dict[str, Json], Buffers] | None:
     """Return the answer for the page, or None where the session's is none.
 
     Args:
         widgets: those that are open.
-        control: the page's name of the comm that is answered.
         data: what the session answers.
         buffers: the binary parts of it.
-        parent: handed on.
         clock: seconds.
     """
     states = data.get("states")
@@ -62,5 +55,4 @@ def told_states(
                 "model_module_version": plain["_model_module_version"], "state": plain,
             }  # fmt: skip
     answer: dict[str, Json] = {"method": "update_states", "states": told, "buffer_paths": paths}
-    content: dict[str, Json] = {"comm_id": control, "data": answer}
-    return CommMessage("comm_msg", content, {}, tuple(kept), parent)
+    return answer, kept

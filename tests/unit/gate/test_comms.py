@@ -10,7 +10,7 @@ from kavach_ipy.gate import comms as limits
 from kavach_ipy.gate import widgets as keeping
 from kavach_ipy.gate.comms import CommMessage, Comms, Heard
 from kavach_ipy.gate.display import DisplayIds, show
-from kavach_ipy.gate.widget_table import MODELS, VERSIONS
+from kavach_ipy.gate.widget_table import MODELS, VERSIONS, WITHHELD_MODELS
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Message
 from tests.unit.gate.test_widgets import PNG
@@ -166,7 +166,7 @@ def test_withheld_widgets_leave_a_label(model: str) -> None:
     name, heard = session.open_raw(state)
     (message,) = heard.messages
     assert state_of(message)["_model_name"] == "LabelModel"
-    assert model in heard.reason
+    assert WITHHELD_MODELS[model] in heard.reason
     assert session.update(name, value="evil").messages == ()
     box = session.opened("HBoxModel", children=[f"IPY_MODEL_{name}"])[1].messages[0]
     assert state_of(box)["children"] == [f"IPY_MODEL_{message.content['comm_id']}"]
