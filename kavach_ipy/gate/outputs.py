@@ -2,7 +2,8 @@
 
 JupyterLab trusts what such a widget holds as it trusts what a cell shows.
 
-Guarantees: an output passes as the message that it stands for would, or not at all.
+Guarantees: an output passes as the message that it stands for would, or not at all; what comes
+after two million characters to be read does not.
 Assumes: the form of outputs of notebook format 4.
 """
 
@@ -13,8 +14,10 @@ from typing import Final
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.gate.display import DisplayIds, Views, show
 from kavach_ipy.gate.failures import shown_failure
+from kavach_ipy.gate.images import IMAGE_TYPES
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.text import clean_text
+from kavach_ipy.gate.widget_values import size_of
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Message, read_error
 
@@ -22,6 +25,8 @@ __all__ = ["clean_outputs"]
 
 _MOST: Final = 1000
 _TEXT: Final = 1 << 20
+_COSTLY: Final = 2 << 20
+"""Characters of all that the gate has to read; pictures are looked at by their heads."""
 _STREAMS: Final = ("stdout", "stderr")
 
 
@@ -30,8 +35,12 @@ def clean_outputs(value: Json, policy: DisplayPolicy, views: Views) -> list[Json
     if not isinstance(value, list) or len(value) > _MOST:
         return None
     kept: list[Json] = []
+    left = _COSTLY
     for output in value:
         if isinstance(output, dict):
+            left -= _cost(output.get("data"))
+            if left < 0:
+                break
             try:
                 cleaned = _clean(output, policy, views)
             except ProtocolError:
@@ -39,6 +48,12 @@ def clean_outputs(value: Json, policy: DisplayPolicy, views: Views) -> list[Json
             if cleaned is not None:
                 kept.append(cleaned)
     return kept
+
+
+def _cost(data: Json) -> int:
+    if not isinstance(data, dict):
+        return 0
+    return sum(size_of(data[mime]) for mime in data if mime not in IMAGE_TYPES)
 
 
 def _clean(output: dict[str, Json], policy: DisplayPolicy, views: Views) -> Json:

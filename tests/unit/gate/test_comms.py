@@ -489,6 +489,14 @@ def test_outputs_pass_the_gate() -> None:
     assert error["traceback"] == ["t"]
 
 
+def test_outputs_are_read_in_bounded_time() -> None:
+    """An output widget holds many outputs, and all of them are cleaned at once."""
+    session = Session()
+    page = {"output_type": "display_data", "data": {"text/html": "<b>x</b>" * 50_000}}
+    (told,) = session.opened("OutputModel", outputs=[page] * 100)[1].messages
+    assert len(state_of(told)["outputs"]) == 5
+
+
 def test_echo_of_outputs_is_not_cleaned_twice() -> None:
     """What a page has captured comes back, and stays on the page as it is."""
     session = Session()
