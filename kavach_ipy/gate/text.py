@@ -25,7 +25,10 @@ _PROMPT: Final = 200
 _EVEN: Final = b"\b\t\n\r" + bytes(range(0x20, 0x7F))
 _BIDI: Final = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f"
-_ODD: Final = re.compile(rf"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}]")
+_ODDITIES: Final = rf"\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}"
+_ODD: Final = re.compile(rf"[{_ODDITIES}]")
+# Text that is odd for its colours alone. The pattern's stack grows with what it repeats.
+_COLOURED: Final = re.compile(rf"(?:[^{_ODDITIES}]++|\x1b\[[0-9;:]{{0,64}}+m){{1,1000}}")
 
 # ECMA-48: CSI has parameters, intermediates and one final; a command string runs to ST (or BEL).
 _CSI: Final = r"(?:\x1b\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+"
@@ -115,7 +118,14 @@ def _is_odd(text: str) -> bool:
 
 
 def _filtered(text: str) -> str:
-    return mark_bidi(_REMOVED.sub("", _SEQUENCES.sub("", text)))
+    # Up to there nothing but a colour begins with a control, and no sequence is cut in two.
+    at = 0
+    while found := _COLOURED.match(text, at):
+        at = found.end()
+    if at == len(text):
+        return text
+    rest = text[at:] if at else text
+    return text[:at] + mark_bidi(_REMOVED.sub("", _SEQUENCES.sub("", rest)))
 
 
 def mark_bidi(text: str) -> str:
