@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Self
 from kavach_ipy.errors import CellStopped, PolicyError
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.pace import Pace
+from kavach_ipy.gate.rows import Rows
+from kavach_ipy.gate.streams import Streams
 from kavach_ipy.hearing import Hearing, Progress, Sink
 from kavach_ipy.policy import Policy, check_secrets
 from kavach_ipy.wire.arena import Arena
@@ -265,6 +267,8 @@ class Sandbox:
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
         hearing = Hearing(sink, self.policy.stdin, self.policy.trust, progress, Pace(self._display))
+        if getattr(sink, "is_terminal", False):
+            hearing.streams = Streams(Rows())
         with handlers_later() as signals:
             plan = make_plan(
                 self.policy,
