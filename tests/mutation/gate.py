@@ -20,6 +20,8 @@ _VALUES = "tests/unit/gate/test_values.py"
 _TYPESET = "tests/unit/gate/test_mathematics.py"
 _SHOWN = "tests/unit/gate/test_display.py"
 _FORGED = "tests/unit/gate/test_forged_arrays.py"
+_DRAWN = "tests/unit/gate/test_plots.py"
+_ROWS = "tests/unit/gate/test_rows.py"
 
 
 GUARDS = (
@@ -487,5 +489,68 @@ GUARDS = (
         "gate/pace.py",
         "        if self._tokens < 1.0:\n",
         "tests/unit/gate/test_pace.py::test_updates_beyond_the_rate_are_left_out_but_for_the_last",
+    ),
+    Guard(
+        "figures as text",
+        "no text of a figure is markup of the page",
+        "gate/plots.py",
+        'data-figure="{escape(clean_text(text, _SIZE))}"',
+        'data-figure="{clean_text(text, _SIZE)}"',
+        f"{_DRAWN}::test_a_figure_is_text_on_the_page",
+    ),
+    condition_off(
+        "size of figures",
+        "a page gets no more of a figure than it can draw",
+        "gate/plots.py",
+        "    if len(text) > _SIZE:\n",
+        f"{_DRAWN}::test_what_is_no_figure_is_withheld",
+    ),
+    Guard(
+        "origin of figures",
+        "a figure is drawn in a frame that has no origin",
+        "gate/plots.py",
+        '    outer.sandbox = "allow-scripts";\n',
+        '    outer.sandbox = "allow-scripts allow-same-origin";\n',
+        f"{_DRAWN}::test_both_frames_have_no_origin_and_load_nothing",
+    ),
+    Guard(
+        "loads of figures",
+        "a figure loads nothing",
+        "gate/plots.py",
+        "    \"default-src 'none'; script-src",
+        '    "default-src *; script-src',
+        f"{_DRAWN}::test_both_frames_have_no_origin_and_load_nothing",
+    ),
+    Guard(
+        "plotly.js as text",
+        "the library ends no script element that it is handed on by",
+        "gate/plots.py",
+        '    return json.dumps(value, allow_nan=False).replace("<", "\\\\u003c")',
+        "    return json.dumps(value, allow_nan=False)",
+        f"{_DRAWN}::test_the_library_is_text_that_ends_no_script",
+        also=(
+            Edit(
+                "gate/plots.py",
+                'source.replace("</script", "<\\\\/script").replace("<!--", "<\\\\!--")',
+                "source",
+            ),
+        ),
+        why_also="the end tag is written in another way, and once more for the page's own script",
+    ),
+    Guard(
+        "rows of a terminal",
+        "no text of a cell goes above where the cell began",
+        "gate/rows.py",
+        "            rows = min(max(1, int(number or 1)), self._row)\n",
+        "            rows = max(1, int(number or 1))\n",
+        f"{_ROWS}::test_no_text_goes_above_the_first_row",
+    ),
+    Guard(
+        "rows of others",
+        "what the sandbox says on a terminal is not written over",
+        "gate/rows.py",
+        "        self._row = self._last = 0\n        return below\n",
+        "        return below\n",
+        f"{_ROWS}::test_what_others_print_stands_below_and_is_out_of_reach",
     ),
 )
