@@ -27,6 +27,8 @@ _PROPERTIES: Final = frozenset(
 _VALUE: Final = re.compile(r"[\w\s.,%#()+!'-]{1,400}", re.ASCII)
 _FUNCTION: Final = re.compile(r"([\w-]*)\s*\(", re.ASCII)
 _FUNCTIONS: Final = frozenset({"hsl", "hsla", "linear-gradient", "rgb", "rgba"})
+# What a notebook hides is a fallback for pages that know no style, or opens by a script.
+_DISPLAYS: Final = frozenset({"block", "flex", "inline", "inline-block", "inline-flex", "none"})
 _DECLARATIONS: Final = 40
 # Layouts of widgets also say where their parts stand: grids, fractions, areas by name.
 _PLACED: Final = re.compile(r"[\w\s.,%#()+*/!'\"\[\]-]{0,400}", re.ASCII)
@@ -46,11 +48,12 @@ def clean_style(style: str) -> str:
     for declaration in style.split(";", _DECLARATIONS)[:_DECLARATIONS]:
         name, _, value = declaration.partition(":")
         name, value = name.strip().lower(), " ".join(value.split())
-        if (
+        is_listed = (
             name in _PROPERTIES
             and _VALUE.fullmatch(value)
             and {match[1].lower() for match in _FUNCTION.finditer(value)} <= _FUNCTIONS
-        ):
+        )
+        if is_listed or (name == "display" and value in _DISPLAYS):
             kept.append(f"{name}: {value}")
     return "; ".join(kept)
 

@@ -36,7 +36,7 @@ def test_bars_below_each_other_are_drawn() -> None:
 
 def test_bars_of_tqdm_pass() -> None:
     """Three bars, nested, end where tqdm ends them."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     file = io.StringIO()
     for _ in tqdm(range(2), file=file, mininterval=0):
