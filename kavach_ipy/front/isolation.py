@@ -35,6 +35,7 @@ __all__ = ["isolate", "renew_event_loop"]
 
 # Far more inputs than a cell can have: the history manager then never opens its file to write.
 _NEVER: Final = 1 << 60
+_DEBUGGER_PROMPTS: Final = ("(Pdb) ", "ipdb> ")
 
 
 def isolate(shell: Shell, sender: Sender, ask: Ask, *, may_ask: bool) -> Callable[[], None]:
@@ -164,7 +165,13 @@ def _tie_kernel(shell: Shell, kernel: Kernel, sender: Sender, ask: Ask) -> Seque
         prompt: str, ident: object = None, parent: object = None, password: bool = False
     ) -> str:
         del ident, parent
-        return ask(prompt, password)
+        try:
+            return ask(prompt, password)
+        except EOFError as error:
+            if prompt in _DEBUGGER_PROMPTS and error.args:
+                # pdb takes the end of its input for "quit", and says nothing of the reason.
+                sys.stderr.write(f"{error}\n")
+            raise
 
     # What input() does is the sandbox's to say, not the front end's.
     kernel._allow_stdin = True  # noqa: SLF001

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import assert_never
 
 from kavach_ipy.errors import ProtocolError
+from kavach_ipy.launch.order import mark_of_now
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.arena import ArenaWriter
 from kavach_ipy.wire.documents import Json
@@ -109,7 +110,9 @@ class ChildLink:
         if not self._is_owner():
             self._from_a_fork(msg_type, content)
             return
-        self._write(message_frame(msg_type, content, metadata, tuple(buffers)))
+        with self._lock:
+            mark = mark_of_now()
+            self._write(message_frame(msg_type, content, metadata, tuple(buffers), mark))
 
     def value(self, name: str, value: object) -> None:
         """Encode and send one value; what cannot be encoded is sent as its type and reason."""
@@ -134,7 +137,12 @@ class ChildLink:
             if self._is_over:
                 # The next that arrives is a cell, which only its taker can read.
                 raise EOFError("the cell is over, and nobody is asked any more.")
-            question = input_frame(prompt, is_password=password, interrupts=self._interrupts)
+            question = input_frame(
+                prompt,
+                is_password=password,
+                interrupts=self._interrupts,
+                mark=mark_of_now(),
+            )
             write_frame(self._channel, question)
             try:
                 frame = read_frame(self._channel, self._decoder)

@@ -7,11 +7,12 @@ no honest one sends.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
+from kavach_ipy.launch.order import StreamName
 from kavach_ipy.wire.frames import Frame
 
-__all__ = ["Listener", "Nobody"]
+__all__ = ["Listener"]
 
 
 class Listener(Protocol):
@@ -20,7 +21,7 @@ class Listener(Protocol):
     def frame(self, frame: Frame) -> Frame | None:
         """Take one frame of the child; the answer to it, where it asks for one."""
 
-    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
+    def output(self, name: StreamName, data: bytes) -> None:
         """Take bytes that went to the cell's file descriptor 1 or 2."""
 
     def usage(self, seconds: float, memory: int, processes: int) -> None:
@@ -31,16 +32,3 @@ class Listener(Protocol):
             memory: bytes of new memory.
             processes: how many live.
         """
-
-
-class Nobody:
-    """Hears nothing: of a sandbox in which no cell runs."""
-
-    def frame(self, frame: Frame) -> None:
-        """Take no notice."""
-
-    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
-        """Take no notice."""
-
-    def usage(self, seconds: float, memory: int, processes: int) -> None:
-        """Take no notice."""

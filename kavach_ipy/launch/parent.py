@@ -34,7 +34,8 @@ from kavach_ipy.launch.hearing import (
 from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.link import GO, Body, ChildLink
-from kavach_ipy.launch.listener import Listener, Nobody
+from kavach_ipy.launch.listener import Listener
+from kavach_ipy.launch.meter import Meter
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.pools import prepare_pools
 from kavach_ipy.launch.processes import NOBODY, Process, end_children_in, is_readable
@@ -263,14 +264,25 @@ class Parent:
             lives_on: leave the sandbox alive when the cell has said that it is done.
         """
         self._ends.unblock()
-        watch = self._watch(policy, arena, listener, signals)
-        watch.names = names | {RESULT}
-        watch.lives_on = lives_on
+        ends = self._ends
+        watch = Watch(
+            policy=policy,
+            ends=WatchedEnds(ends.channel.fileno(), ends.stdout, ends.stderr, self._cell.fd),
+            listener=listener,
+            signals=signals,
+            names=names | {RESULT},
+            decoder=self.decoder,
+            meter=self._meter(policy, arena),
+            reap=self.status,
+            kill=self._init.kill,
+            interrupts=Interrupts(self._cell.interrupt_group),
+            lives_on=lives_on,
+        )
         return explain_kill(policy, watch.run(), self._group)
 
     def look(self) -> CellStopped | None:
         """Look once at a sandbox in which no cell runs; why it must end, if it must."""
-        return self._watch(self.plan.policy, -1, Nobody(), Signals({})).sample()
+        return self._meter(self.plan.policy, -1).sample()
 
     def stop(self) -> None:
         """Kill every process of the sandbox; somebody else waits for the end."""
@@ -285,29 +297,15 @@ class Parent:
         """Whether the process that runs cells has ended."""
         return self._cell is NOBODY or is_readable(self._cell.fd, 0)
 
-    def _watch(self, policy: Policy, arena: int, listener: Listener, signals: Signals) -> Watch:
-        ends = WatchedEnds(
-            channel=self._ends.channel.fileno(),
-            stdout=self._ends.stdout,
-            stderr=self._ends.stderr,
-            cell=self._cell.fd,
+    def _meter(self, policy: Policy, arena: int) -> Meter:
+        return Meter(
+            policy=policy,
             proc_root=self._proc_root,
             arena=arena,
-        )
-        return Watch(
-            policy=policy,
-            ends=ends,
-            listener=listener,
-            signals=signals,
-            names=frozenset(),
-            decoder=self.decoder,
             inherited=self._inherited or limits.inherited_resident_bytes(),
-            image=self._image,
-            reap=self.status,
-            kill=self._init.kill,
-            interrupts=Interrupts(self._cell.interrupt_group),
             is_program_changed=self.program.is_changed,
             charged=float if self._group is None else self._group.processor_seconds,
+            image=self._image,
             cpu_seconds=self._cpu_seconds,
         )
 

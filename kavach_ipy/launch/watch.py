@@ -12,6 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -20,10 +21,12 @@ from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.asking import Questions
 from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.listener import Listener
+from kavach_ipy.launch.meter import Meter
+from kavach_ipy.launch.order import Pipes, StreamName
 from kavach_ipy.launch.signals import Signals
-from kavach_ipy.linux import limits
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder, Frame, Kind
+from kavach_ipy.wire.marks import read_mark
 
 __all__ = ["Watch", "WatchedEnds"]
 
@@ -47,12 +50,6 @@ class WatchedEnds:
     cell: int
     """pidfd of the cell."""
 
-    proc_root: int
-    """The sandbox's own /proc."""
-
-    arena: int
-    """The one file of memory that the cell has without a file system."""
-
 
 @dataclass(slots=True)
 class Watch:
@@ -62,8 +59,8 @@ class Watch:
     ends: WatchedEnds
     listener: Listener
     decoder: Decoder
-    inherited: int
-    """Bytes of anonymous memory the process had that was forked."""
+    meter: Meter
+    """Measures what the sandbox uses."""
 
     reap: Callable[[], int | None]
     """Takes the wait status of the cell once its pidfd says that it has ended."""
@@ -80,20 +77,8 @@ class Watch:
     signals: Signals
     """Python's handlers, which run meanwhile."""
 
-    is_program_changed: Callable[[], bool]
-    """Tells whether the file that this process runs has another mode, group or time."""
-
-    charged: Callable[[], float]
-    """Seconds of processor time that a control group counts; 0 where there is none."""
-
-    image: bytes | None = None
-    """What tells a fork of the zygote by (`limits.image_of`); None for forks of this process."""
-
     lives_on: bool = False
     """The sandbox stays when the cell has said that it is done."""
-
-    cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
-    """Seconds of processor time of each process that was seen, also in earlier cells."""
 
     _poll: select.poll = field(default_factory=select.poll)
     _done: bool = False
@@ -107,11 +92,12 @@ class Watch:
     """Why it must stop, as the last look at it showed."""
 
     _questions: Questions = field(init=False)
-    _usage: limits.Usage | None = None
-    _waited_seconds: float = 0.0
+    _pipes: Pipes = field(init=False)
+    _is_channel_open: bool = True
 
     def __post_init__(self) -> None:
         self._questions = Questions(self.ends.channel, self.ends.cell, self._look)
+        self._pipes = Pipes(self.ends.stdout, self.ends.stderr, self._hear_bytes)
 
     def run(self) -> CellStopped | None:
         """Listen until the cell is over; why it was stopped, or None where it said "done"."""
@@ -137,14 +123,14 @@ class Watch:
                 patience = self._look()
                 stopped = self._stopped
                 sample_at = now + (patience or 0)
-                if self._usage is not None:
-                    memory, processes = self._usage.memory, len(self._usage.cpu)
-                    self.listener.usage(now - start, memory, processes)
+                usage = self.meter.usage
+                if usage is not None:
+                    self.listener.usage(now - start, usage.memory, len(usage.cpu))
             if stopped is not None:
                 self._end()
                 return stopped
-            for fd, _ in self._poll.poll(self._patience(now, start, sample_at)):
-                stopped = self._take(fd)
+            for fd, event in self._poll.poll(self._patience(now, start, sample_at)):
+                stopped = self._take(fd, event)
                 if stopped is not None:
                     return stopped
             if self._done and self.lives_on and not self._ended:
@@ -177,37 +163,12 @@ class Watch:
     def _look(self) -> float | None:
         """Take a sample; the seconds until the next, or None where the cell must stop."""
         start = time.monotonic()
-        self._stopped = self.sample()
+        self._stopped = self.meter.sample()
         if self._stopped is not None:
             return None
         return max(_SAMPLE_SECONDS, (time.monotonic() - start) * _SAMPLE_DUTY)
 
-    def sample(self) -> CellStopped | None:
-        """Measure once; why the sandbox must end, if it must."""
-        usage = limits.measure(self.ends.proc_root, self.inherited, self.ends.arena, self.image)
-        self._usage = usage
-        for process, seconds in usage.cpu.items():
-            # Kept after the process has ended: nobody may have waited for it.
-            self.cpu_seconds[process] = max(seconds, self.cpu_seconds.get(process, 0.0))
-        self._waited_seconds = max(self._waited_seconds, usage.waited)
-        cpu = max(self._cpu_used(frozenset(usage.cpu)), self.charged())
-        if self.is_program_changed():
-            return verdicts.touched_program()
-        if usage.memory > self.policy.memory:
-            return verdicts.out_of_memory(self.policy, usage.memory)
-        return verdicts.out_of_cpu(self.policy, cpu) if cpu > self.policy.cpu else None
-
-    def _cpu_used(self, living: frozenset[tuple[int, int]]) -> float:
-        """Seconds of the whole tree, those of its dead once: times(2).
-
-        A dead process was seen while it lived, or is in what its parent waited for, or both; the
-        greater of the two sums counts nothing twice.
-        """
-        alive = sum(self.cpu_seconds[process] for process in living)
-        dead = sum(self.cpu_seconds.values()) - alive
-        return alive + max(dead, self._waited_seconds)
-
-    def _take(self, fd: int) -> CellStopped | None:
+    def _take(self, fd: int, event: int) -> CellStopped | None:
         """Read what one descriptor has; why the cell must stop, if it must."""
         if fd == self.ends.cell:
             # pidfd_open(2): a pidfd polls as readable when its process has ended.
@@ -216,21 +177,44 @@ class Watch:
             self._ended = True
             self._status = self.reap()
             return None
+        if fd == self.ends.channel:
+            self._take_frames()
+        elif event & select.POLLIN:
+            self._take_bytes(fd)
+        else:
+            # poll(2): a pipe that only hangs up holds nothing, and nobody writes to it any more.
+            self._poll.unregister(fd)
+        return self._too_much()
+
+    def _take_frames(self) -> bool:
+        """Read the channel once; whether more may be there."""
+        if not self._is_channel_open:
+            return False
         try:
-            data = os.read(fd, _CHUNK)
+            data = os.read(self.ends.channel, _CHUNK)
         except BlockingIOError:
-            return None
+            return False
         except ConnectionResetError:
             data = b""
         if not data:
-            self._poll.unregister(fd)
-            return None
+            self._poll.unregister(self.ends.channel)
+            self._is_channel_open = False
+            return False
         self._bytes += len(data)
-        if fd == self.ends.channel:
-            self._hear_all(data)
-        else:
-            self.listener.output("stdout" if fd == self.ends.stdout else "stderr", data)
-        return self._too_much()
+        self._hear_all(data)
+        return len(data) == _CHUNK
+
+    def _take_bytes(self, fd: int) -> None:
+        """Read one pipe once, after all frames that were sent before what lies in it now."""
+        end = self._pipes.end(fd)
+        if self._take_frames():
+            return
+        with suppress(BlockingIOError):
+            self._pipes.take(fd, end)
+
+    def _hear_bytes(self, name: StreamName, data: bytes) -> None:
+        self._bytes += len(data)
+        self.listener.output(name, data)
 
     def _hear_all(self, data: bytes) -> None:
         for frame in self.decoder.feed(data):
@@ -250,6 +234,7 @@ class Watch:
                 self._hear_value(frame)
             case Kind.INPUT:
                 self._messages += 1
+                self._pipes.catch_up(read_mark(frame))
                 if self._messages <= self.policy.messages and self._stopped is None:
                     self._ask(frame)
             case Kind.MESSAGE:
@@ -262,6 +247,7 @@ class Watch:
                     # One read brings thousands of small frames; those beyond the limit are
                     # counted, so that the cell is stopped, and not shown.
                     return
+                self._pipes.catch_up(read_mark(frame))
                 self.listener.frame(frame)
             case Kind.READY | Kind.GO | Kind.ANSWER:
                 raise ProtocolError(
@@ -317,18 +303,19 @@ class Watch:
         """Take what is here already, of the channel too where it is given."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         for fd in (*channel, self.ends.stdout, self.ends.stderr):
-            while self._too_much() is None and time.monotonic() < deadline:
-                try:
-                    data = os.read(fd, _CHUNK)
-                except OSError:
-                    break
-                if not data:
-                    break
-                self._bytes += len(data)
-                if fd != self.ends.channel:
-                    self.listener.output("stdout" if fd == self.ends.stdout else "stderr", data)
-                elif not self._done:
-                    self._hear_all(data)
+            with suppress(OSError):
+                while self._too_much() is None and time.monotonic() < deadline:
+                    if not self._drain_once(fd):
+                        break
+
+    def _drain_once(self, fd: int) -> bool:
+        if fd != self.ends.channel:
+            return self._pipes.take(fd)
+        data = os.read(fd, _CHUNK)
+        self._bytes += len(data)
+        if not self._done:
+            self._hear_all(data)
+        return bool(data)
 
     def _verdict(self) -> CellStopped | None:
         """None where the cell said "done"; else what its end means."""

@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.frames import Frame, Kind
+from kavach_ipy.wire.marks import NO_MARK, Mark, read_mark
 
 __all__ = [
     "MESSAGE_TYPES",
@@ -169,16 +170,22 @@ def message_frame(
     content: dict[str, Json],
     metadata: dict[str, Json] | None = None,
     buffers: tuple[bytes | memoryview, ...] = (),
+    mark: Mark = NO_MARK,
 ) -> Frame:
     """Send a Jupyter message; its headers stay behind."""
-    return Frame(
-        Kind.MESSAGE, {"type": msg_type, "content": content, "metadata": metadata or {}}, buffers
-    )
+    body: dict[str, Json] = {
+        "type": msg_type,
+        "content": content,
+        "metadata": metadata or {},
+        "mark": [*mark],
+    }
+    return Frame(Kind.MESSAGE, body, buffers)
 
 
 def read_message(frame: Frame) -> Message:
     """Read MESSAGE; only the types in `MESSAGE_TYPES` are allowed."""
-    _expect(frame, Kind.MESSAGE, {"type", "content", "metadata"}, has_buffers=True)
+    _expect(frame, Kind.MESSAGE, {"type", "content", "metadata", "mark"}, has_buffers=True)
+    read_mark(frame)
     msg_type = take(frame, frame.body, "type", str)
     if msg_type not in MESSAGE_TYPES:
         raise _broken(frame, f"message type {msg_type!r:.40}; allowed: {sorted(MESSAGE_TYPES)}.")
@@ -190,19 +197,23 @@ def read_message(frame: Frame) -> Message:
     )
 
 
-def input_frame(prompt: str, *, is_password: bool, interrupts: int = 0) -> Frame:
+def input_frame(
+    prompt: str, *, is_password: bool, interrupts: int = 0, mark: Mark = NO_MARK
+) -> Frame:
     """Ask the parent for a line."""
     body: dict[str, Json] = {
         "prompt": prompt[:_TEXT],
         "password": is_password,
         "interrupts": interrupts,
+        "mark": [*mark],
     }
     return Frame(Kind.INPUT, body)
 
 
 def read_input(frame: Frame) -> Question:
     """Read INPUT."""
-    _expect(frame, Kind.INPUT, {"prompt", "password", "interrupts"})
+    _expect(frame, Kind.INPUT, {"prompt", "password", "interrupts", "mark"})
+    read_mark(frame)
     return Question(
         take(frame, frame.body, "prompt", str),
         take(frame, frame.body, "password", bool),

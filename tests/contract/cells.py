@@ -65,7 +65,8 @@ def frame(kind, body, *buffers):
     return b"".join((head, struct.pack(f"<{len(lengths)}Q", *lengths), data, *buffers))
 def stream(text):
     content = {"name": "stdout", "text": text}
-    return frame(MESSAGE, {"type": "stream", "content": content, "metadata": {}})
+    body = {"type": "stream", "content": content, "metadata": {}, "mark": [0, 0, 0, 0]}
+    return frame(MESSAGE, body)
 def send(data):
     while data:
         data = data[os.write(channel, data):]

@@ -230,7 +230,9 @@ def test_messages_are_bounded_and_those_before_are_kept() -> None:
         + """
 shown = {"data": {"text/plain": "x"}, "metadata": {}, "transient": {}}
 for _ in range(COUNT):
-    send(frame(MESSAGE, {"type": "display_data", "content": shown, "metadata": {}}))
+    send(frame(MESSAGE, {
+        "type": "display_data", "content": shown, "metadata": {}, "mark": [0, 0, 0, 0]
+    }))
 """
     )
     outcome = run(display.replace("COUNT", "500"), messages=20)

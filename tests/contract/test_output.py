@@ -55,6 +55,39 @@ def test_descriptors_one_and_two_are_heard() -> None:
     assert (outcome.stdout, outcome.stderr) == ("one three\n", "two four\n")
 
 
+def test_prints_and_native_text_keep_their_order() -> None:
+    """What goes by the channel and what goes by the descriptors is heard as it was written."""
+    heard: list[str] = []
+
+    class Answering(Ear):
+        def stream(self, name: str, text: str) -> None:
+            del name
+            heard.append(text)
+            if text.endswith("last\n"):
+                for child in children(os.getpid()):
+                    os.kill(child, signal.SIGUSR1)
+
+    rounds = 40
+    code = (
+        "import os, signal, subprocess\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+        f"for n in range({rounds}):\n"
+        "    print(n, 'print', flush=True)\n"
+        "    os.write(1 + n % 2, b'%d native\\n' % n)\n"
+        "    print(n, 'again', flush=True)\n"
+        "    if n % 10 == 0:\n"
+        "        subprocess.run(['/bin/sh', '-c', f'echo {n} process >&{1 + n % 2}'])\n"
+        "    print(n, 'last', flush=True)\n"
+        "    signal.sigtimedwait([signal.SIGUSR1], 30).si_signo"
+    )
+    Sandbox().execute(script_body(code, {}), sink=Answering()).check()
+    assert "".join(heard).splitlines() == [
+        f"{n} {word}"
+        for n in range(rounds)
+        for word in ("print", "native", "again", *(("process",) * (n % 10 == 0)), "last")
+    ]
+
+
 def test_text_without_a_newline_and_at_the_very_end_is_heard() -> None:
     """Nothing waits in a buffer when the cell is over."""
     assert run("print('a', end='')\nimport sys\nsys.stderr.write('b')").stdout == "a"

@@ -135,7 +135,7 @@ PAGE = {
 def test_script_for_the_browser_is_not_passed_on() -> None:
     """What a page would run is taken out of what is displayed."""
     content = {"data": PAGE, "metadata": {"isolated": True}, "transient": {"display_id": "taken"}}
-    body = {"type": "display_data", "content": content, "metadata": {}}
+    body = {"type": "display_data", "content": content, "metadata": {}, "mark": [0, 0, 0, 0]}
     outcome = run(f"{CHANNEL}\nsend(frame(MESSAGE, {body!r}))").check()
     shown = repr(outcome.outputs)
     assert "plain" in shown

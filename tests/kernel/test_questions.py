@@ -56,6 +56,13 @@ def test_the_debugger_takes_commands(kernel: Kernel, stop: str) -> None:
     assert run.stdout.endswith("end\n")
 
 
+def test_a_debugger_that_nobody_can_command_says_why_it_quits(kernel: Kernel) -> None:
+    """The end of its input looks like "quit" to pdb, so the reason is printed."""
+    prompts, run = ask(kernel, "import pdb; pdb.set_trace()\nprint('end')", options="")
+    assert (prompts, run.error["ename"]) == ([], "BdbQuit")
+    assert "--stdin" in run.stderr
+
+
 def test_a_client_that_cannot_ask_is_an_error_of_the_cell(kernel: Kernel) -> None:
     """As when nbclient executes a notebook: no wait, and the reason."""
     run = kernel.run("%%sandbox --stdin\ninput('who? ')", allow_stdin=False)

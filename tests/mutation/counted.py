@@ -36,7 +36,7 @@ GUARDS = (
     Guard(
         "time of short lives",
         "children that end between two looks use up the limit",
-        "launch/watch.py",
+        "launch/meter.py",
         "        return alive + max(dead, self._waited_seconds)\n",
         "        return alive + dead\n",
         "tests/escape/test_exhaustion.py",

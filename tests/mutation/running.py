@@ -7,6 +7,7 @@ from tests.mutation.guard import Edit, Guard
 __all__ = ["GUARDS"]
 
 _WATCH = "launch/watch.py"
+_METER = "launch/meter.py"
 _LIMITS = "linux/limits.py"
 _PARENT = "launch/parent.py"
 _SIGNALS = "launch/signals.py"
@@ -35,7 +36,7 @@ GUARDS = (
     Guard(
         "memory of the tree",
         "many processes of little memory end as one of much",
-        _WATCH,
+        _METER,
         "        if usage.memory > self.policy.memory:\n",
         "        if False:\n",
         f"{_BOUNDS}::test_memory_over_many_processes_is_bounded_as_one",
@@ -61,7 +62,7 @@ GUARDS = (
     Guard(
         "processor time of one process",
         "a busy process ends",
-        _WATCH,
+        _METER,
         "        return verdicts.out_of_cpu(self.policy, cpu) if cpu > self.policy.cpu else None\n",
         "        return None\n",
         f"{_BOUNDS}::test_processor_time_of_all_processes_is_one_sum",
@@ -251,5 +252,21 @@ GUARDS = (
         "        self._is_open = False\n        self._handlers[number](number, frame)\n",
         "        self._handlers[number](number, frame)\n",
         f"{_HANDLERS}",
+    ),
+    Guard(
+        "text of processes first",
+        "what a subprocess wrote before the cell went on is shown before it",
+        "launch/order.py",
+        "                while pipe.read < until and self.take(pipe.fd, until):\n",
+        "                while False:\n",
+        f"{_WATCHED}::test_what_a_subprocess_wrote_first_is_heard_first",
+    ),
+    Guard(
+        "prints first",
+        "what was printed before native text is shown before it",
+        _WATCH,
+        "        if self._take_frames():\n            return\n        with suppress",
+        "        with suppress",
+        f"{_WATCHED}::test_what_was_printed_first_is_heard_first",
     ),
 )

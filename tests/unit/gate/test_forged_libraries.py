@@ -347,6 +347,18 @@ def test_changed_streams_are_a_valid_table_or_withheld() -> None:
     assert read > 100
 
 
+def test_arrow_streams_are_bounded_before_they_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One byte over the limit is refused, with the amount and the way out; one under is read."""
+    data = _stream(_TABLE)
+    monkeypatch.setattr("kavach_ipy.gate.arrow.LONGEST", len(data))
+    assert not is_refused(forge(Call(arrow.table, (data,))))
+    monkeypatch.setattr("kavach_ipy.gate.arrow.LONGEST", len(data) - 1)
+    with pytest.raises(OutputWithheld, match=f"{len(data)} bytes.*in parts"):
+        read_pickle(forge(Call(arrow.table, (data,))))
+
+
 def test_arrow_arguments_of_other_types_are_refused() -> None:
     """A stream is a buffer, a frame is made of a table, a column of a chunked array."""
     table = Call(arrow.table, (_stream(_TABLE),))

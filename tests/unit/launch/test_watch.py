@@ -19,10 +19,13 @@ import pytest
 from kavach_ipy.errors import CellStopped
 from kavach_ipy.launch import asking, watch
 from kavach_ipy.launch.interrupts import GRACE_SECONDS, Interrupts
+from kavach_ipy.launch.meter import Meter
 from kavach_ipy.launch.signals import handlers_later
 from kavach_ipy.launch.watch import Watch, WatchedEnds
 from kavach_ipy.policy import Policy
+from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
+from kavach_ipy.wire.marks import Mark
 from kavach_ipy.wire.messages import (
     RESULT,
     answer_frame,
@@ -45,14 +48,18 @@ class _Ear:
     text: bytes = b""
     answer: Frame | None = None
     seen: list[tuple[float, int, int]] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    """What was heard, frames by their kind and bytes as they are."""
 
     def frame(self, frame: Frame) -> Frame | None:
         self.frames.append(frame)
+        self.order.append(frame.kind.name)
         return self.answer if frame.kind is Kind.INPUT else None
 
     def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
         del name
         self.text += data
+        self.order.append(data.decode())
 
     def usage(self, seconds: float, memory: int, processes: int) -> None:
         self.seen.append((seconds, memory, processes))
@@ -100,24 +107,21 @@ class _Cell:
     ) -> CellStopped | None:
         """Watch it to its end."""
         with handlers_later() as signals:
+            # What is measured are all processes of this machine.
+            bounds = Policy.from_mapping(
+                {"timeout": 5.0, "memory": "1T", "cpu": "10000h", **policy}
+            )
             return Watch(
-                # What is measured are all processes of this machine.
-                policy=Policy.from_mapping(
-                    {"timeout": 5.0, "memory": "1T", "cpu": "10000h", **policy}
-                ),
-                ends=WatchedEnds(
-                    self.ours.fileno(), self.stdout, self.stderr, self.pidfd, self.proc, self.arena
-                ),
+                policy=bounds,
+                ends=WatchedEnds(self.ours.fileno(), self.stdout, self.stderr, self.pidfd),
                 listener=self.ear,
                 decoder=Decoder(),
-                inherited=0,
+                meter=Meter(bounds, self.proc, self.arena, 0, lambda: False, lambda: 0.0),
                 reap=self._reap,
                 kill=self._kill,
                 interrupts=Interrupts(lambda: None, last=_interrupted_at),
                 names=frozenset({"x", RESULT}),
                 signals=signals,
-                is_program_changed=lambda: False,
-                charged=lambda: 0.0,
             ).run()
 
     def _reap(self) -> int:
@@ -146,6 +150,44 @@ def test_watch_ends_with_the_cells_own_word(cell: _Cell) -> None:
     cell.say(message_frame("stream", {"name": "stdout", "text": "x"}), _value("x"), done_frame())
     assert cell.watch() is None
     assert [frame.kind for frame in cell.ear.frames] == [Kind.MESSAGE, Kind.VALUE, Kind.DONE]
+
+
+def _printed(stdout: int = 0, stderr: int = 0) -> Frame:
+    """Return a frame that is sent now, when so many bytes lie in the pipes."""
+    now = time.monotonic_ns()
+    content: dict[str, Json] = {"name": "stdout", "text": "x"}
+    return message_frame("stream", content, mark=Mark(now, now, stdout, stderr))
+
+
+def test_what_a_subprocess_wrote_first_is_heard_first(cell: _Cell) -> None:
+    """A frame comes after the bytes that lay in the pipes when it was sent, and before others."""
+    os.write(cell.complains, b"error, ")
+    os.write(cell.prints, b"beforeafter")
+    cell.say(_printed(len("before"), len("error, ")), done_frame())
+    assert cell.watch() is None
+    assert cell.ear.order == ["before", "error, ", "MESSAGE", "DONE", "after"]
+
+
+def test_what_was_printed_first_is_heard_first(
+    cell: _Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes of a pipe come after the frames that were sent before them, in however many reads."""
+    monkeypatch.setattr(watch, "_CHUNK", 16)
+    cell.say(_printed())
+    os.write(cell.prints, b"after")
+    cell.say(_printed(len("after")), done_frame())
+    assert cell.watch() is None
+    assert cell.ear.order == ["MESSAGE", "after", "MESSAGE", "DONE"]
+
+
+@pytest.mark.parametrize("mark", [Mark(*[1 << 62] * 4), Mark(0, 0, 1 << 62, 0), Mark(9, 1, 0, 0)])
+def test_a_mark_that_lies_makes_nobody_wait(cell: _Cell, mark: Mark) -> None:
+    """Bytes that were announced and never written are not waited for."""
+    cell.say(message_frame("clear_output", {}, mark=mark), done_frame())
+    start = time.monotonic()
+    assert cell.watch() is None
+    assert time.monotonic() - start < LATE / 2
+    assert cell.ear.order == ["MESSAGE", "DONE"]
 
 
 def test_watch_ends_at_the_deadline(cell: _Cell) -> None:

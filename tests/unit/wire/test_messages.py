@@ -9,6 +9,7 @@ import pytest
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode
+from kavach_ipy.wire.marks import Mark, read_mark
 from kavach_ipy.wire.messages import (
     Answer,
     Done,
@@ -105,6 +106,34 @@ def test_readers_refuse_other_keys_types_and_buffers(
             read(bad)
 
 
+def test_a_mark_is_read_as_it_was_sent() -> None:
+    """Time and counts survive, in a message as in a question."""
+    mark = Mark(5, 6, 7, 8)
+    assert read_mark(message_frame("clear_output", {}, mark=mark)) == mark
+    assert read_mark(input_frame("? ", is_password=False, mark=mark)) == mark
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        [],
+        [0, 0, 0],
+        [0, 0, 0, 0, 0],
+        [0, 0, 0, -1],
+        [True, 0, 0, 0],
+        [0, 0.0, 0, 0],
+        [0, None, 0, 0],
+    ],
+)
+def test_a_mark_of_another_shape_is_refused(mark: list[Json]) -> None:
+    """Four integers that are not negative, and nothing else."""
+    frame = message_frame("clear_output", {})
+    broken = Frame(frame.kind, {**frame.body, "mark": mark})
+    for read in (read_mark, read_message):
+        with pytest.raises(ProtocolError, match="mark"):
+            read(broken)
+
+
 @pytest.mark.parametrize(("frame", "read", "meaning"), _CASES)
 def test_readers_refuse_other_kinds(
     frame: Frame, read: Callable[[Frame], object], meaning: object
@@ -119,7 +148,7 @@ def test_readers_refuse_other_kinds(
 @pytest.mark.parametrize("msg_type", ["execute_reply", "input_request", "status", "", "shutdown"])
 def test_messages_of_other_types_are_refused(msg_type: str) -> None:
     """The child cannot make the parent send a reply, a status or a request."""
-    body: dict[str, Json] = {"type": msg_type, "content": {}, "metadata": {}}
+    body: dict[str, Json] = {"type": msg_type, "content": {}, "metadata": {}, "mark": [0, 0, 0, 0]}
     with pytest.raises(ProtocolError, match="message type"):
         read_message(Frame(Kind.MESSAGE, body))
 
