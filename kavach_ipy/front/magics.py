@@ -22,6 +22,7 @@ from kavach_ipy.front.shells import (
     magics_class,
     no_var_expand,
 )
+from kavach_ipy.front.switch import Switch
 from kavach_ipy.front.words import say
 from kavach_ipy.policy import Policy
 
@@ -63,6 +64,12 @@ machine can enforce. A protection that the machine cannot give is an error, and 
 """
 
 
+_ON: Final = (
+    "from the next cell on, every cell runs in a sandbox that lives on, with none of the notebook's"
+    " variables; %kavach off, in a cell of its own, ends that"
+)
+
+
 @magics_class
 class KavachMagics(Magics):
     """The magics of kavach_ipy."""
@@ -75,6 +82,7 @@ class KavachMagics(Magics):
         self._settings = settings
         self._from_settings: tuple[type, ...] = ()
         self._sessions: Sessions | None = None
+        self._switch = Switch(shell, settings)
 
     @no_var_expand
     @with_options(_SUMMARY)
@@ -128,9 +136,20 @@ class KavachMagics(Magics):
     def kavach(self, line: str) -> None:
         """Show what confines cells, and end sessions.
 
-        ``%kavach status | doctor | explain [options] | sessions | restart NAME``
+        ``%kavach status | doctor | explain [options] | sessions | restart NAME | on | off``
         """
-        run_command(line, self._settings, self._sessions)
+        if line.strip() == "on":
+            self._switch.on()
+            say(_ON)
+        elif line.strip() == "off":
+            say("cells run in the notebook's kernel already")
+        else:
+            run_command(line, self._settings, self._sessions)
+
+    @property
+    def switch(self) -> Switch:
+        """What turns the sandbox on for every cell."""
+        return self._switch
 
     def end_sessions(self) -> None:
         """End every session of this notebook."""

@@ -55,7 +55,6 @@ _FIELDS: Final = {
 
 # What this version cannot keep yet, and the only value that each may have meanwhile.
 _LATER: Final[dict[str, object]] = {
-    "default_on": False,
     "policy_file": "",
 }
 
@@ -155,8 +154,8 @@ class Kavach(Configurable):
     ).tag(config=True)
     default_on = Bool(
         False,
-        help="Run every cell in the sandbox. By default off, and this version cannot switch it on:"
-        " True is refused, so that nobody relies on it.",
+        help="Run every cell in one sandbox that lives on, as a yes or no. By default off. It is"
+        " read when the extension is loaded; a notebook's owner can switch it off.",
     ).tag(config=True)
     policy_file = Unicode(
         "",

@@ -40,10 +40,19 @@ class Pace:
     __slots__ = ("_at", "_cleared", "_count", "_held", "_ids", "_left_out", "_policy", "_spent",
                  "_tokens", "_updates", "_views")  # fmt: skip
 
-    def __init__(self, policy: DisplayPolicy, views: Views | None = None) -> None:
+    def __init__(
+        self, policy: DisplayPolicy, ids: DisplayIds | None = None, views: Views | None = None
+    ) -> None:
+        """Begin a cell.
+
+        Args:
+            policy: what it may show.
+            ids: the display ids of its session, where cells update what earlier ones have shown.
+            views: the widgets of its session; None where its process ends with it.
+        """
         self._policy = policy
+        self._ids = DisplayIds() if ids is None else ids
         self._views = views
-        self._ids = DisplayIds()
         self._spent = 0.0
         self._count = 0
         self._left_out = 0
