@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import re
 from html import escape, unescape
-from typing import Final, TypeAlias
+from typing import Final
 
 import nh3
 
 from kavach_ipy.gate.attributes import (
-    asked_by_selectors,
     clean_attributes,
     clean_characters,
     write_tag,
 )
+from kavach_ipy.gate.element_styles import ElementStyles, Styles
 from kavach_ipy.gate.elements import (
     ATTRIBUTES,
     ENDS,
@@ -37,8 +37,6 @@ from kavach_ipy.gate.elements import (
     VOID,
 )
 from kavach_ipy.gate.mathematics import is_harmless
-from kavach_ipy.gate.styles import clean_style
-from kavach_ipy.gate.stylesheets import ONLY, Element, StyleSheets
 
 __all__ = ["clean_html", "svg_image"]
 
@@ -51,9 +49,6 @@ _DEPTH: Final = 100
 _AMPERSANDS: Final = 10_000
 _DELIMITERS: Final = 2000
 """Dollar signs and backslashes that MathJax may look at; a formula takes it about a millisecond."""
-_KNOWN: Final = 1000
-"""Start tags whose styles are remembered."""
-_Styles: TypeAlias = tuple[str, str]
 _UNSET: Final = '<span class="mathjax_ignore tex2jax_ignore">'
 # Atomic groups, not possessive ones: Python before 3.11.5 leaves the position advanced where the
 # body of a repeated possessive group fails half-way (gh-106052).
@@ -117,19 +112,13 @@ class _Writer:
     __slots__ = (
         "_ampersands",
         "_delimiters",
-        "_elements",
         "_header",
         "_holders",
-        "_known",
-        "_made",
-        "_numbers",
         "_open",
         "_out",
         "_pieces",
         "_sheets",
-        "_styled",
         "_unset",
-        "_ways",
     )
 
     def __init__(self) -> None:
@@ -137,20 +126,9 @@ class _Writer:
         # Signs that may begin or end mathematics, in what MathJax will look at.
         self._delimiters = 0
         self._open: list[str] = []
-        # The same, as selectors see them; empty until there is a sheet.
-        self._elements: list[Element] = []
-        self._sheets = StyleSheets()
-        # What `_styles` found for a start tag within such elements, and how many characters of it
-        # came from sheets: a table asks the same in every row.
-        self._known: dict[tuple[int, str, str], tuple[Element, _Styles, int]] = {}
-        # A number for each way through open elements, and those of the ways to each open one.
-        self._numbers: dict[tuple[int, Element], int] = {}
-        self._ways: list[int] = []
-        self._made = 0
+        self._sheets = ElementStyles()
         # Where a row's first header stands in what is written, and its tag if another follows.
         self._header: tuple[int, str] | None = None
-        # Characters of styles that came from sheets: one rule may mean every element.
-        self._styled = 0
         # Where the open cells and captions stand in it.
         self._holders: list[int] = []
         self._out: list[str] = []
@@ -183,7 +161,7 @@ class _Writer:
             if match["text"]:
                 self._text(match["text"])
             elif match["raw"] and match["raw"].lower() == "style":
-                self._sheet(match[0])
+                self._sheets.add(match[0])
             return
         name = name.lower()
         if name not in TAGS:
@@ -205,65 +183,13 @@ class _Writer:
         self._ampersands += text.count("&") + text.count("\xa0")
         self._pieces.append(text)
 
-    def _sheet(self, markup: str) -> None:
-        start, _, rest = markup.partition(">")
-        if "media" not in start:
-            self._sheets.add(rest.rpartition("</")[0])
-            self._known.clear()
-
-    def _styles(self, name: str, rest: str, own: str) -> _Styles:
-        """Return an element's style where it is the only one of its name, and where it is not.
-
-        It is what sheets declare for it, and then its own.
-        """
-        key = self._way(), name, rest
-        known = self._known.get(key) if self._styled <= _WRITTEN else None
-        if known is None:
-            ident, classes = asked_by_selectors(rest)
-            element, before = Element(name, ident, classes), self._styled
-            styles = self._found(element, own)
-            known = element, styles, self._styled - before
-            if len(self._known) < _KNOWN:
-                self._known[key] = known
-        else:
-            self._styled += known[2]
+    def _styles(self, name: str, rest: str, own: str) -> Styles:
+        """Return an element's style as it stands, and as it were with another of its name."""
+        alone, other = self._sheets.of(name, rest, own, self._open)
         if name == "tr":
             self._header = None
-        alone = known[1][0] if name == "th" and self._header is None else known[1][1]
-        if name not in VOID:
-            self._elements.append(known[0])
-        return alone, known[1][1]
-
-    def _way(self) -> int:
-        """Return a number for the elements that are open: the same for the same, while few are."""
-        # Those that were opened before the first sheet are unknown to selectors.
-        early = self._open[len(self._elements) :]
-        self._elements += [Element(opened, "", frozenset()) for opened in early]
-        for at in range(len(self._ways), len(self._elements)):
-            step = self._ways[at - 1] if at else 0, self._elements[at]
-            self._made += 1
-            known = self._numbers.get(step, self._made)
-            if known == self._made and len(self._numbers) < _KNOWN:
-                self._numbers[step] = known
-            self._ways.append(known)
-        return self._ways[-1] if self._ways else 0
-
-    def _found(self, element: Element, own: str) -> _Styles:
-        around = self._elements
-        declared = self._joined(self._sheets.style_of(element, around), own)
-        if element.name != "th":
-            return declared, declared
         # pandas styles the only header of a row; a second one that follows takes that back.
-        only = Element(element.name, element.ident, element.classes | {ONLY})
-        return self._joined(self._sheets.style_of(only, around), own), declared
-
-    def _joined(self, declared: dict[str, str], own: str) -> str:
-        """Return a style in which an element's own declarations come last, and so count."""
-        if not declared or self._styled > _WRITTEN:
-            return own
-        style = "; ".join(f"{key}: {value}" for key, value in declared.items())
-        self._styled += len(style)
-        return clean_style(f"{style}; {own}")
+        return (alone if name == "th" and self._header is None else other), other
 
     def _write(self, tag: str) -> None:
         """Write a tag, and before it the text up to it."""
@@ -336,7 +262,7 @@ class _Writer:
     def _close_to(self, depth: int) -> None:
         while len(self._open) > depth:
             self._write(f"</{self._open.pop()}>")
-        del self._elements[depth:], self._ways[depth:]
+        self._sheets.close(depth)
         while self._holders and self._holders[-1] >= depth:
             self._holders.pop()
         if self._unset is not None and self._unset >= depth:

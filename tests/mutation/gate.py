@@ -469,7 +469,7 @@ GUARDS = (
         "tests/unit/gate/test_stylesheets.py::test_declarations_are_cleaned_and_at_rules_pass_over",
         also=(
             Edit(
-                _HTML,
+                "gate/element_styles.py",
                 '        return clean_style(f"{style}; {own}")\n',
                 '        return f"{style}; {own}"\n',
             ),
