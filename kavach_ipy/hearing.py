@@ -23,6 +23,7 @@ from kavach_ipy.gate.failures import failure_from, shown_failure
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.gate.pace import Pace
+from kavach_ipy.gate.rows import Rows
 from kavach_ipy.gate.streams import StreamName, Streams
 from kavach_ipy.gate.text import clean_prompt
 from kavach_ipy.gate.values import read_value
@@ -38,6 +39,7 @@ from kavach_ipy.wire.messages import (
     read_input,
     read_message,
 )
+from kavach_ipy.wire.value_frames import carried_bytes
 
 if TYPE_CHECKING:
     from kavach_ipy.launch.launcher import Ending
@@ -93,6 +95,16 @@ class Hearing:
     texts: dict[StreamName, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     values: list[Frame] = field(default_factory=list)
     failure: CellFailed | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes that each value had on its way back."""
+
+    peaks: tuple[int, int] | None = None
+    """Most bytes of new memory and most processes that were seen; None before the first look."""
+
+    def __post_init__(self) -> None:
+        """Count rows where the sink is a terminal."""
+        if getattr(self.sink, "is_terminal", False):
+            self.streams = Streams(Rows())
 
     def frame(self, frame: Frame) -> Frame | None:
         """Take one frame; the answer to a question."""
@@ -116,6 +128,8 @@ class Hearing:
 
     def usage(self, seconds: float, memory: int, processes: int) -> None:
         """Take what was seen of the cell from outside."""
+        most = self.peaks or (0, 0)
+        self.peaks = (max(memory, most[0]), max(processes, most[1]))
         if self.progress is not None:
             self.progress(seconds, memory, processes)
 
@@ -206,6 +220,7 @@ class Hearing:
                         withheld[name] = value
                     else:
                         values[name] = value
+                        self.sizes[name] = carried_bytes(frame)
         except ProtocolError as error:
             return {}, {}, CellStopped("protocol", str(error), "", "Nothing was brought back.")
         return values, withheld, None

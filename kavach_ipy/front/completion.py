@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "restart": "end the named session; its next cell begins a new one",
     "on": "run every cell of this notebook in a sandbox, from the next one on",
     "off": "let the notebook's kernel run its cells itself again",
+    "rollback": "bring back what a session was before its last cell",
 }
 """Subcommands of ``%kavach``, and what each shows."""
 

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from traitlets import Bool, Dict, TraitError, Unicode, validate
-from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
-from kavach_ipy.front.kinds import Proposal, duration, number, size, texts
+from kavach_ipy.front.auditing import AuditSettings
+from kavach_ipy.front.kinds import Proposal, choice, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
 from kavach_ipy.policy.suggestions import did_you_mean
@@ -69,7 +69,7 @@ def _policy_of(settings: tuple[tuple[str, object], ...]) -> Policy:
     return Policy.from_mapping({_FIELDS[name]: value for name, value in settings})
 
 
-class Kavach(Configurable):
+class Kavach(AuditSettings):
     """Defaults of the sandbox of every ``%%sandbox`` cell; options of a cell come on top."""
 
     network = Unicode(
@@ -180,6 +180,11 @@ class Kavach(Configurable):
         " comes, as names such as pandas. By default none. They are imported once, outside of any"
         " sandbox, in a process that is kept for the next cells and holds nothing of the notebook.",
     )
+    checkpoint = choice(
+        ("auto", "off"),
+        "Keep what a session was before its last cell, as auto or off. By default auto, at a fork a"
+        " cell. A stopped cell then costs what it did; its files and what it sent stay.",
+    )
     allow_trust = Bool(
         False,
         help="Permit --trust, which unpickles what comes back, as a yes or no. By default off. With"
@@ -274,12 +279,11 @@ class Kavach(Configurable):
     @validate("profile")
     def _check_profile(self, proposal: Proposal) -> object:
         known = (*PROFILES, *self.profiles)
-        if proposal["value"] not in known:
-            raise TraitError(
-                f"c.Kavach.profile: {proposal['value']!r} is not allowed; profiles are"
-                f" {', '.join(known)}"
-            )
-        return proposal["value"]
+        value = proposal["value"]
+        if value not in known:
+            words = ", ".join(known)
+            raise TraitError(f"c.Kavach.profile: {value!r} is not allowed; profiles are {words}")
+        return value
 
     @validate(*_LATER)
     def _check_later(self, proposal: Proposal) -> object:

@@ -85,6 +85,11 @@ class Ends:
         self._fds.add(fd)
         return fd
 
+    def drop(self, fd: int) -> None:
+        """Close one that was kept."""
+        if fd in self._fds:
+            self._close(fd)
+
     def close(self) -> None:
         """Close everything that is still open."""
         for end in (self.control, self.child_control, self._channel):

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import assert_never
 
@@ -91,6 +92,18 @@ class ChildLink:
         self.names = names
         self._interrupts = 0
         self._is_over = False
+
+    def adopt(self) -> None:
+        """Be this process's link: a snapshot is the session now, and every other writer is dead.
+
+        What was sent to the one before is not for this one.
+        """
+        self._owner = os.getpid()
+        self._lock = threading.RLock()
+        with suppress(BlockingIOError):
+            # unix(7): descriptors that nobody asks for are closed.
+            while self.channel.recv(1 << 16, socket.MSG_DONTWAIT):
+                continue
 
     def say_ready(self) -> None:
         """Say that set-up is finished; the parent begins to verify."""

@@ -264,7 +264,7 @@ class Parent:
             decoder=self.decoder,
             meter=self.meter(policy, arena),
             reap=self.status,
-            kill=self._init.kill,
+            kill=self.end_cell,
             interrupts=Interrupts(self._cell.interrupt_group),
             lives_on=lives_on,
         )
@@ -283,6 +283,10 @@ class Parent:
     def look(self) -> CellStopped | None:
         """Look once at a sandbox in which no cell runs; why it must end, if it must."""
         return self.meter(self.plan.policy).sample()
+
+    def end_cell(self) -> None:
+        """Kill what a cell may have left: every process of the sandbox."""
+        self.stop()
 
     def stop(self) -> None:
         """Kill every process of the sandbox; somebody else waits for the end."""

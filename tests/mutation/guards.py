@@ -10,6 +10,8 @@ first alone, or both are switched off together and the entry says why.
 from __future__ import annotations
 
 from tests.mutation import (
+    audit,
+    checkpoints,
     child,
     counted,
     forking,
@@ -40,10 +42,12 @@ GUARDS: tuple[Guard, ...] = (
     *forking.GUARDS,
     *talking.GUARDS,
     *fresh.GUARDS,
+    *checkpoints.GUARDS,
     *gate.GUARDS,
     *widgets.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
+    *audit.GUARDS,
 )
 
 NO_GUARDS: dict[str, str] = {**child.NO_GUARDS, **syscalls.NO_GUARDS}
