@@ -25,6 +25,7 @@ from tests.mutation import (
     talking,
     values,
     verification,
+    widgets,
     wire,
 )
 from tests.mutation.guard import Guard
@@ -44,6 +45,7 @@ GUARDS: tuple[Guard, ...] = (
     *fresh.GUARDS,
     *checkpoints.GUARDS,
     *gate.GUARDS,
+    *widgets.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
     *audit.GUARDS,
