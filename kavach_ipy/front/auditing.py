@@ -61,6 +61,10 @@ class AuditSettings(Configurable):
         " sandbox.",
     )
 
+    def audit_mode(self) -> AuditMode:
+        """Return what is done about events: more than the setting says, where somebody insists."""
+        return AuditMode(self.audit)
+
     @validate("audit")
     def _check_audit(self, proposal: Proposal) -> object:
         if proposal["value"] not in list(AuditMode):
@@ -102,10 +106,12 @@ class Auditor:
 
         Raises:
             UsageError: a hook cannot be imported; nothing ran.
+            FileRefused: a policy file that decides cannot be relied on; nothing ran.
         """
         hooks = tuple(settings.audit_hooks)
+        mode = settings.audit_mode()
         wanted = (
-            settings.audit,
+            mode,
             settings.audit_directory,
             settings.audit_key,
             settings.audit_code,
@@ -113,8 +119,8 @@ class Auditor:
         )
         if wanted != self._made_by:
             self.close()
-            if settings.audit != AuditMode.OFF:
-                self._audit = self._make(shell, settings, hooks)
+            if mode is not AuditMode.OFF:
+                self._audit = self._make(shell, settings, mode, hooks)
             self._made_by = wanted
         return self._audit
 
@@ -125,7 +131,9 @@ class Auditor:
         if audit is not None:
             audit.close()
 
-    def _make(self, shell: Shell, settings: AuditSettings, names: tuple[str, ...]) -> Audit:
+    def _make(
+        self, shell: Shell, settings: AuditSettings, mode: AuditMode, names: tuple[str, ...]
+    ) -> Audit:
         # With the first cell that is recorded: without an audit, nothing of it is loaded.
         from kavach_ipy.audit.hooks import hook_by_name  # noqa: PLC0415
         from kavach_ipy.audit.record import Audit  # noqa: PLC0415
@@ -136,7 +144,7 @@ class Auditor:
             raise UsageError(f"c.Kavach.{error}; nothing ran") from error
         hooks += self._jupyter_hooks(shell)
         return Audit(
-            settings.audit,
+            mode,
             directory=settings.audit_directory,
             key=settings.audit_key,
             with_code=settings.audit_code,

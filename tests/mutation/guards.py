@@ -15,6 +15,7 @@ from tests.mutation import (
     checkpoints,
     child,
     counted,
+    floor,
     forking,
     fresh,
     gate,
@@ -25,6 +26,7 @@ from tests.mutation import (
     talking,
     values,
     verification,
+    widgets,
     wire,
 )
 from tests.mutation.guard import Guard
@@ -45,9 +47,11 @@ GUARDS: tuple[Guard, ...] = (
     *checkpoints.GUARDS,
     *brokers.GUARDS,
     *gate.GUARDS,
+    *widgets.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
     *audit.GUARDS,
+    *floor.GUARDS,
 )
 
 NO_GUARDS: dict[str, str] = {**child.NO_GUARDS, **syscalls.NO_GUARDS}
