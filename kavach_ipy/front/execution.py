@@ -147,8 +147,12 @@ def request_of(
     number: int, kind: RequestKind, parent: Mapping[str, Any], content: dict[str, Any]
 ) -> Request:
     """Return what a session is asked; of the message that asked, only what it needs is in it."""
-    header = {key: str(value) for key, value in parent.get("header", {}).items()}
+    header: dict[str, Any] = {k: str(it) for k, it in parent.get("header", {}).items()}
     if kind not in _COMM_KINDS:
         return Request(number, kind, {"header": header, "metadata": {}, "content": {}}, content)
-    message = {"header": header, "metadata": parent["metadata"], "content": parent["content"]}
+    message: dict[str, Any] = {
+        "header": header,
+        "metadata": parent["metadata"],
+        "content": parent["content"],
+    }
     return Request(number, kind, message, content, tuple(parent.get("buffers") or ()))
