@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from kavach_ipy.errors import CellFailed, CellStopped, ProtocolError
 from kavach_ipy.gate.allowance import Allowance
@@ -108,10 +108,8 @@ class Hearing:
                 return self._ask(frame)
             case Kind.DONE:
                 self.failure = failure_from(read_done(frame))
-            case Kind.READY | Kind.GO | Kind.ANSWER:
-                raise ProtocolError(0, frame.kind.name, "the cell may not say that.")
             case _:
-                assert_never(frame.kind)
+                raise ProtocolError(0, frame.kind.name, "the cell may not say that.")
         return None
 
     def output(self, name: StreamName, data: bytes) -> None:

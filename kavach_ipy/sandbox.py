@@ -56,6 +56,9 @@ class FreshTask:
     source: CellSource | None = None
     """For the record."""
 
+    throw_away: bool = False
+    """In a session: undo it when it is over; what comes back is all that is left of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:
@@ -81,6 +84,8 @@ class Sandbox:
 
         sessions: where the session that the policy names lives on. Without them, sessions are this
             object's own, and end with its block, or with this process.
+        checkpoint: its own sessions keep what they were before their last cell, and a cell that is
+            stopped costs no more than what it did.
         allow_trust_display: permit a policy with `trust_display`, under which what is displayed
             reaches the sink as the cell made it.
         withheld_types: MIME types that are not shown although the gate could clean them, such as
@@ -101,6 +106,7 @@ class Sandbox:
         allow_trust: bool = False,
         preload: Sequence[str] = (),
         sessions: Sessions | None = None,
+        checkpoint: bool = True,
         allow_trust_display: bool = False,
         withheld_types: Sequence[str] = (),
         audit: Audit | None = None,
@@ -111,6 +117,7 @@ class Sandbox:
         self._preload = tuple(preload)
         self._sessions = sessions
         self._own_sessions: Sessions | None = None
+        self._checkpoint = checkpoint
         self._allow_trust_display = allow_trust_display
         self._display = DisplayPolicy.of(withheld_types, is_trusted=self.policy.trust_display)
         self._audit = audit
@@ -159,6 +166,30 @@ class Sandbox:
                 FreshTask(_SCRIPT, {"code": code}, CellSource(code)), inputs=given, out=out
             )
         return self.execute(script_body(code, given), out=out, source=CellSource(code))
+
+    def try_out(
+        self, code: str, *, inputs: Mapping[str, object] | None = None, out: Sequence[str] = ()
+    ) -> Outcome:
+        """Run Python source in a session, and undo it; only `out` is brought back into the session.
+
+        Processes that its cells have started end, as they do where a cell is stopped.
+
+        Args:
+            code: as for `run`.
+            inputs: as for `run`.
+            out: names to bring back, into the session and in `Outcome.values`.
+
+        Raises:
+            CannotEnforce, SetupFailed: nothing ran.
+            PolicyError: as for `run`; or the session cannot be brought back, and nothing ran.
+        """
+        given = dict(inputs or {})
+        self._check_names("inputs", given, self.policy.inputs)
+        task = FreshTask(_SCRIPT, {"code": code}, CellSource(code), throw_away=True)
+        outcome = self.execute_fresh(task, inputs=given, out=out)
+        if outcome.failure is None and outcome.values:
+            self.execute_fresh(FreshTask(_SCRIPT, {"code": ""}), inputs=outcome.values).check()
+        return outcome
 
     def execute(
         self,
@@ -223,15 +254,16 @@ class Sandbox:
         """
         from kavach_ipy.launch.launcher import FreshJob, launch_fresh  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415 - needs Linux
-        from kavach_ipy.launch.verdicts import in_session  # noqa: PLC0415 - needs Linux
+        from kavach_ipy.launch.verdicts import in_session, restored  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.zygotes import Breed  # noqa: PLC0415 - needs Linux
         from kavach_ipy.wire.inputs import pack_inputs  # noqa: PLC0415 - not for a fork
 
         given = dict(inputs or {})
         name = self.policy.session
         if self._sessions is None and name is not None:
-            self._sessions = self._own_sessions = Sessions()
+            self._sessions = self._own_sessions = Sessions(checkpoint=self._checkpoint)
         sessions = self._sessions
+        ended: list[Ending] = []
 
         def run(plan: Plan, run: _Run) -> Ending:
             packed = pack_inputs(given, self.policy.memory, self._forms())
@@ -251,11 +283,16 @@ class Sandbox:
                 job = FreshJob(breed, document, run.arena, memory, run.names)
                 if name is None or sessions is None:
                     return launch_fresh(plan, job, run.hearing, run.signals)
-                return sessions.run(plan, job, run.hearing, run.signals)
+                ended.append(
+                    sessions.run(plan, job, run.hearing, run.signals, throw_away=task.throw_away)
+                )
+                return ended[-1]
 
         outcome = self._recorded(task.source, lambda: self._execute(run, out, sink, progress))
         if name is not None and isinstance(outcome.failure, CellStopped):
             assert sessions is not None
+            if ended and ended[-1].is_restored:
+                return replace(outcome, failure=restored(name, outcome.failure))
             # Also where it holds on to memory that was to be sealed.
             sessions.end(name)
             return replace(outcome, failure=in_session(name, outcome.failure))

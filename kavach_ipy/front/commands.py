@@ -1,6 +1,6 @@
 """``%kavach``: what confines cells, what this machine can enforce, what a policy means.
 
-Guarantees: every command prints text and changes nothing, but ``restart``; a command
+Guarantees: every command prints text and changes nothing, but ``restart`` and ``rollback``; one
 that is misspelt is a ``UsageError`` that names those that are there.
 Assumes: ``status`` and ``doctor`` may start throw-away children, as their answer is what happened.
 """
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.error import UsageError
 
-from kavach_ipy.errors import PolicyError
+from kavach_ipy.errors import KavachError, PolicyError
 from kavach_ipy.front.arguments import policy_of, read_cell_line
 from kavach_ipy.front.completion import COMMANDS
+from kavach_ipy.front.failures import as_shown
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.words import say
 from kavach_ipy.policy import explain, format_duration, format_size
@@ -54,6 +55,8 @@ def run_command(line: str, settings: Kavach, sessions: Sessions | None = None) -
             say("\n".join(_sessions_table(sessions)))
         case "restart":
             _restart(rest.strip(), sessions)
+        case "rollback":
+            _roll_back(rest.strip(), sessions)
         case _:
             commands = "\n".join(f"  %kavach {name:<9} {text}" for name, text in COMMANDS.items())
             asked = f"%kavach {command}: there is no such command" if command else "%kavach"
@@ -88,6 +91,24 @@ def _restart(name: str, sessions: Sessions | None) -> None:
         names = ", ".join(session.name for session in sessions or ()) or "none"
         raise UsageError(f"there is no session {name!r} to end; there are: {names}")
     say(f"the session {name!r} has ended, its variables are gone; its next cell begins a new one")
+
+
+def _roll_back(name: str, sessions: Sessions | None) -> None:
+    names = [session.name for session in sessions or ()]
+    if sessions is None or ((name or len(names) != 1) and name not in names):
+        there = ", ".join(names) or "none"
+        raise UsageError(f"rollback needs the name of a session; there are: {there}")
+    name = name or names[0]
+    try:
+        undone = sessions.roll_back(name)
+    except PolicyError as error:
+        raise UsageError(" ".join(str(error).split())) from None
+    except KavachError as error:
+        raise as_shown(error) from None
+    say(
+        f"the session {name!r} is back at what it was before its last cell, {undone!r}: variables"
+        " and imports; its processes and connections are gone, and files stay as they are"
+    )
 
 
 def _status(settings: Kavach) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from traitlets import Float, Int, List, TraitType, Unicode, Union
+from traitlets import Float, Int, List, TraitError, TraitType, Unicode, Union
 
 from kavach_ipy.policy import format_duration, format_size
 
 if TYPE_CHECKING:
     from traitlets.config import Configurable
 
-__all__ = ["Proposal", "duration", "number", "size", "texts"]
+__all__ = ["Proposal", "choice", "duration", "number", "size", "texts"]
 
 
 class Proposal(TypedDict):
@@ -25,6 +25,27 @@ class Proposal(TypedDict):
     trait: TraitType[object, object]
     value: object
     owner: Configurable
+
+
+class _Choice(Unicode[str, str]):
+    """One word of a few."""
+
+    allowed: tuple[str, ...] = ()
+
+    def validate(self, obj: object, value: object) -> str:
+        """Refuse every other word, and say which there are."""
+        del obj
+        if value not in self.allowed:
+            words = " and ".join(self.allowed)
+            raise TraitError(f"c.Kavach.{self.name}: {value!r} is not allowed; {words} are")
+        return str(value)
+
+
+def choice(allowed: tuple[str, ...], text: str) -> Unicode[str, str]:
+    """Declare one word of a few; the first is the default."""
+    trait = _Choice(allowed[0], help=text)
+    trait.allowed = allowed
+    return trait.tag(config=True)
 
 
 def size(default: int, text: str) -> Union:

@@ -23,6 +23,7 @@ from kavach_ipy.front.shells import (
     magics_class,
     no_var_expand,
 )
+from kavach_ipy.front.switch import Switch
 from kavach_ipy.front.words import say
 from kavach_ipy.policy import Policy
 
@@ -64,6 +65,12 @@ machine can enforce. A protection that the machine cannot give is an error, and 
 """
 
 
+_ON: Final = (
+    "from the next cell on, every cell runs in a sandbox that lives on, with none of the notebook's"
+    " variables; %kavach off, in a cell of its own, ends that"
+)
+
+
 @magics_class
 class KavachMagics(Magics):
     """The magics of kavach_ipy."""
@@ -76,6 +83,7 @@ class KavachMagics(Magics):
         self._settings = settings
         self._from_settings: tuple[type, ...] = ()
         self._sessions: Sessions | None = None
+        self._switch = Switch(shell, settings)
         self._auditor = Auditor()
 
     @no_var_expand
@@ -129,11 +137,23 @@ class KavachMagics(Magics):
     @no_var_expand
     @line_magic
     def kavach(self, line: str) -> None:
-        """Show what confines cells, and end sessions.
+        """Show what confines cells, end sessions, and undo a cell of one.
 
-        ``%kavach status | doctor | explain [options] | sessions | restart NAME``
+        ``%kavach status | doctor | explain [options]``
+        ``%kavach sessions | restart NAME | rollback [NAME] | on | off``
         """
-        run_command(line, self._settings, self._sessions)
+        if line.strip() == "on":
+            self._switch.on()
+            say(_ON)
+        elif line.strip() == "off":
+            say("cells run in the notebook's kernel already")
+        else:
+            run_command(line, self._settings, self._sessions)
+
+    @property
+    def switch(self) -> Switch:
+        """What turns the sandbox on for every cell."""
+        return self._switch
 
     def end(self) -> None:
         """End every session of this notebook, and its log."""
@@ -146,7 +166,9 @@ class KavachMagics(Magics):
             # With the first session: each fork of the notebook's has to forget them.
             from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415
 
-            self._sessions = Sessions()
+            self._sessions = Sessions(notify=lambda text: say(f"kavach: {text}", "stderr"))
+        if self._sessions is not None:
+            self._sessions.checkpoint = self._settings.checkpoint == "auto"
         return self._sessions
 
     def _check_inputs(self, policy: Policy) -> None:

@@ -19,7 +19,7 @@ from traitlets import Bool, Dict, TraitError, Unicode, validate
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.auditing import AuditSettings
-from kavach_ipy.front.kinds import Proposal, duration, number, size, texts
+from kavach_ipy.front.kinds import Proposal, choice, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
 from kavach_ipy.policy.suggestions import did_you_mean
@@ -55,7 +55,6 @@ _FIELDS: Final = {
 
 # What this version cannot keep yet, and the only value that each may have meanwhile.
 _LATER: Final[dict[str, object]] = {
-    "default_on": False,
     "policy_file": "",
 }
 
@@ -155,8 +154,8 @@ class Kavach(AuditSettings):
     ).tag(config=True)
     default_on = Bool(
         False,
-        help="Run every cell in the sandbox. By default off, and this version cannot switch it on:"
-        " True is refused, so that nobody relies on it.",
+        help="Run every cell in one sandbox that lives on, as a yes or no. By default off. It is"
+        " read when the extension is loaded; a notebook's owner can switch it off.",
     ).tag(config=True)
     policy_file = Unicode(
         "",
@@ -180,6 +179,11 @@ class Kavach(AuditSettings):
         "Modules that the fresh interpreters of --clean and --session have loaded before a cell"
         " comes, as names such as pandas. By default none. They are imported once, outside of any"
         " sandbox, in a process that is kept for the next cells and holds nothing of the notebook.",
+    )
+    checkpoint = choice(
+        ("auto", "off"),
+        "Keep what a session was before its last cell, as auto or off. By default auto, at a fork a"
+        " cell. A stopped cell then costs what it did; its files and what it sent stay.",
     )
     allow_trust = Bool(
         False,
@@ -275,12 +279,11 @@ class Kavach(AuditSettings):
     @validate("profile")
     def _check_profile(self, proposal: Proposal) -> object:
         known = (*PROFILES, *self.profiles)
-        if proposal["value"] not in known:
-            raise TraitError(
-                f"c.Kavach.profile: {proposal['value']!r} is not allowed; profiles are"
-                f" {', '.join(known)}"
-            )
-        return proposal["value"]
+        value = proposal["value"]
+        if value not in known:
+            words = ", ".join(known)
+            raise TraitError(f"c.Kavach.profile: {value!r} is not allowed; profiles are {words}")
+        return value
 
     @validate(*_LATER)
     def _check_later(self, proposal: Proposal) -> object:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from kavach_ipy.front.shells import OutStream
+from kavach_ipy.launch.checkpoints import OWN_THREAD
 
 __all__ = ["DELAY", "LinkStream", "Name", "Relay", "SendText", "repair_outstream", "send_pieces"]
 
@@ -55,7 +56,7 @@ class Relay:
             # Also after the cell forked: threads are not inherited.
             self._owner, self._wake = os.getpid(), threading.Event()
             thread = threading.Thread(
-                target=self._run, args=(min(delay, DELAY),), name="kavach-streams", daemon=True
+                target=self._run, args=(min(delay, DELAY),), name=OWN_THREAD, daemon=True
             )
             try:
                 thread.start()

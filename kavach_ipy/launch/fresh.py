@@ -14,8 +14,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol, cast
 
+from kavach_ipy.launch.checkpoints import hold
 from kavach_ipy.launch.link import Body, ChildLink
-from kavach_ipy.launch.requests import CellRequest, receive_cell
+from kavach_ipy.launch.requests import CellRequest, Hold, receive_next
 from kavach_ipy.wire.messages import Failure
 
 __all__ = ["Runner", "find_runner", "fresh_body"]
@@ -51,9 +52,13 @@ def fresh_body(runner: Runner) -> Body:
 
 def _serve(runner: Runner, link: ChildLink) -> None:
     while True:
-        cell = receive_cell(link.channel)
+        cell = receive_next(link.channel)
         if cell is None:
             return
+        if isinstance(cell, Hold):
+            if cell.answer >= 0:
+                hold(link, cell.answer)
+            continue
         if not cell.task:
             link.begin(-1, frozenset())
             link.done(Failure("OSError", _NO_FILE, (f"OSError: {_NO_FILE}",), ()))

@@ -76,6 +76,9 @@ class Ending:
     seconds: float
     """Wall time from "go" to the end."""
 
+    is_restored: bool = False
+    """Of a session whose cell was stopped: it goes on with what was before the cell."""
+
 
 def launch(plan: Plan, job: Job, listener: Listener, signals: Signals) -> Ending:
     """Run a job in a forked, confined child and wait for its end.

@@ -40,6 +40,9 @@ class Meter:
     image: bytes | None = None
     """What tells a fork of the zygote by (`limits.image_of`); None for forks of this process."""
 
+    held: dict[int, int] = field(default_factory=dict)
+    """Snapshots that wait (`limits.measure`)."""
+
     cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     """Seconds of processor time of each process that was seen, also in earlier cells."""
 
@@ -50,7 +53,7 @@ class Meter:
 
     def sample(self) -> CellStopped | None:
         """Measure once; why the sandbox must end, if it must."""
-        usage = limits.measure(self.proc_root, self.inherited, self.arena, self.image)
+        usage = limits.measure(self.proc_root, self.inherited, self.arena, self.image, self.held)
         self.usage = usage
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.

@@ -6,6 +6,7 @@ Assumes: the processes are, or will be, children of this one, or a zygote's.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from kavach_ipy.linux import _libc, verify
+from kavach_ipy.linux import _libc, endings, verify
 
 __all__ = ["NOBODY", "Process", "end_children_in", "is_readable"]
 
@@ -37,7 +38,7 @@ class Process:
     """A pidfd: it means this process even when the number is used again."""
 
     is_child: bool = True
-    """False for a child of a zygote's, which becomes ours only where the zygote has died."""
+    """False for a zygote's or an init's, which becomes ours only where that has died."""
 
     def kill(self) -> None:
         """Send SIGKILL; nothing happens where it has ended."""
@@ -49,8 +50,10 @@ class Process:
 
         As the stop button does to the group of a kernel: worker processes hear it too. A cell leads
         its session, and so its group for good (setpgid(2)); until it is reaped, no other group has
-        its number.
+        its number. Whom others reap is asked for by its pidfd first.
         """
+        if not self.is_child and is_readable(self.fd, 0):
+            raise _libc.SyscallError("killpg", errno.ESRCH, str(self.pid))
         os.killpg(self.pid, signal.SIGINT)
 
     def reap(self) -> int | None:
@@ -68,8 +71,8 @@ class Process:
                 return None
             return os.waitpid(self.pid, 0)[1]
         except ChildProcessError:
-            # A SIGCHLD handler that waits for any child was faster.
-            return None
+            # Another's child; or a SIGCHLD handler that waits for any child was faster.
+            return endings.status_of(self.fd)
 
     def wait_for_children_to_end(self, seconds: float) -> None:
         """Wait until the process has no children: proc(5), /proc/<pid>/task/<tid>/children."""

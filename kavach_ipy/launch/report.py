@@ -21,7 +21,14 @@ from kavach_ipy.linux.cgroups import Group
 from kavach_ipy.linux.inherited import SharedMapping, find_shared_mappings
 from kavach_ipy.policy import Network
 
-__all__ = ["ConfinementReport", "Layer", "verify_identity", "verify_rights", "verify_view"]
+__all__ = [
+    "ConfinementReport",
+    "Layer",
+    "verify_again",
+    "verify_identity",
+    "verify_rights",
+    "verify_view",
+]
 
 
 def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tuple[Layer, ...]:
@@ -88,6 +95,43 @@ def verify_rights(plan: Plan, cell: int, parent: int) -> tuple[Layer, ...]:
         if status.parent != parent or status.threads != 1:
             raise mismatch("process", f"parent {status.parent}, {status.threads} threads")
         return tuple(_rights(plan, status))
+
+
+def verify_again(  # noqa: PLR0913 - what was promised, and what it is compared with
+    plan: Plan,
+    cell: int,
+    *,
+    parent: int,
+    namespaces: dict[str, str],
+    foreign: frozenset[bytes],
+    group: Group | None,
+) -> tuple[Layer, ...]:
+    """Check a fork of a process that was verified, before it runs anything.
+
+    What earlier cells may change without leaving the sandbox is not looked at: descriptors, the
+    environment, memory that is shared among its processes.
+
+    Args:
+        plan: what was promised.
+        cell: its pid, as this process numbers it.
+        parent: the pid that must be its parent.
+        namespaces: those of the process that was verified.
+        foreign: as for `verify_view`.
+        group: as for `verify_view`.
+
+    Raises:
+        SetupFailed: naming the layer, what was read and what was promised.
+    """
+    with _readable():
+        found = verify.read_namespaces(cell)
+        if strange := sorted(name for name in found if found[name] != namespaces.get(name)):
+            raise mismatch("namespaces", f"not those of the sandbox: {', '.join(strange)}")
+        return (
+            *verify_identity(plan, cell, verify.read_namespaces("self")),
+            *_files(plan, verify.read_mounts(cell), foreign),
+            verify_limits(plan, cell, group),
+            *verify_rights(plan, cell, parent),
+        )
 
 
 @contextmanager

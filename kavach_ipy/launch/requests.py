@@ -19,13 +19,28 @@ from dataclasses import dataclass
 
 from kavach_ipy.wire.documents import Json
 
-__all__ = ["CELL", "START", "CellRequest", "receive", "receive_cell", "send", "send_cell"]
+__all__ = [
+    "CELL",
+    "HOLD",
+    "START",
+    "CellRequest",
+    "Hold",
+    "receive",
+    "receive_cell",
+    "receive_next",
+    "send",
+    "send_cell",
+    "send_hold",
+]
 
 START = b"start"
 """To a zygote: build a sandbox."""
 
 CELL = b"c"
 """To a sandbox: run a cell. One byte, as the channel is a stream."""
+
+HOLD = b"s"
+"""To a session, between two cells: take a snapshot (`launch.checkpoints`)."""
 
 _MOST = 8
 _CHUNK = 1 << 20
@@ -41,6 +56,14 @@ class CellRequest:
 
     inputs: int
     """Sealed memory with what was given to the cell; -1 where nothing was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The word to take a snapshot, as it arrives in a session."""
+
+    answer: int
+    """A pipe to answer by; -1 where the session has no descriptor left to take it."""
 
 
 def send(to: socket.socket, word: bytes, document: dict[str, Json], fds: tuple[int, ...]) -> None:
@@ -65,9 +88,16 @@ def receive(to: socket.socket, word: bytes) -> tuple[dict[str, Json], list[int]]
 
     The document is empty where it did not come along, as this process may open no file more.
     """
-    packet, fds, _, _ = socket.recv_fds(to, len(word), _MOST, socket.MSG_CMSG_CLOEXEC)
-    if packet != word:
-        return None
+    packet, fds = _take(to, len(word))
+    return _opened(fds) if packet == word else None
+
+
+def _take(to: socket.socket, length: int) -> tuple[bytes, list[int]]:
+    packet, fds, _, _ = socket.recv_fds(to, length, _MOST, socket.MSG_CMSG_CLOEXEC)
+    return packet, fds
+
+
+def _opened(fds: list[int]) -> tuple[dict[str, Json], list[int]]:
     if not fds:
         # unix(7): descriptors beyond the limit of this process are closed instead of received.
         return {}, []
@@ -101,8 +131,25 @@ def send_cell(to: socket.socket, task: dict[str, Json], arena: int, inputs: int 
 
 def receive_cell(to: socket.socket) -> CellRequest | None:
     """Wait for the next cell; None where there will be none. Its task is empty as in `receive`."""
-    received = receive(to, CELL)
-    if received is None:
+    received = receive_next(to)
+    return received if isinstance(received, CellRequest) else None
+
+
+def send_hold(to: socket.socket, answer: int) -> None:
+    """Ask a session for a snapshot, and hand it the writing end of a pipe for its answer.
+
+    Raises:
+        OSError: as for `send`.
+    """
+    socket.send_fds(to, [HOLD], [answer])
+
+
+def receive_next(to: socket.socket) -> CellRequest | Hold | None:
+    """Wait for what a session is asked next; None where there will be nothing more."""
+    packet, fds = _take(to, 1)
+    if packet == HOLD:
+        return Hold(*(*fds, -1)[:1])
+    if packet != CELL:
         return None
-    task, fds = received
-    return CellRequest(task, *(*fds, -1, -1)[:2])
+    task, others = _opened(fds)
+    return CellRequest(task, *(*others, -1, -1)[:2])

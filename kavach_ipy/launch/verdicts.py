@@ -15,16 +15,19 @@ from kavach_ipy.policy import Policy, format_duration, format_size
 __all__ = [
     "asked_too_often",
     "broken_wire",
+    "ended",
     "gone",
     "in_session",
     "interrupted",
     "interrupted_twice",
+    "not_undone",
     "out_of_cpu",
     "out_of_file_size",
     "out_of_memory",
     "out_of_messages",
     "out_of_output",
     "out_of_time",
+    "restored",
     "stopped_by_status",
     "touched_program",
 ]
@@ -113,6 +116,11 @@ def gone() -> CellStopped:
     return CellStopped("session", "its process had ended before this cell, which did not run")
 
 
+def ended() -> CellStopped:
+    """Say that a session was ended from outside."""
+    return CellStopped("session", "it was ended")
+
+
 def in_session(name: str, stopped: CellStopped) -> CellStopped:
     """Add what the end of a cell means for the session that it ran in."""
     remedy = (
@@ -120,6 +128,21 @@ def in_session(name: str, stopped: CellStopped) -> CellStopped:
         " next cell begins a new one."
     )
     return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
+
+
+def restored(name: str, stopped: CellStopped) -> CellStopped:
+    """Add what the end of a cell means for a session that goes on with what was before it."""
+    remedy = (
+        f"{stopped.remedy.replace(_GONE, '')} The session {name!r} is back at what it was before"
+        " this cell: its variables and imports are kept; gone are what the cell did to them, every"
+        " process of the session and its open connections. Files stay as the cell left them."
+    )
+    return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
+
+
+def not_undone() -> CellStopped:
+    """Say that a cell was to be thrown away, and what was before it is not there any more."""
+    return CellStopped("session", "what it did could not be undone: its checkpoint is gone")
 
 
 def broken_wire(detail: str) -> CellStopped:

@@ -125,7 +125,8 @@ class Watch:
                 sample_at = now + (patience or 0)
                 usage = self.meter.usage
                 if usage is not None:
-                    self.listener.usage(now - start, usage.memory, len(usage.cpu))
+                    processes = len(usage.cpu) - len(self.meter.held)
+                    self.listener.usage(now - start, usage.memory, processes)
             if stopped is not None:
                 self._end()
                 return stopped
@@ -249,7 +250,7 @@ class Watch:
                     return
                 self._pipes.catch_up(read_mark(frame))
                 self.listener.frame(frame)
-            case Kind.READY | Kind.GO | Kind.ANSWER:
+            case _:
                 raise ProtocolError(
                     self.decoder.offset, frame.kind.name, "the cell may not say that now."
                 )

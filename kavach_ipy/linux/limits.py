@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -124,7 +125,13 @@ def image_of(pid: int | str = "self") -> bytes:
         return _image(file.read(4096))
 
 
-def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = None) -> Usage:
+def measure(
+    proc_root: int,
+    inherited: int,
+    arena: int,
+    image: bytes | None = None,
+    held: Mapping[int, int] | None = None,
+) -> Usage:
     """Add up the processes that a proc(5) mount shows, except its pid 1.
 
     A forked page counts as new when it is written. smaps_rollup (Linux 4.14) tells private from
@@ -140,8 +147,14 @@ def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = No
         inherited: bytes of anonymous memory that the process had which forked.
         arena: a descriptor of the arena; -1 where there is none.
         image: `image_of` the process that forked; of this one where it is None.
+        held: forks of the session that wait, by pid, the last one last; and how many bytes were in
+            use at each fork. Of these, what a fork alone has is what the session has changed or
+            given back since, which is not counted; what is left is the session's still, although
+            it is private to neither.
     """
     private = proportional = forks = 0
+    waiting = held or {}
+    last = next(reversed(waiting), None) if waiting else None
     cpu: dict[tuple[int, int], float] = {}
     waited = 0
     own_image = image_of() if image is None else image
@@ -158,8 +171,12 @@ def measure(proc_root: int, inherited: int, arena: int, image: bytes | None = No
             apart = sizes.get(b"SwapPss", 0) + tables
             # hugetlb pages stand in no other sum: proc(5), /proc/pid/smaps.
             apart += sizes.get(b"Private_Hugetlb", 0) + sizes.get(b"Shared_Hugetlb", 0)
-            private += sizes.get(b"Private_Dirty", 0) + apart
+            alone = sizes.get(b"Private_Dirty", 0) + apart
             proportional += sizes.get(b"Pss_Anon", 0) + apart
+            if (used := waiting.get(int(name))) is not None:
+                proportional -= min(alone, used)
+                alone = abs(used - alone) if int(name) == last else max(0, alone - used)
+            private += alone
             forks += _image(stat) == own_image
     # The kernel maps inherited pages too, so n forks that never exec'd account for n/(n+1).
     share = inherited * forks // (forks + 1)

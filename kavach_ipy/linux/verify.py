@@ -6,9 +6,13 @@ Assumes: the process is dumpable and the reader is its user or owns its user nam
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+
+from kavach_ipy.linux import _libc
 
 __all__ = [
     "NAMESPACES",
@@ -18,7 +22,9 @@ __all__ = [
     "open_proc",
     "read_descriptors",
     "read_environment",
+    "read_inner_pid",
     "read_limits",
+    "read_living",
     "read_mounts",
     "read_namespaces",
     "read_network",
@@ -66,6 +72,36 @@ def read_status(pid: int) -> Status:
         no_new_privs=fields[b"NoNewPrivs"][0] == b"1",
         seccomp=int(fields[b"Seccomp"][0]),
     )
+
+
+def read_inner_pid(pid: int) -> int:
+    """The number of a process in its own PID namespace: proc(5) NSpid, the last one.
+
+    Raises:
+        OSError: the process is gone.
+    """
+    for line in _read(pid, "status").splitlines():
+        if line.startswith(b"NSpid:"):
+            return int(line.split()[-1])
+    raise _libc.SyscallError("read", errno.ESRCH, f"NSpid of {pid}")
+
+
+def read_living(proc_root: int) -> set[int]:
+    """The processes of a proc(5) mount that have not ended, those with a living thread among them.
+
+    Args:
+        proc_root: an open directory descriptor of it.
+    """
+    living = set()
+    for name in os.listdir(proc_root):
+        if name.isdecimal():
+            # One that is reaped meanwhile has ended.
+            with suppress(OSError):
+                fields = _read_at(proc_root, f"{name}/stat").rpartition(b") ")[2].split()
+                # A zombie, and not only its first thread: state and num_threads.
+                if fields[0] not in (b"Z", b"X") or int(fields[17]) > 1:
+                    living.add(int(name))
+    return living
 
 
 def open_proc(pid: int) -> int:
@@ -184,7 +220,11 @@ def _unescape(field: bytes) -> bytes:
 
 
 def _read(pid: int | str, name: str) -> bytes:
-    fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    return _read_at(None, f"/proc/{pid}/{name}")
+
+
+def _read_at(folder: int | None, path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
     try:
         chunks = []
         while chunk := os.read(fd, 1 << 16):

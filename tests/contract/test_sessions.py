@@ -31,10 +31,10 @@ pytestmark = [pytest.mark.contract, NEEDS]
 
 
 class Named:
-    """Cells of a session called ``s``."""
+    """Cells of a session called ``s``, which ends with a cell that is stopped."""
 
     def __init__(self) -> None:
-        self.sessions = Sessions()
+        self.sessions = Sessions(checkpoint=False)
 
     def run(self, code: str, *, inputs: Any = None, out: Any = (), **policy: Any) -> Outcome:
         """Run one cell."""
@@ -352,7 +352,7 @@ from kavach_ipy.sandbox import FreshTask
 class Live:
     def stream(self, name, text): print(text, end="", flush=True)
     def show(self, shown): pass
-box = Sandbox(Policy(timeout=60, session="s"))
+box = Sandbox(Policy(timeout=60, session="s"), checkpoint=False)
 box.run("x = 1").check()
 task = FreshTask("kavach_ipy.fresh:ScriptRunner", {"code": sys.argv[1]})
 outcome = box.execute_fresh(task, sink=Live())

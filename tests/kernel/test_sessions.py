@@ -80,7 +80,8 @@ def test_cell_with_other_options_is_one_line_and_nothing_runs(session: Kernel) -
 
 
 def test_killed_session_says_that_its_variables_are_gone(session: Kernel) -> None:
-    """A limit ends it; the next cell begins a new one."""
+    """Without a checkpoint a limit ends it; the next cell begins a new one."""
+    session.run("%config Kavach.checkpoint = 'off'")
     run = session.run("%%sandbox --session s --memory 1G --timeout 0.3s\nwhile True: pass")
     assert run.error["ename"] == "CellStopped"
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(run.error["traceback"])).split())
@@ -88,6 +89,7 @@ def test_killed_session_says_that_its_variables_are_gone(session: Kernel) -> Non
     assert "its variables are gone, and the next cell begins a new one" in text
     assert "no sandbox lives on" in session.run("%kavach sessions").stdout
     assert _in(session, "'new'") == "'new'"
+    session.run("%config Kavach.checkpoint = 'auto'")
 
 
 def test_interrupt_keeps_the_session(session: Kernel) -> None:

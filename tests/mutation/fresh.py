@@ -9,6 +9,7 @@ __all__ = ["GUARDS"]
 _ZYGOTES = "launch/zygotes.py"
 _ZYGOTE = "launch/zygote.py"
 _SESSIONS = "launch/sessions.py"
+_SESSION = "launch/session.py"
 _CLEAN = "tests/contract/test_clean.py"
 _LIVES = "tests/contract/test_sessions.py"
 _MEMORY = "tests/escape/test_fresh_memory.py"
@@ -82,7 +83,7 @@ GUARDS = (
         "clean cell: random numbers",
         "two clean cells do not draw the same numbers",
         "fresh.py",
-        "        _renew_random()\n",
+        "        renew_random()\n",
         "",
         f"{_CLEAN}::test_numbers_of_two_cells_are_not_the_same_random_ones",
     ),
@@ -105,7 +106,7 @@ GUARDS = (
     Guard(
         "session: other rights",
         "a cell that asks for more than its session was built for does not run",
-        _SESSIONS,
+        _SESSION,
         "        if built != first or not is_at_most(asked, first):\n",
         "        if False:\n",
         f"{_LIVES}::test_cell_with_other_rights_is_refused",
@@ -113,17 +114,17 @@ GUARDS = (
     Guard(
         "session: limits between cells",
         "a session is bounded while no cell of it runs",
-        _SESSIONS,
-        "stopped = None if self._over.is_set() else self.parent.look()",
+        _SESSION,
+        "stopped = self.parent.look()",
         "stopped = None",
         f"{_LIVES}::test_limits_hold_between_two_cells",
     ),
     Guard(
         "session: a stopped cell",
         "a limit that is reached ends the session",
-        _SESSIONS,
-        "            if stopped is not None:\n                self._end()\n            self._busy",
-        "            self._busy",
+        _SESSION,
+        "            if stopped is not None and not is_restored:\n                self._end()\n",
+        "",
         f"{_LIVES}::test_cell_that_is_stopped_ends_its_session_and_says_so",
         also=(
             Edit(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from tests.mutation import (
     audit,
+    checkpoints,
     child,
     counted,
     forking,
@@ -40,6 +41,7 @@ GUARDS: tuple[Guard, ...] = (
     *forking.GUARDS,
     *talking.GUARDS,
     *fresh.GUARDS,
+    *checkpoints.GUARDS,
     *gate.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,

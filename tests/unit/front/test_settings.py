@@ -99,7 +99,6 @@ def test_a_misspelt_setting_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("default_on", True),
         ("policy_file", "/etc/kavach/policy.toml"),
     ],
 )
