@@ -13,7 +13,7 @@ Assumes: Linux; called in a thread that outlives the call.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -81,7 +81,6 @@ class Sandbox:
             hostile cell then runs code in this process.
         preload: modules that fresh interpreters (`Policy.clean`) have loaded when a cell begins.
             They are imported once, without any confinement, and not before they are needed.
-
         sessions: where the session that the policy names lives on. Without them, sessions are this
             object's own, and end with its block, or with this process.
         checkpoint: its own sessions keep what they were before their last cell, and a cell that is
@@ -247,10 +246,8 @@ class Sandbox:
             progress: as for `execute`.
 
         Raises:
-            CannotEnforce, SetupFailed: nothing ran.
-            KeyboardInterrupt: SIGINT came before the cell ran, and nothing did.
-            PolicyError: the policy does not let such a name out, an input cannot be sent, or a
-                module cannot be loaded; nothing ran.
+            CannotEnforce, SetupFailed, KeyboardInterrupt: as for `execute`.
+            PolicyError: also where an input cannot be sent, or a module cannot be loaded.
         """
         from kavach_ipy.launch.launcher import FreshJob, launch_fresh  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415 - needs Linux
@@ -277,8 +274,7 @@ class Sandbox:
                     "trusted": [*trusted()],
                 }
                 breed = Breed(plan.environment, task.entry, self._preload)
-                is_first = name is None or sessions is None or not sessions.has(name)
-                if is_first:
+                if name is None or sessions is None or not sessions.has(name):
                     document["path"] = [*sys.path]
                 job = FreshJob(breed, document, run.arena, memory, run.names)
                 if name is None or sessions is None:
@@ -348,10 +344,7 @@ class Sandbox:
         return tuple(form for secret in self._secrets for form in forms_of(secret))
 
     def _check_names(
-        self,
-        option: str,
-        names: Mapping[str, object] | frozenset[str],
-        allowed: Sequence[str] | None,
+        self, option: str, names: Iterable[str], allowed: Sequence[str] | None
     ) -> None:
         for name in names:
             if allowed is not None and name not in allowed:
