@@ -38,6 +38,7 @@ from kavach_ipy.wire.messages import (
     read_input,
     read_message,
 )
+from kavach_ipy.wire.value_frames import carried_bytes
 
 if TYPE_CHECKING:
     from kavach_ipy.launch.launcher import Ending
@@ -89,6 +90,11 @@ class Hearing:
     texts: dict[StreamName, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     values: list[Frame] = field(default_factory=list)
     failure: CellFailed | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes that each value had on its way back."""
+
+    peaks: tuple[int, int] | None = None
+    """Most bytes of new memory and most processes that were seen; None before the first look."""
 
     def frame(self, frame: Frame) -> Frame | None:
         """Take one frame; the answer to a question."""
@@ -112,6 +118,8 @@ class Hearing:
 
     def usage(self, seconds: float, memory: int, processes: int) -> None:
         """Take what was seen of the cell from outside."""
+        most = self.peaks or (0, 0)
+        self.peaks = (max(memory, most[0]), max(processes, most[1]))
         if self.progress is not None:
             self.progress(seconds, memory, processes)
 
@@ -191,6 +199,7 @@ class Hearing:
                         withheld[name] = value
                     else:
                         values[name] = value
+                        self.sizes[name] = carried_bytes(frame)
         except ProtocolError as error:
             return {}, {}, CellStopped("protocol", str(error), "", "Nothing was brought back.")
         return values, withheld, None

@@ -97,7 +97,7 @@ def unload(shell: Shell) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if matcher is not loaded.matcher]
     loaded.magics.switch.off()
-    loaded.magics.end_sessions()
+    loaded.magics.end()
     # Loaded with the first clean cell: where there was none, nothing has to be ended.
     zygotes = sys.modules.get("kavach_ipy.launch.zygotes")
     if zygotes is not None:

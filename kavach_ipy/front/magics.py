@@ -13,6 +13,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
 from kavach_ipy.front.arguments import policy_of, read_cell_line, read_code_line, with_options
+from kavach_ipy.front.auditing import Auditor
 from kavach_ipy.front.commands import run_command
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.shells import (
@@ -83,6 +84,7 @@ class KavachMagics(Magics):
         self._from_settings: tuple[type, ...] = ()
         self._sessions: Sessions | None = None
         self._switch = Switch(shell, settings)
+        self._auditor = Auditor()
 
     @no_var_expand
     @with_options(_SUMMARY)
@@ -129,6 +131,7 @@ class KavachMagics(Magics):
             sessions=self._sessions_for(policy),
             allow_trust_display=allow_trust_display,
             withheld_types=self._settings.withheld_types,
+            audit=self._auditor.audit_for(self.shell, self._settings),
         )
 
     @no_var_expand
@@ -152,10 +155,11 @@ class KavachMagics(Magics):
         """What turns the sandbox on for every cell."""
         return self._switch
 
-    def end_sessions(self) -> None:
-        """End every session of this notebook."""
+    def end(self) -> None:
+        """End every session of this notebook, and its log."""
         if self._sessions is not None:
             self._sessions.end_all()
+        self._auditor.close()
 
     def _sessions_for(self, policy: Policy) -> Sessions | None:
         if policy.session is not None and self._sessions is None:

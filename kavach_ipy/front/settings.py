@@ -18,7 +18,7 @@ from typing import Final, cast
 from traitlets import Bool, Dict, TraitError, Unicode, validate
 
 from kavach_ipy.errors import PolicyError
-from kavach_ipy.front.floor import Floored
+from kavach_ipy.front.auditing import AuditSettings
 from kavach_ipy.front.kinds import Proposal, choice, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import (
@@ -72,7 +72,7 @@ def _policy_of(settings: tuple[tuple[str, object], ...]) -> Policy:
     return Policy.from_mapping({_FIELDS[name]: value for name, value in settings})
 
 
-class Kavach(Floored):
+class Kavach(AuditSettings):
     """Defaults of the sandbox of every ``%%sandbox`` cell; options of a cell come on top."""
 
     network = Unicode(

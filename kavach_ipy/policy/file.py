@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Final, assert_never, cast
 
 from kavach_ipy.errors import FileRefused, PolicyError
+from kavach_ipy.policy.auditing import AuditMode
 from kavach_ipy.policy.file_keys import KEYS, OF_A_CELL, Key
-from kavach_ipy.policy.floor import AUDITS, LOOSEST, Audit, Bound, PolicyFile
+from kavach_ipy.policy.floor import LOOSEST, Bound, PolicyFile
 from kavach_ipy.policy.model import Network, Policy
 from kavach_ipy.policy.suggestions import did_you_mean
 
@@ -75,7 +76,7 @@ def read_policy_file(data: bytes, path: str) -> PolicyFile:
         tuple(bounds),
         allow_off=bool(document.get(off, False)),
         allow_off_line=places[off].line if off in document else 0,
-        audit=cast("Audit", document.get(audit, "off")),
+        audit=AuditMode(cast("str", document.get(audit, AuditMode.OFF.value))),
         audit_line=places[audit].line if audit in document else 0,
     )
 
@@ -210,7 +211,7 @@ def _wrong_type(key: Key, value: object) -> str:
             is_number = isinstance(value, int | float | str) and not isinstance(value, bool)
             return "" if is_number else f"a {key.kind} is, such as {_EXAMPLES[key.kind]}"
         case "word" if key.name == "audit":
-            return "" if value in AUDITS else key.forms
+            return "" if isinstance(value, str) and value in list(AuditMode) else key.forms
         case "word":
             return "" if isinstance(value, str) and value in list(Network) else key.forms
         case "words" | "paths":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from kavach_ipy.policy.floor import AUDITS
+from kavach_ipy.policy.auditing import AuditMode
 
 __all__ = ["KEYS", "OF_A_CELL", "OWN_KEYS", "Key", "Kind"]
 
@@ -105,7 +105,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "word",
         "Whether each cell is recorded; required: one that cannot be recorded does not run.",
         '"off"',
-        f"{', '.join(f'{chr(34)}{word}{chr(34)}' for word in AUDITS)} are",
+        f"{', '.join(f'{chr(34)}{word}{chr(34)}' for word in AuditMode)} are",
     ),
 )
 """Every key, in the order in which the documentation shows them."""

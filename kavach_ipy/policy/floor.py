@@ -17,21 +17,16 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.policy.algebra import is_at_most, tighten
+from kavach_ipy.policy.auditing import AuditMode, stricter
 from kavach_ipy.policy.flags import written
 from kavach_ipy.policy.model import Network, Policy
 from kavach_ipy.policy.units import LARGEST, LONGEST
 
-__all__ = ["AUDITS", "LOOSEST", "NO_FLOOR", "Audit", "Bound", "Floor", "PolicyFile"]
-
-Audit = Literal["off", "on", "required"]
-"""Whether cells are recorded, and whether one that cannot be recorded may run."""
-
-AUDITS: Final[tuple[Audit, ...]] = ("off", "on", "required")
-"""From least to most; of several files the one that asks for most decides."""
+__all__ = ["LOOSEST", "NO_FLOOR", "Bound", "Floor", "PolicyFile"]
 
 LOOSEST: Final = Policy(
     # The host's network needs --clean, which is tighter: it is bounded apart (`Bound.network`).
@@ -95,7 +90,7 @@ class PolicyFile:
     allow_off_line: int = 0
     """The line that says so; 0 where none does."""
 
-    audit: Audit = "off"
+    audit: AuditMode = AuditMode.OFF
     audit_line: int = 0
 
     def says(self, key: str, value: str, line: int) -> str:
@@ -166,9 +161,9 @@ class Floor:
         return all(bound.policy.trust_display for _, bound in self._bounds())
 
     @property
-    def audit(self) -> Audit:
+    def audit(self) -> AuditMode:
         """The most that a file asks for."""
-        return max((file.audit for file in self.files), key=AUDITS.index, default="off")
+        return functools.reduce(stricter, (file.audit for file in self.files), AuditMode.OFF)
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -17,6 +17,9 @@ _OF_HUB = "tests/unit/hub/test_installing.py"
 _OF_SESSIONS = (
     "tests/kernel/test_policy_file.py::test_notebook_with_every_cell_sandboxed_is_held_by_the_file"
 )
+_OF_AUDIT = (
+    "tests/kernel/test_policy_file.py::test_no_setting_takes_an_audit_back_that_the_file_asks_for"
+)
 _NONSENSE = f"{_OF_FILE}::test_what_makes_no_sense_is_refused_with_line_and_column"
 
 GUARDS = (
@@ -294,5 +297,13 @@ GUARDS = (
         '                settings.floor().check_off("%kavach off")\n',
         "                pass\n",
         _OF_SESSIONS,
+    ),
+    Guard(
+        "floor: the audit",
+        "no setting takes back an audit that a policy file asks for",
+        "front/auditing.py",
+        "        mode = stricter(settings.audit, settings.floor().audit)\n",
+        "        mode = AuditMode(settings.audit)\n",
+        _OF_AUDIT,
     ),
 )

@@ -10,6 +10,7 @@ first alone, or both are switched off together and the entry says why.
 from __future__ import annotations
 
 from tests.mutation import (
+    audit,
     checkpoints,
     child,
     counted,
@@ -45,6 +46,7 @@ GUARDS: tuple[Guard, ...] = (
     *gate.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
+    *audit.GUARDS,
     *floor.GUARDS,
 )
 

@@ -121,3 +121,32 @@ def test_profile_and_profiles_may_be_set_in_either_order() -> None:
     config.Kavach.profile = "students"
     config.Kavach.profiles = {"students": {"timeout": "20s"}}
     assert Kavach(config=config).to_policy() == Policy(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("audit", "yes"),
+        ("audit", ""),
+        ("audit_directory", "logs"),
+        ("audit_key", "key"),
+        ("audit_hooks", ["print"]),
+        ("audit_hooks", ["os.system('x')"]),
+    ],
+)
+def test_audit_that_makes_no_sense_is_refused(name: str, value: object) -> None:
+    """A misspelt mode, a relative path or no name of a callable: the old value stays."""
+    settings = Kavach()
+    with pytest.raises(TraitError, match="is not allowed"):
+        setattr(settings, name, value)
+    assert getattr(settings, name) == getattr(Kavach(), name)
+
+
+def test_audit_is_off_and_can_be_insisted_on() -> None:
+    """By default nothing is recorded; each mode can be set."""
+    settings = Kavach()
+    assert settings.audit == "off"
+    for mode in ("on", "required", "off"):
+        settings.audit = mode
+    settings.audit_hooks = ["os.path.exists"]
+    settings.audit_directory = "/var/log/kavach"
