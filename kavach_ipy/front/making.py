@@ -17,6 +17,7 @@ from kavach_ipy.launch.plan import Plan, make_plan
 from kavach_ipy.launch.serving import Service
 from kavach_ipy.launch.zygotes import Breed
 from kavach_ipy.policy import Policy
+from kavach_ipy.policy.auditing import AuditMode, stricter
 
 if TYPE_CHECKING:
     from kavach_ipy.front.settings import Kavach
@@ -50,6 +51,14 @@ def policy_for(settings: Kavach) -> Policy:
     policy = settings.to_policy(floor)
     if policy.trust:
         raise PolicyError("trust", policy.trust, "values of a session stay in it; take it out")
+    if stricter(settings.audit, floor.audit) is AuditMode.REQUIRED:
+        # Nothing records the cells of such a session yet.
+        raise PolicyError(
+            "audit",
+            AuditMode.REQUIRED.value,
+            "this version records cells of %%sandbox, and none of a notebook that is sandboxed as a"
+            " whole",
+        )
     asks = policy.stdin or settings.config.get("Kavach", {}).get("stdin") is not False
     # Again, because asking was allowed after the settings were held.
     return floor.tighten(policy.replace(session=_NAME, stdin=asks))
