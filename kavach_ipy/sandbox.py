@@ -76,8 +76,7 @@ class Sandbox:
         policy: what every run is allowed; the default profile where it is None.
         known_secrets: values that are overwritten in the memory of each forked child before its
             first line. That takes about 0.1 s for each GiB that this process holds.
-        allow_trust: permit a policy with `trust`, under which what comes back is unpickled: a
-            hostile cell then runs code in this process.
+        allow_trust: permit a policy with `trust`: a hostile cell then runs code in this process.
         preload: modules that fresh interpreters (`Policy.clean`) have loaded when a cell begins.
             They are imported once, without any confinement, and not before they are needed.
         sessions: where the session that the policy names lives on. Without them, sessions are this

@@ -21,8 +21,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
 
@@ -31,7 +31,7 @@ from kavach_ipy.front.broker_commands import command_in, run_broker_command
 from kavach_ipy.front.ear import Asked, Ear, settle
 from kavach_ipy.front.execution import Execution, accept, in_words, refuse
 from kavach_ipy.front.lookups import Lookups
-from kavach_ipy.front.making import Made, make_service
+from kavach_ipy.front.making import Made, check_still_allowed, make_service
 from kavach_ipy.front.questions import ask_user
 from kavach_ipy.front.tightening import by_first_line, by_metadata
 from kavach_ipy.wire.service import Request, RequestKind
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from kavach_ipy.wire.messages import Question
 
 __all__ = ["Broker"]
+
+_COMM_KINDS: Final = frozenset({"comm_close", "comm_msg", "comm_open"})
 
 
 class Broker:
@@ -137,6 +139,7 @@ class Broker:
             return self._command(cell, command, count)
         try:
             made, ear = await self._session()
+            check_still_allowed(made.policy, self._settings)
             policy = by_metadata(made.policy, cell.metadata)
             policy, code = by_first_line(policy, cell.code, self._settings)
         except (KavachError, KeyboardInterrupt) as error:
@@ -184,7 +187,27 @@ class Broker:
 
     async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
         """Hand on a message to a widget: the one place where such messages enter a session."""
-        del kind, parent
+        self._bind()
+        assert self._turn is not None
+        async with self._turn:
+            made, ear = self._made, self._ear
+            if made is None or ear is None or not made.service.pid:
+                # The widgets of a session end with it.
+                return
+            with self._interruptible():
+                for message in ear.origins.widgets.take(kind, parent):
+                    count = self._kernel.shell.execution_count
+                    origin = ear.origins.add(parent, count, is_cell=False)
+                    asked = {"header": parent.get("header", {}), "content": message.content,
+                             "metadata": message.metadata, "buffers": message.buffers}  # fmt: skip
+                    # Where the session ends meanwhile, the next cell says so.
+                    with suppress(KavachError):
+                        _, reply = self.submit(kind, asked, {}, made.policy, origin)
+                        await reply
+
+    def comms(self) -> dict[str, str]:
+        """Return the comms that the front end knows of the session, with their targets."""
+        return {} if self._ear is None else self._ear.origins.widgets.targets()
 
     def submit(
         self,
@@ -203,7 +226,8 @@ class Broker:
         if made is None or ear is None:
             raise CellStopped("session", "it has ended before")
         self._number += 1
-        request = Request(self._number, kind, _plain_message(parent), content)
+        buffers = tuple(parent.get("buffers") or ()) if kind in _COMM_KINDS else ()
+        request = Request(self._number, kind, _plain_message(parent, kind), content, buffers)
         future = ear.expect(Asked(request, origin))
         try:
             if not made.service.submit(request, policy):
@@ -312,6 +336,8 @@ class Broker:
             signal.signal(signal.SIGINT, before)
 
 
-def _plain_message(parent: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_message(parent: Mapping[str, Any], kind: RequestKind) -> dict[str, Any]:
     header = {key: str(value) for key, value in parent.get("header", {}).items()}
+    if kind in _COMM_KINDS:
+        return {"header": header, "metadata": parent["metadata"], "content": parent["content"]}
     return {"header": header, "metadata": {}, "content": {}}

@@ -54,7 +54,7 @@ class Ear:
     def display(self, made: Made) -> None:
         """Take what the session may show, before it begins."""
         self._display = made.display
-        self.origins = Origins(self._kernel, made.display)
+        self.origins = Origins(self._kernel, made.display, self._after)
 
     def expect(self, asked: Asked) -> asyncio.Future[dict[str, Any]]:
         """Expect a reply."""
@@ -107,6 +107,8 @@ class Ear:
             case "comm_info":
                 answer = dict(comms(reply.content))
             case "comm_open" | "comm_msg" | "comm_close":
+                if asked.origin is not None:
+                    self.origins.finish(asked.origin)
                 answer = {}
         self._later(lambda: settle(future, answer))
 
@@ -129,9 +131,13 @@ class Ear:
             for asked, _ in tuple(self._asked.values()):
                 if asked.origin is not None:
                     self.origins.finish(asked.origin)
+            self.origins.widgets.end()
         self._later(end)
 
-    def _later(self, action: Callable[[], None]) -> None:
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        self._later(lambda: self._loop.call_later(seconds, action))
+
+    def _later(self, action: Callable[[], object]) -> None:
         # At its end the kernel closes its loop, and nobody waits any more.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(action)

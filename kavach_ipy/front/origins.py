@@ -12,19 +12,21 @@ Assumes: one thread publishes: that which hears the session (`launch.serving`).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from kavach_ipy.errors import CellFailed
+from kavach_ipy.front.widget_comms import WidgetComms
 from kavach_ipy.gate.display import DisplayIds, Shown
 from kavach_ipy.gate.failures import shown_failure
 from kavach_ipy.gate.pace import Pace
 from kavach_ipy.gate.plots import plotly_library
 from kavach_ipy.gate.streams import StreamName, Streams
-from kavach_ipy.wire.messages import Message, read_error
+from kavach_ipy.wire.messages import read_error
 
 if TYPE_CHECKING:
+    from kavach_ipy.gate.comm_messages import CommMessage
     from kavach_ipy.gate.mimes import DisplayPolicy
     from kavach_ipy.wire.service import Published
 
@@ -51,9 +53,24 @@ class Origin:
 class Origins:
     """The messages that a session may speak for."""
 
-    def __init__(self, kernel: Any, display: DisplayPolicy) -> None:
+    def __init__(
+        self,
+        kernel: Any,
+        display: DisplayPolicy,
+        later: Callable[[float, Callable[[], None]], None],
+    ) -> None:
+        """Begin with none.
+
+        Args:
+            kernel: whose front end is told.
+            display: what the session may show.
+            later: calls something after seconds, in any thread.
+        """
         self._kernel = kernel
         self._display = display
+        self.widgets = WidgetComms(display, self._knows, self._send_comm, later)
+        """The session's widgets, and the messages to and from them."""
+
         # Of the session: a cell may update what an earlier one has shown.
         self._ids = DisplayIds()
         self._known: OrderedDict[str, Origin] = OrderedDict()
@@ -69,7 +86,7 @@ class Origins:
             count: the prompt number.
             is_cell: what names no message, and what goes to a descriptor, belongs to it.
         """
-        origin = Origin(parent, count, Pace(self._display, self._ids))
+        origin = Origin(parent, count, Pace(self._display, self._ids, self.widgets))
         self._known[str(parent.get("header", {}).get("msg_id", ""))] = origin
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
@@ -98,7 +115,7 @@ class Origins:
                 self._held(origin)
                 self.error(origin, shown_failure(read_error(message)))
             case "comm_open" | "comm_msg" | "comm_close":
-                self._comm(origin, message)
+                self._comm(origin, published)
             case _:
                 self._show(origin, origin.pace.hear(message))
 
@@ -113,6 +130,7 @@ class Origins:
             self._text(origin, name, text)
         self._held(origin)
         self._text(origin, "stderr", origin.pace.left_out())
+        self.widgets.release()
 
     def note(self, origin: Origin, text: str) -> None:
         """Publish a line of ours."""
@@ -158,18 +176,48 @@ class Origins:
             self._send("display_data", {**content, "transient": {}}, origin)
         self._has_plotly = True
 
-    def _comm(self, origin: Origin, message: Message) -> None:
+    def _comm(self, origin: Origin, published: Published) -> None:
         """Publish a message to a widget: the one place where such messages leave a session."""
-        if message.msg_type == "comm_open":
-            self.note(origin, "a widget is not shown: its messages do not leave the sandbox yet")
+        data = published.message.content.get("data")
+        state = data.get("state") if isinstance(data, dict) else None
+        if isinstance(state, dict) and "msg_id" in state:
+            # What was shown before an `Output` takes all, or takes no more, is not for it.
+            self._held(origin)
+        reason = self.widgets.hear(published)
+        if reason:
+            self.note(origin, reason)
+
+    def _knows(self, name: str) -> bool:
+        return name in self._known
+
+    def _send_comm(self, message: CommMessage) -> None:
+        origin = self._known.get(message.parent, self._latest)
+        if origin is not None:
+            topic = f"comm-{message.content['comm_id']}"
+            buffers = list(message.buffers)
+            self._publish(
+                message.msg_type, message.content, origin, topic, message.metadata, buffers
+            )
 
     def _send(self, kind: str, content: dict[str, Any], origin: Origin) -> None:
+        self._publish(kind, content, origin, kind, {}, [])
+
+    def _publish(  # noqa: PLR0913, PLR0917 - a message has these parts.
+        self,
+        kind: str,
+        content: dict[str, Any],
+        origin: Origin,
+        topic: str,
+        metadata: dict[str, Any],
+        buffers: list[bytes | memoryview],
+    ) -> None:
         kernel = self._kernel
         kernel.session.send(
             kernel.iopub_socket,
             kind,
             content,
             parent=origin.parent,
-            ident=kernel._topic(kind),  # noqa: SLF001 - subscribers know messages by it
-            metadata={},
+            ident=kernel._topic(topic),  # noqa: SLF001 - subscribers know messages by it
+            metadata=metadata,
+            buffers=buffers,
         )

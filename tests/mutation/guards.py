@@ -14,6 +14,7 @@ from tests.mutation import (
     checkpoints,
     child,
     counted,
+    floor,
     forking,
     fresh,
     gate,
@@ -24,6 +25,7 @@ from tests.mutation import (
     talking,
     values,
     verification,
+    widgets,
     wire,
 )
 from tests.mutation.guard import Guard
@@ -43,9 +45,11 @@ GUARDS: tuple[Guard, ...] = (
     *fresh.GUARDS,
     *checkpoints.GUARDS,
     *gate.GUARDS,
+    *widgets.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
     *audit.GUARDS,
+    *floor.GUARDS,
 )
 
 NO_GUARDS: dict[str, str] = {**child.NO_GUARDS, **syscalls.NO_GUARDS}
