@@ -161,6 +161,8 @@ class Audit:
             return
         if self._owner != os.getpid():
             # A fork of the notebook's own: the log and its lock are the parent's.
+            if self._log is not None:
+                self._log.forget()
             self._renew()
             self._who = who()
         with self._lock:
