@@ -22,7 +22,7 @@ from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Failure
 from kavach_ipy.wire.trusted import by_text, trust
 
-__all__ = ["ScriptRunner", "take_inputs"]
+__all__ = ["ScriptRunner", "renew_random", "take_inputs"]
 
 
 class ScriptRunner:
@@ -70,7 +70,7 @@ def _take_inputs(link: ChildLink, cell: CellRequest) -> dict[str, object]:
     task = cell.task
     if path := task.get("path"):
         sys.path[:] = _texts(path)
-        _renew_random()
+        renew_random()
     names = _texts(task.get("inputs", []))
     if not names:
         return {}
@@ -82,7 +82,7 @@ def _take_inputs(link: ChildLink, cell: CellRequest) -> dict[str, object]:
     return read_inputs(cell.inputs, (at, length), frozenset(names), link.policy.memory)
 
 
-def _renew_random() -> None:
+def renew_random() -> None:
     """Seed what a fork does not: Python's own generator renews itself (os.register_at_fork)."""
     numbers = sys.modules.get("numpy.random")
     if numbers is not None:

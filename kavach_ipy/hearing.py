@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from kavach_ipy.errors import CellFailed, CellStopped, ProtocolError
 from kavach_ipy.gate.allowance import Allowance
@@ -38,6 +38,7 @@ from kavach_ipy.wire.messages import (
     read_input,
     read_message,
 )
+from kavach_ipy.wire.value_frames import carried_bytes
 
 if TYPE_CHECKING:
     from kavach_ipy.launch.launcher import Ending
@@ -89,6 +90,11 @@ class Hearing:
     texts: dict[StreamName, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     values: list[Frame] = field(default_factory=list)
     failure: CellFailed | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes that each value had on its way back."""
+
+    peaks: tuple[int, int] | None = None
+    """Most bytes of new memory and most processes that were seen; None before the first look."""
 
     def frame(self, frame: Frame) -> Frame | None:
         """Take one frame; the answer to a question."""
@@ -102,10 +108,8 @@ class Hearing:
                 return self._ask(frame)
             case Kind.DONE:
                 self.failure = failure_from(read_done(frame))
-            case Kind.READY | Kind.GO | Kind.ANSWER:
-                raise ProtocolError(0, frame.kind.name, "the cell may not say that.")
             case _:
-                assert_never(frame.kind)
+                raise ProtocolError(0, frame.kind.name, "the cell may not say that.")
         return None
 
     def output(self, name: StreamName, data: bytes) -> None:
@@ -114,6 +118,8 @@ class Hearing:
 
     def usage(self, seconds: float, memory: int, processes: int) -> None:
         """Take what was seen of the cell from outside."""
+        most = self.peaks or (0, 0)
+        self.peaks = (max(memory, most[0]), max(processes, most[1]))
         if self.progress is not None:
             self.progress(seconds, memory, processes)
 
@@ -193,6 +199,7 @@ class Hearing:
                         withheld[name] = value
                     else:
                         values[name] = value
+                        self.sizes[name] = carried_bytes(frame)
         except ProtocolError as error:
             return {}, {}, CellStopped("protocol", str(error), "", "Nothing was brought back.")
         return values, withheld, None

@@ -13,11 +13,12 @@ Assumes: Linux; called in a thread that outlives the call.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from kavach_ipy.audit.source import CellSource
 from kavach_ipy.errors import CellStopped, PolicyError
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.pace import Pace
@@ -28,6 +29,7 @@ from kavach_ipy.wire.messages import RESULT
 from kavach_ipy.wire.trusted import trusted
 
 if TYPE_CHECKING:
+    from kavach_ipy.audit.record import Audit
     from kavach_ipy.gate.outcome import Outcome
     from kavach_ipy.launch.launcher import Ending
     from kavach_ipy.launch.link import Body
@@ -50,6 +52,9 @@ class FreshTask:
 
     document: dict[str, Json] = field(default_factory=dict)
     """For the runner."""
+
+    source: CellSource | None = None
+    """For the record."""
 
     throw_away: bool = False
     """In a session: undo it when it is over; what comes back is all that is left of it."""
@@ -76,7 +81,6 @@ class Sandbox:
             hostile cell then runs code in this process.
         preload: modules that fresh interpreters (`Policy.clean`) have loaded when a cell begins.
             They are imported once, without any confinement, and not before they are needed.
-
         sessions: where the session that the policy names lives on. Without them, sessions are this
             object's own, and end with its block, or with this process.
         checkpoint: its own sessions keep what they were before their last cell, and a cell that is
@@ -85,6 +89,7 @@ class Sandbox:
             reaches the sink as the cell made it.
         withheld_types: MIME types that are not shown although the gate could clean them, such as
             ``text/html`` or ``image/*``.
+        audit: records each cell; None for no record.
 
     Raises:
         PolicyError: a secret is too short to be told from other memory, or a type is none.
@@ -103,6 +108,7 @@ class Sandbox:
         checkpoint: bool = True,
         allow_trust_display: bool = False,
         withheld_types: Sequence[str] = (),
+        audit: Audit | None = None,
     ) -> None:
         self.policy = Policy() if policy is None else policy
         self._secrets = check_secrets(known_secrets)
@@ -113,6 +119,7 @@ class Sandbox:
         self._checkpoint = checkpoint
         self._allow_trust_display = allow_trust_display
         self._display = DisplayPolicy.of(withheld_types, is_trusted=self.policy.trust_display)
+        self._audit = audit
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -154,8 +161,10 @@ class Sandbox:
         given = dict(inputs or {})
         self._check_names("inputs", given, self.policy.inputs)
         if self.policy.clean:
-            return self.execute_fresh(FreshTask(_SCRIPT, {"code": code}), inputs=given, out=out)
-        return self.execute(script_body(code, given), out=out)
+            return self.execute_fresh(
+                FreshTask(_SCRIPT, {"code": code}, CellSource(code)), inputs=given, out=out
+            )
+        return self.execute(script_body(code, given), out=out, source=CellSource(code))
 
     def try_out(
         self, code: str, *, inputs: Mapping[str, object] | None = None, out: Sequence[str] = ()
@@ -175,7 +184,7 @@ class Sandbox:
         """
         given = dict(inputs or {})
         self._check_names("inputs", given, self.policy.inputs)
-        task = FreshTask(_SCRIPT, {"code": code}, throw_away=True)
+        task = FreshTask(_SCRIPT, {"code": code}, CellSource(code), throw_away=True)
         outcome = self.execute_fresh(task, inputs=given, out=out)
         if outcome.failure is None and outcome.values:
             self.execute_fresh(FreshTask(_SCRIPT, {"code": ""}), inputs=outcome.values).check()
@@ -188,6 +197,7 @@ class Sandbox:
         out: Sequence[str] = (),
         sink: Sink | None = None,
         progress: Progress | None = None,
+        source: CellSource | None = None,
     ) -> Outcome:
         """Run `body` in a child and wait for its end.
 
@@ -201,6 +211,7 @@ class Sandbox:
                 has `stdin`, its `ask` is what input() of the cell calls, and the time until it
                 returns does not count towards `timeout`.
             progress: is told what the cell uses, a few times a second.
+            source: what `body` runs, for the record.
 
         Raises:
             CannotEnforce, SetupFailed: nothing ran.
@@ -214,7 +225,7 @@ class Sandbox:
                 plan = replace(plan, secrets=self._forms())
             return launch(plan, Job(body, run.arena, run.names), run.hearing, run.signals)
 
-        return self._execute(run, out, sink, progress)
+        return self._recorded(source, lambda: self._execute(run, out, sink, progress))
 
     def execute_fresh(
         self,
@@ -235,10 +246,8 @@ class Sandbox:
             progress: as for `execute`.
 
         Raises:
-            CannotEnforce, SetupFailed: nothing ran.
-            KeyboardInterrupt: SIGINT came before the cell ran, and nothing did.
-            PolicyError: the policy does not let such a name out, an input cannot be sent, or a
-                module cannot be loaded; nothing ran.
+            CannotEnforce, SetupFailed, KeyboardInterrupt: as for `execute`.
+            PolicyError: also where an input cannot be sent, or a module cannot be loaded.
         """
         from kavach_ipy.launch.launcher import FreshJob, launch_fresh  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.sessions import Sessions  # noqa: PLC0415 - needs Linux
@@ -265,8 +274,7 @@ class Sandbox:
                     "trusted": [*trusted()],
                 }
                 breed = Breed(plan.environment, task.entry, self._preload)
-                is_first = name is None or sessions is None or not sessions.has(name)
-                if is_first:
+                if name is None or sessions is None or not sessions.has(name):
                     document["path"] = [*sys.path]
                 job = FreshJob(breed, document, run.arena, memory, run.names)
                 if name is None or sessions is None:
@@ -276,7 +284,7 @@ class Sandbox:
                 )
                 return ended[-1]
 
-        outcome = self._execute(run, out, sink, progress)
+        outcome = self._recorded(task.source, lambda: self._execute(run, out, sink, progress))
         if name is not None and isinstance(outcome.failure, CellStopped):
             assert sessions is not None
             if ended and ended[-1].is_restored:
@@ -286,13 +294,24 @@ class Sandbox:
             return replace(outcome, failure=in_session(name, outcome.failure))
         return outcome
 
+    def _recorded(
+        self, source: CellSource | None, execute: Callable[[], tuple[Outcome, Hearing]]
+    ) -> Outcome:
+        """Run a cell, and record what becomes of it where that is asked for."""
+        if self._audit is None:
+            return execute()[0]
+        with self._audit.cell(source or CellSource(""), self.policy) as record:
+            outcome, hearing = execute()
+            record.finished(outcome, hearing.sizes, hearing.peaks)
+            return outcome
+
     def _execute(
         self,
         run: Callable[[Plan, _Run], Ending],
         out: Sequence[str],
         sink: Sink | None,
         progress: Progress | None,
-    ) -> Outcome:
+    ) -> tuple[Outcome, Hearing]:
         from kavach_ipy.launch.host import survey  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.plan import make_plan  # noqa: PLC0415 - needs Linux
         from kavach_ipy.launch.signals import handlers_later  # noqa: PLC0415 - needs Linux
@@ -302,10 +321,11 @@ class Sandbox:
         names = frozenset(out)
         self._check_names("outputs", names, self.policy.outputs)
         hearing = Hearing(sink, self.policy.stdin, self.policy.trust, progress, Pace(self._display))
+        policy = self.policy if self._audit is None else self._audit.hiding(self.policy)
         with handlers_later() as signals:
             plan = make_plan(
-                self.policy,
-                survey(self.policy),
+                policy,
+                survey(policy),
                 may_trust=self._allow_trust,
                 may_trust_display=self._allow_trust_display,
             )
@@ -315,7 +335,7 @@ class Sandbox:
             with Arena.create(self.policy.memory) as arena:
                 ending = run(plan, _Run(arena, names, hearing, signals))
                 with signals.let_through():
-                    return hearing.outcome(ending, arena, names)
+                    return hearing.outcome(ending, arena, names), hearing
 
     def _forms(self) -> tuple[bytes, ...]:
         """Every form in which a known secret may stand in memory."""
@@ -324,10 +344,7 @@ class Sandbox:
         return tuple(form for secret in self._secrets for form in forms_of(secret))
 
     def _check_names(
-        self,
-        option: str,
-        names: Mapping[str, object] | frozenset[str],
-        allowed: Sequence[str] | None,
+        self, option: str, names: Iterable[str], allowed: Sequence[str] | None
     ) -> None:
         for name in names:
             if allowed is not None and name not in allowed:

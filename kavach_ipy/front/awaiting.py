@@ -23,7 +23,7 @@ from kavach_ipy.launch.link import ChildLink
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["interrupt_where_it_waits"]
+__all__ = ["Throwing", "interrupt_where_it_waits"]
 
 
 def interrupt_where_it_waits(shell: Shell, link: ChildLink) -> None:
@@ -40,7 +40,7 @@ def interrupt_where_it_waits(shell: Shell, link: ChildLink) -> None:
 def _run(coroutine: Coroutine[object, object, object], link: ChildLink) -> object:
     look_up = cast("Callable[[], asyncio.AbstractEventLoop]", async_helpers.get_asyncio_loop)
     loop = look_up()
-    throwing = _Throwing(coroutine)
+    throwing = Throwing(coroutine)
     task = loop.create_task(_main(throwing))
 
     def interrupt() -> bool:
@@ -58,11 +58,11 @@ def _run(coroutine: Coroutine[object, object, object], link: ChildLink) -> objec
         link.divert = None
 
 
-async def _main(throwing: _Throwing) -> object:
+async def _main(throwing: Throwing) -> object:
     return await throwing
 
 
-class _Throwing(Awaitable[object]):
+class Throwing(Awaitable[object]):
     """Awaits a coroutine, and throws KeyboardInterrupt into it where the task is cancelled."""
 
     def __init__(self, coroutine: Coroutine[object, object, object]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from IPython.core.error import UsageError
 
 from kavach_ipy.errors import KavachError, PolicyError
+from kavach_ipy.front.auditing import source_of
 from kavach_ipy.front.failures import as_shown
 from kavach_ipy.front.progress import Progress, progress_for
 from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say_report
@@ -23,6 +24,8 @@ from kavach_ipy.front.tasks import KERNEL, TERMINAL, document_of
 from kavach_ipy.sandbox import FreshTask, Sandbox
 
 if TYPE_CHECKING:
+    from kavach_ipy.audit.record import Audit
+    from kavach_ipy.audit.source import CellSource
     from kavach_ipy.front.shells import Shell
     from kavach_ipy.launch.link import ChildLink
     from kavach_ipy.launch.sessions import Sessions
@@ -43,6 +46,7 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
     sessions: Sessions | None = None,
     allow_trust_display: bool = False,
     withheld_types: Sequence[str] = (),
+    audit: Audit | None = None,
 ) -> None:
     """Run ``task`` and show, assign and raise what comes of it.
 
@@ -57,12 +61,14 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
         sessions: where those of this notebook live.
         allow_trust_display: permit a policy with ``trust_display``.
         withheld_types: MIME types that are not shown.
+        audit: records the cell; None for no record.
 
     Raises:
         UsageError: the policy, an input or a module of ``preload`` is not allowed; nothing ran.
         KavachError: what `front.failures.as_shown` makes of the cell's error, or of the reason why
             nothing ran or why the cell was stopped.
     """
+    source = None if audit is None else source_of(shell, task.code)
     progress = progress_for(shell) if with_report else Progress(None)
     sink = ShellSink(shell, progress)
     try:
@@ -74,15 +80,24 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
             sessions=sessions,
             allow_trust_display=allow_trust_display,
             withheld_types=withheld_types,
+            audit=audit,
         ) as box:
             if policy.clean:
-                fresh, given = _fresh_task(shell, task)
+                fresh, given = _fresh_task(shell, task, source)
                 outcome = box.execute_fresh(
-                    fresh, inputs=given, out=task.outputs, sink=sink, progress=progress.used
+                    fresh,
+                    inputs=given,
+                    out=task.outputs,
+                    sink=sink,
+                    progress=progress.used,
                 )
             else:
                 outcome = box.execute(
-                    cell_body(shell, task), out=task.outputs, sink=sink, progress=progress.used
+                    cell_body(shell, task),
+                    out=task.outputs,
+                    sink=sink,
+                    progress=progress.used,
+                    source=source,
                 )
     except PolicyError as error:
         raise UsageError(" ".join(str(error).split())) from None
@@ -102,11 +117,13 @@ def run_task(  # noqa: PLR0913 - a cell, and all that the settings say of it.
         raise as_shown(failure) from None
 
 
-def _fresh_task(shell: Shell, task: Task) -> tuple[FreshTask, dict[str, object]]:
+def _fresh_task(
+    shell: Shell, task: Task, source: CellSource | None
+) -> tuple[FreshTask, dict[str, object]]:
     # The fresh shell's module is for a zygote, and stands here by its name only.
     entry = TERMINAL if getattr(shell, "kernel", None) is None else KERNEL
     given = {name: shell.user_ns[name] for name in task.inputs or ()}
-    return FreshTask(entry, document_of(shell, task)), given
+    return FreshTask(entry, document_of(shell, task), source), given
 
 
 def run_empty_cell(policy: Policy) -> None:

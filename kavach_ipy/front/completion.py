@@ -25,6 +25,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "explain": "what a cell with these options may and may not do; explain types: what comes back",
     "sessions": "the sandboxes that live on between cells",
     "restart": "end the named session; its next cell begins a new one",
+    "on": "run every cell of this notebook in a sandbox, from the next one on",
+    "off": "let the notebook's kernel run its cells itself again",
     "rollback": "bring back what a session was before its last cell",
 }
 """Subcommands of ``%kavach``, and what each shows."""

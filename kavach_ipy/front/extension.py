@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from IPython.core.error import UsageError
+
 from kavach_ipy.front.completion import make_matcher
 from kavach_ipy.front.magics import KavachMagics
 from kavach_ipy.front.settings import Kavach
@@ -43,6 +45,7 @@ def load(shell: Shell) -> None:
     Raises:
         TraitError: the configuration has a setting that makes no sense, or that this version
             cannot keep; nothing is loaded.
+        UsageError: `default_on` is asked for where there is no kernel; nothing is loaded.
     """
     if shell in _LOADED:
         return
@@ -66,6 +69,12 @@ def load(shell: Shell) -> None:
     matcher = make_matcher(lambda: settings.profiles, lambda: _variables(shell))
     shell.Completer.custom_matchers.append(matcher)
     _LOADED[shell] = _Loaded(magics, settings, matcher, before)
+    if settings.default_on:
+        try:
+            magics.switch.on()
+        except UsageError:
+            unload(shell)
+            raise
 
 
 def unload(shell: Shell) -> None:
@@ -87,7 +96,8 @@ def unload(shell: Shell) -> None:
     shell.configurables[:] = [it for it in shell.configurables if it is not loaded.settings]
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if matcher is not loaded.matcher]
-    loaded.magics.end_sessions()
+    loaded.magics.switch.off()
+    loaded.magics.end()
     # Loaded with the first clean cell: where there was none, nothing has to be ended.
     zygotes = sys.modules.get("kavach_ipy.launch.zygotes")
     if zygotes is not None:

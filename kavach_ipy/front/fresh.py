@@ -27,7 +27,7 @@ from kavach_ipy.launch.requests import CellRequest
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["KernelRunner", "TerminalRunner"]
+__all__ = ["KernelRunner", "TerminalRunner", "count_to"]
 
 # The history would be a file of the user's home, and a thread that writes to it.
 _CONFIG = Config({"HistoryManager": {"enabled": False, "hist_file": ":memory:"}})
@@ -70,7 +70,7 @@ class _ShellRunner:
         shell.push(inputs)
         number = int(str(document["number"]))
         _look_like(shell, str(document["mode"]), str(document["colors"]))
-        _count_to(shell, number)
+        count_to(shell, number)
         line, outputs = document["magic_line"], document["outputs"]
         assert isinstance(outputs, list)
         task = Task(
@@ -93,12 +93,16 @@ class TerminalRunner(_ShellRunner):
 class KernelRunner(_ShellRunner):
     """For an ipykernel: the shell of a kernel that has no socket."""
 
+    kernel_class: Any = None
+    """ipykernel's own where it is None."""
+
     def _make(self) -> Shell:
         # No other runner needs them, and they take their time.
         from ipykernel.ipkernel import IPythonKernel  # noqa: PLC0415
         from jupyter_client.session import Session  # noqa: PLC0415
 
-        kernel: Any = cast("Callable[..., object]", IPythonKernel.instance)(
+        kind = self.kernel_class or IPythonKernel
+        kernel: Any = cast("Callable[..., object]", kind.instance)(
             config=_CONFIG,
             session=Session(key=b""),
             profile_dir=_NowhereDir(location="/"),
@@ -129,7 +133,7 @@ def _look_like(shell: Shell, mode: str, colors: str) -> None:
     shell.InteractiveTB.set_mode(mode=mode)
 
 
-def _count_to(shell: Shell, number: int) -> None:
+def count_to(shell: Shell, number: int) -> None:
     """Let In[n] be where the notebook's is: what the cells in between were stays with them."""
     history = shell.history_manager
     if history is None:

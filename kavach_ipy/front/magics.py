@@ -13,6 +13,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
 from kavach_ipy.front.arguments import policy_of, read_cell_line, read_code_line, with_options
+from kavach_ipy.front.auditing import Auditor
 from kavach_ipy.front.commands import run_command
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.shells import (
@@ -22,6 +23,7 @@ from kavach_ipy.front.shells import (
     magics_class,
     no_var_expand,
 )
+from kavach_ipy.front.switch import Switch
 from kavach_ipy.front.words import say
 from kavach_ipy.policy import Policy
 
@@ -63,6 +65,12 @@ machine can enforce. A protection that the machine cannot give is an error, and 
 """
 
 
+_ON: Final = (
+    "from the next cell on, every cell runs in a sandbox that lives on, with none of the notebook's"
+    " variables; %kavach off, in a cell of its own, ends that"
+)
+
+
 @magics_class
 class KavachMagics(Magics):
     """The magics of kavach_ipy."""
@@ -75,6 +83,8 @@ class KavachMagics(Magics):
         self._settings = settings
         self._from_settings: tuple[type, ...] = ()
         self._sessions: Sessions | None = None
+        self._switch = Switch(shell, settings)
+        self._auditor = Auditor()
 
     @no_var_expand
     @with_options(_SUMMARY)
@@ -121,6 +131,7 @@ class KavachMagics(Magics):
             sessions=self._sessions_for(policy),
             allow_trust_display=allow_trust_display,
             withheld_types=self._settings.withheld_types,
+            audit=self._auditor.audit_for(self.shell, self._settings),
         )
 
     @no_var_expand
@@ -128,14 +139,27 @@ class KavachMagics(Magics):
     def kavach(self, line: str) -> None:
         """Show what confines cells, end sessions, and undo a cell of one.
 
-        ``%kavach status | doctor | explain [options] | sessions | restart NAME | rollback [NAME]``
+        ``%kavach status | doctor | explain [options]``
+        ``%kavach sessions | restart NAME | rollback [NAME] | on | off``
         """
-        run_command(line, self._settings, self._sessions)
+        if line.strip() == "on":
+            self._switch.on()
+            say(_ON)
+        elif line.strip() == "off":
+            say("cells run in the notebook's kernel already")
+        else:
+            run_command(line, self._settings, self._sessions)
 
-    def end_sessions(self) -> None:
-        """End every session of this notebook."""
+    @property
+    def switch(self) -> Switch:
+        """What turns the sandbox on for every cell."""
+        return self._switch
+
+    def end(self) -> None:
+        """End every session of this notebook, and its log."""
         if self._sessions is not None:
             self._sessions.end_all()
+        self._auditor.close()
 
     def _sessions_for(self, policy: Policy) -> Sessions | None:
         if policy.session is not None and self._sessions is None:

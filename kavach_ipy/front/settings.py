@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from traitlets import Bool, Dict, TraitError, Unicode, validate
-from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
+from kavach_ipy.front.auditing import AuditSettings
 from kavach_ipy.front.kinds import Proposal, choice, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
@@ -55,7 +55,6 @@ _FIELDS: Final = {
 
 # What this version cannot keep yet, and the only value that each may have meanwhile.
 _LATER: Final[dict[str, object]] = {
-    "default_on": False,
     "policy_file": "",
 }
 
@@ -70,7 +69,7 @@ def _policy_of(settings: tuple[tuple[str, object], ...]) -> Policy:
     return Policy.from_mapping({_FIELDS[name]: value for name, value in settings})
 
 
-class Kavach(Configurable):
+class Kavach(AuditSettings):
     """Defaults of the sandbox of every ``%%sandbox`` cell; options of a cell come on top."""
 
     network = Unicode(
@@ -155,8 +154,8 @@ class Kavach(Configurable):
     ).tag(config=True)
     default_on = Bool(
         False,
-        help="Run every cell in the sandbox. By default off, and this version cannot switch it on:"
-        " True is refused, so that nobody relies on it.",
+        help="Run every cell in one sandbox that lives on, as a yes or no. By default off. It is"
+        " read when the extension is loaded; a notebook's owner can switch it off.",
     ).tag(config=True)
     policy_file = Unicode(
         "",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kavach_ipy.front.messages import Sender
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["Recorder", "failure_of", "hide_own_frames"]
+__all__ = ["Recorder", "failure_of", "hide_own_frames", "without_own_lines"]
 
 # A rendered frame that lies in the part of this package that runs inside the child. IPython writes
 # a frame as one string that begins with the file's name, with colours in between.
@@ -49,7 +49,7 @@ class Recorder:
     def show_traceback(self, etype: object, evalue: BaseException | None, stb: list[str]) -> None:
         """Stand in for ``InteractiveShell._showtraceback``."""
         del etype
-        self._take(evalue, [frame for frame in stb if not _OURS.match(frame)])
+        self._take(evalue, without_own_lines(stb))
 
     def show_usage_error(self, error: BaseException) -> None:
         """Stand in for ``InteractiveShell.show_usage_error``."""
@@ -85,6 +85,11 @@ class Recorder:
             self._sender.error(failure_of(error, lines))
         else:
             self._sender.text("stderr", "\n".join(lines) or f"UsageError: {error}\n")
+
+
+def without_own_lines(stb: list[str]) -> list[str]:
+    """Return a rendered traceback without the frames of this package."""
+    return [frame for frame in stb if not _OURS.match(frame)]
 
 
 def hide_own_frames() -> None:

@@ -40,9 +40,15 @@ class Pace:
     __slots__ = ("_at", "_cleared", "_count", "_held", "_ids", "_left_out", "_policy", "_spent",
                  "_tokens", "_updates")  # fmt: skip
 
-    def __init__(self, policy: DisplayPolicy) -> None:
+    def __init__(self, policy: DisplayPolicy, ids: DisplayIds | None = None) -> None:
+        """Begin a cell.
+
+        Args:
+            policy: what it may show.
+            ids: the display ids of its session, where cells update what earlier ones have shown.
+        """
         self._policy = policy
-        self._ids = DisplayIds()
+        self._ids = DisplayIds() if ids is None else ids
         self._spent = 0.0
         self._count = 0
         self._left_out = 0

@@ -58,6 +58,11 @@ class Ends:
         ours = (self.stdout, self.stderr, *((arena,) if arena >= 0 else ()))
         return frozenset((self._channel_link, *(os.readlink(f"/proc/self/fd/{fd}") for fd in ours)))
 
+    def for_zygote(self) -> tuple[int, int, int, int]:
+        """Return what A gets where a zygote forks it: its control socket, pipes, the lifeline."""
+        control = self.child_control.fileno()
+        return control, self.child_stdout, self.child_stderr, self.child_lifeline
+
     def forget_child_ends(self) -> None:
         """Close what only the child uses."""
         self.child_control.close()

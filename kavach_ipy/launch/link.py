@@ -25,6 +25,7 @@ from kavach_ipy.wire.frames import Decoder, Frame, Kind, encode, read_frame, wri
 from kavach_ipy.wire.messages import (
     Answer,
     Failure,
+    Message,
     MessageType,
     done_frame,
     go_frame,
@@ -33,6 +34,7 @@ from kavach_ipy.wire.messages import (
     read_answer,
     ready_frame,
 )
+from kavach_ipy.wire.service import publish_frame
 from kavach_ipy.wire.values import encode_value, unsent_frame
 
 __all__ = ["GO", "INTERRUPTED", "READY", "Body", "ChildLink"]
@@ -127,6 +129,19 @@ class ChildLink:
             mark = mark_of_now()
             self._write(message_frame(msg_type, content, metadata, tuple(buffers), mark))
 
+    def publish(self, parent: str, message: Message) -> None:
+        """Send a message of one request, in a session that serves a kernel."""
+        if not self._is_owner():
+            self._from_a_fork(message.msg_type, message.content)
+            return
+        with self._lock:
+            self._write(publish_frame(parent, message, mark_of_now()))
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame that is no output, unless this is a process that the cell forked."""
+        if self._is_owner():
+            self._write(frame)
+
     def value(self, name: str, value: object) -> None:
         """Encode and send one value; what cannot be encoded is sent as its type and reason."""
         if self._is_owner():
@@ -199,6 +214,21 @@ class ChildLink:
         """Let SIGINT raise from here on, where somebody catches it; one that came raises now."""
         self._heeds_interrupts = True
         self._raise_if_interrupted()
+
+    @property
+    def heeds_interrupts(self) -> bool:
+        """Whether SIGINT raises."""
+        return self._heeds_interrupts
+
+    @property
+    def interrupts(self) -> int:
+        """How many SIGINT came since the cell, or the request, began."""
+        return self._interrupts
+
+    def forget_interrupts(self) -> None:
+        """End a request of a session: an interrupt that was not heeded was not for the next."""
+        self._interrupts = 0
+        self._interrupted = False
 
     def put_interrupts_off(self) -> None:
         """Let SIGINT raise no more: what is left is to say how the cell ended."""

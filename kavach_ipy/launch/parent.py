@@ -139,15 +139,7 @@ class Parent:
             raise zygote.lost(error.errno or 0) from error
         self.plan = replace(self.plan, kernel_pid=zygote.process.pid)
         ends = self._ends
-        self._setter = zygote.fork(
-            self.plan,
-            (
-                ends.child_control.fileno(),
-                ends.child_stdout,
-                ends.child_stderr,
-                ends.child_lifeline,
-            ),
-        )
+        self._setter = zygote.fork(self.plan, ends.for_zygote())
         ends.keep(self._setter.fd)
         ends.forget_child_ends()
         self._map_ids()
@@ -263,26 +255,34 @@ class Parent:
             policy: of this cell.
             lives_on: leave the sandbox alive when the cell has said that it is done.
         """
-        self._ends.unblock()
-        ends = self._ends
         watch = Watch(
             policy=policy,
-            ends=WatchedEnds(ends.channel.fileno(), ends.stdout, ends.stderr, self._cell.fd),
+            ends=self.watched_ends(),
             listener=listener,
             signals=signals,
             names=names | {RESULT},
             decoder=self.decoder,
-            meter=self._meter(policy, arena),
+            meter=self.meter(policy, arena),
             reap=self.status,
             kill=self.end_cell,
             interrupts=Interrupts(self._cell.interrupt_group),
             lives_on=lives_on,
         )
-        return explain_kill(policy, watch.run(), self._group)
+        return self.explain(policy, watch.run())
+
+    def watched_ends(self) -> WatchedEnds:
+        """Return what somebody reads who listens to the verified sandbox; it does not block."""
+        ends = self._ends
+        ends.unblock()
+        return WatchedEnds(ends.channel.fileno(), ends.stdout, ends.stderr, self._cell.fd)
+
+    def explain(self, policy: Policy, stopped: CellStopped | None) -> CellStopped | None:
+        """Say "memory" where the kernel ended the sandbox for want of it."""
+        return explain_kill(policy, stopped, self._group)
 
     def look(self) -> CellStopped | None:
         """Look once at a sandbox in which no cell runs; why it must end, if it must."""
-        return self._meter(self.plan.policy, -1).sample()
+        return self.meter(self.plan.policy).sample()
 
     def end_cell(self) -> None:
         """Kill what a cell may have left: every process of the sandbox."""
@@ -301,7 +301,8 @@ class Parent:
         """Whether the process that runs cells has ended."""
         return self._cell is NOBODY or is_readable(self._cell.fd, 0)
 
-    def _meter(self, policy: Policy, arena: int) -> Meter:
+    def meter(self, policy: Policy, arena: int = -1) -> Meter:
+        """Return what measures the sandbox."""
         return Meter(
             policy=policy,
             proc_root=self._proc_root,

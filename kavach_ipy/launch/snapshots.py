@@ -235,8 +235,9 @@ class Keeper(Parent):
         self._dead = self._cell.fd
         return super().status()
 
-    def _meter(self, policy: Policy, arena: int) -> Meter:
-        meter = super()._meter(policy, arena)
+    def meter(self, policy: Policy, arena: int = -1) -> Meter:
+        """As any; what snapshots keep is told from what the session uses."""
+        meter = super().meter(policy, arena)
         meter.held = self._held()
         return meter
 

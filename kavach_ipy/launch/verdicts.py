@@ -15,6 +15,7 @@ from kavach_ipy.policy import Policy, format_duration, format_size
 __all__ = [
     "asked_too_often",
     "broken_wire",
+    "ended",
     "gone",
     "in_session",
     "interrupted",
@@ -113,6 +114,11 @@ def interrupted_twice() -> CellStopped:
 def gone() -> CellStopped:
     """Say that a session had ended before the cell came."""
     return CellStopped("session", "its process had ended before this cell, which did not run")
+
+
+def ended() -> CellStopped:
+    """Say that a session was ended from outside."""
+    return CellStopped("session", "it was ended")
 
 
 def in_session(name: str, stopped: CellStopped) -> CellStopped:

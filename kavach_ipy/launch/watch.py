@@ -250,7 +250,7 @@ class Watch:
                     return
                 self._pipes.catch_up(read_mark(frame))
                 self.listener.frame(frame)
-            case Kind.READY | Kind.GO | Kind.ANSWER:
+            case _:
                 raise ProtocolError(
                     self.decoder.offset, frame.kind.name, "the cell may not say that now."
                 )

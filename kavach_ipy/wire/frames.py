@@ -47,6 +47,9 @@ class Kind(IntEnum):
     INPUT = 6  # child → parent: asks for a line
     ANSWER = 7  # parent → child: the line
     DONE = 8  # child → parent: the cell is over
+    REQUEST = 9  # parent → child: something to do, of a session that serves a kernel
+    REPLY = 10  # child → parent: what became of it
+    PUBLISH = 11  # child → parent: a Jupyter message, and the request that it belongs to
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ __all__ = [
     "Carried",
     "Span",
     "Unsent",
+    "carried_bytes",
     "read_carried",
     "read_unsent",
     "unsent_frame",
@@ -106,6 +107,14 @@ def read_carried(frame: Frame) -> Carried:
         raise ProtocolError(0, "VALUE", f"{len(places)} parts, {len(frame.buffers)} buffers.")
     name, kind = take(frame, frame.body, "name", str), take(frame, frame.body, "kind", str)
     return Carried(name, kind, tuple(parts))
+
+
+def carried_bytes(frame: Frame) -> int:
+    """Return the bytes that a VALUE had on its way: of one that `read_carried` takes."""
+    places = frame.body["parts"]
+    assert isinstance(places, list)
+    spans = sum(_read_span(place)[1] for place in places if place is not None)
+    return spans + sum(len(buffer) for buffer in frame.buffers)
 
 
 def unsent_frame(name: str, kind: str, reason: str, remedy: str = "", shown: str = "") -> Frame:

@@ -81,12 +81,13 @@ class Kernel:
         environment: dict[str, str],
         directory: str = str(ROOT),
         interrupt_mode: str = "signal",
+        program: str = "-m ipykernel_launcher",
     ) -> None:
         self.manager = KernelManager(kernel_name="python3")
         # The kernel spec may name another interpreter than the one that runs the tests.
         spec = self.manager.kernel_spec
         assert spec is not None
-        spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec.argv = [sys.executable, *program.split(), "-f", "{connection_file}"]
         spec.interrupt_mode = interrupt_mode
         # That TCP is not encrypted, each kernel would say.
         spec.argv.append("--log-level=ERROR")
@@ -95,6 +96,12 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=DEADLINE)
         self.is_silent = False
+
+    @property
+    def pid(self) -> int:
+        """The kernel's process."""
+        provisioner: Any = self.manager.provisioner
+        return int(provisioner.pid)
 
     def close(self) -> None:
         """End the kernel and reap it."""
@@ -170,6 +177,15 @@ class Kernel:
             return self.client.is_alive()
         raise AssertionError("an answer that nobody asked for")
 
+    def on_control(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Ask on the control channel, which is heard while a cell runs; the reply's content."""
+        message = self.client.session.msg(kind, content)
+        self.client.control_channel.send(message)
+        while True:
+            reply = self.client.get_control_msg(timeout=DEADLINE)
+            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                return dict(reply["content"])
+
     def complete(self, code: str) -> list[str]:
         """Return what Tab offers at the end of ``code``."""
         request = self.client.complete(code, len(code))
@@ -180,7 +196,12 @@ class Kernel:
 
 
 def start_kernel(
-    profile: Path, directory: str = str(ROOT), *, interrupt_mode: str = "signal", **changes: str
+    profile: Path,
+    directory: str = str(ROOT),
+    *,
+    interrupt_mode: str = "signal",
+    program: str = "-m ipykernel_launcher",
+    **changes: str,
 ) -> Kernel:
     """Start a kernel with a profile of its own and none of this process's test settings.
 
@@ -188,6 +209,7 @@ def start_kernel(
         profile: for IPython's files.
         directory: where it starts.
         interrupt_mode: what its kernel spec says, ``signal`` or ``message``.
+        program: what the interpreter is started with, its words parted by blanks.
         changes: variables of its environment.
     """
     environment = {
@@ -198,4 +220,4 @@ def start_kernel(
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(ROOT), environment.get("PYTHONPATH", "")))
     )
-    return Kernel(environment | changes, directory, interrupt_mode)
+    return Kernel(environment | changes, directory, interrupt_mode, program)

@@ -83,7 +83,7 @@ GUARDS = (
         "clean cell: random numbers",
         "two clean cells do not draw the same numbers",
         "fresh.py",
-        "        _renew_random()\n",
+        "        renew_random()\n",
         "",
         f"{_CLEAN}::test_numbers_of_two_cells_are_not_the_same_random_ones",
     ),

@@ -10,6 +10,7 @@ first alone, or both are switched off together and the entry says why.
 from __future__ import annotations
 
 from tests.mutation import (
+    audit,
     checkpoints,
     child,
     counted,
@@ -44,6 +45,7 @@ GUARDS: tuple[Guard, ...] = (
     *gate.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
+    *audit.GUARDS,
 )
 
 NO_GUARDS: dict[str, str] = {**child.NO_GUARDS, **syscalls.NO_GUARDS}

@@ -127,8 +127,8 @@ GUARDS = (
         "frames out of turn",
         "a cell does not say what only a set-up or a parent says",
         _WATCH,
-        "Kind.READY | Kind.GO | Kind.ANSWER:\n                raise ProtocolError(",
-        "Kind.READY | Kind.GO | Kind.ANSWER:\n                ProtocolError(",
+        "            case _:\n                raise ProtocolError(",
+        "            case _:\n                ProtocolError(",
         _WATCHED,
     ),
     Guard(

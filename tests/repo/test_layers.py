@@ -40,7 +40,7 @@ def _roots(module: str) -> set[str]:
 
 
 def test_imports_go_down_only() -> None:
-    """Hub > front > sandbox | fresh > hearing > launch | gate > policy | linux | wire > errors."""
+    """Hub > front > sandbox | fresh > audit | hearing > launch | gate > policy, linux, wire."""
     done = subprocess.run(
         [
             sys.executable,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from traitlets import TraitError
-from traitlets.config import Config
+from traitlets.config import Config, Configurable
 
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.policy import OPTIONS, PROFILES, Policy, is_at_most
@@ -28,7 +28,7 @@ def test_every_option_with_a_value_has_a_setting(option: Any) -> None:
 @pytest.mark.parametrize("name", sorted(Kavach.class_trait_names(config=True)))
 def test_help_says_effect_default_and_safety(name: str) -> None:
     """A setting's help is a text of at least two sentences that states the default."""
-    if hasattr(Kavach.__mro__[1], name):
+    if hasattr(Configurable, name):
         pytest.skip(f"{name} is a setting of every traitlets class, not ours")
     text = str(Kavach.class_traits()[name].help)
     assert "y default" in text
@@ -99,7 +99,6 @@ def test_a_misspelt_setting_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("default_on", True),
         ("policy_file", "/etc/kavach/policy.toml"),
     ],
 )
@@ -136,3 +135,32 @@ def test_profile_and_profiles_may_be_set_in_either_order() -> None:
     config.Kavach.profile = "students"
     config.Kavach.profiles = {"students": {"timeout": "20s"}}
     assert Kavach(config=config).to_policy() == Policy(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("audit", "yes"),
+        ("audit", ""),
+        ("audit_directory", "logs"),
+        ("audit_key", "key"),
+        ("audit_hooks", ["print"]),
+        ("audit_hooks", ["os.system('x')"]),
+    ],
+)
+def test_audit_that_makes_no_sense_is_refused(name: str, value: object) -> None:
+    """A misspelt mode, a relative path or no name of a callable: the old value stays."""
+    settings = Kavach()
+    with pytest.raises(TraitError, match="is not allowed"):
+        setattr(settings, name, value)
+    assert getattr(settings, name) == getattr(Kavach(), name)
+
+
+def test_audit_is_off_and_can_be_insisted_on() -> None:
+    """By default nothing is recorded; each mode can be set."""
+    settings = Kavach()
+    assert settings.audit == "off"
+    for mode in ("on", "required", "off"):
+        settings.audit = mode
+    settings.audit_hooks = ["os.path.exists"]
+    settings.audit_directory = "/var/log/kavach"

@@ -1,0 +1,122 @@
+"""What arrives in a session: requests for its loop, and answers for whoever asked.
+
+A cell that asks its user blocks the loop, and may be any thread. So whoever waits for an answer
+reads the channel itself, and keeps for the loop what is not for him.
+
+Guarantees: an answer goes to the one question that is under way; no request is lost or comes twice.
+Assumes: the other end is the kernel's process, which is trusted.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, assert_never
+
+from kavach_ipy.launch.order import mark_of_now
+from kavach_ipy.wire.frames import Decoder, Kind
+from kavach_ipy.wire.messages import Answer, input_frame, read_answer
+from kavach_ipy.wire.service import Request, read_request
+
+if TYPE_CHECKING:
+    from kavach_ipy.launch.link import ChildLink
+
+__all__ = ["Inbox"]
+
+_CHUNK: Final = 1 << 18
+_LOOK_MILLISECONDS: Final = 50
+"""Another thread may have read the answer."""
+
+
+class Inbox:
+    """The reading end of the session's channel."""
+
+    def __init__(self, link: ChildLink) -> None:
+        self._link = link
+        self._decoder = Decoder()
+        self._reading = threading.Lock()
+        self._asking = threading.Lock()
+        self._requests: deque[Request] = deque()
+        self._answers: deque[Answer] = deque()
+        self.is_closed = False
+        self.on_request: Callable[[], object] = lambda: None
+        """Told where a request was read by somebody who waits for an answer."""
+
+    def read(self) -> None:
+        """Read what is here, if anything is; never wait."""
+        with self._reading:
+            fd = self._link.channel.fileno()
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            if not poll.poll(0):
+                return
+            data = os.read(fd, _CHUNK)
+            self.is_closed = not data
+            for frame in self._decoder.feed(data):
+                if frame.kind is Kind.ANSWER:
+                    self._answers.append(read_answer(frame))
+                else:
+                    self._requests.append(read_request(frame))
+
+    def take(self) -> list[Request]:
+        """Return the requests that have arrived."""
+        found = []
+        while self._requests:
+            found.append(self._requests.popleft())
+        return found
+
+    def ask(self, prompt: str, is_password: bool) -> str:
+        """Ask the user for a line.
+
+        Raises:
+            EOFError: nobody can be asked, with the reason.
+            KeyboardInterrupt: the user interrupted instead of an answer.
+        """
+        # What was printed before the question is read before it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        link = self._link
+        is_main = threading.current_thread() is threading.main_thread()
+        heeds = is_main and link.heeds_interrupts
+        with self._asking:
+            if heeds:
+                # A question that was left before its answer came would take it for the next one's.
+                link.put_interrupts_off()
+            try:
+                link.send(
+                    input_frame(
+                        prompt,
+                        is_password=is_password,
+                        interrupts=link.interrupts,
+                        mark=mark_of_now(),
+                    )
+                )
+                answer = self._wait()
+            finally:
+                if heeds:
+                    link.heed_interrupts()
+        match answer.status:
+            case "ok":
+                return answer.text
+            case "interrupted":
+                raise KeyboardInterrupt
+            case "eof":
+                raise EOFError(answer.text or "EOF when reading a line")
+            case _:
+                assert_never(answer.status)
+
+    def _wait(self) -> Answer:
+        poll = select.poll()
+        poll.register(self._link.channel.fileno(), select.POLLIN)
+        while not self._answers:
+            if self.is_closed:
+                return Answer("", "eof")
+            poll.poll(_LOOK_MILLISECONDS)
+            self.read()
+        if self._requests:
+            self.on_request()
+        return self._answers.popleft()

@@ -1,0 +1,317 @@
+"""The broker: what a kernel is asked to run, run by one sandboxed session.
+
+::
+
+    kernel's loop ── Broker.execute ──▶ Service.submit ──▶ session
+    kernel's loop ◀── a future ── Ear, in the service's thread ◀── replies, through the gate
+    front end ◀── Origins, in that thread ◀── output, through the gate
+
+The kernel's loop only ever awaits, so the kernel answers its front end whatever a cell does.
+
+Guarantees: no user code runs in this process; a cell runs only in a verified session; a session
+that dies ends its cell with one error that says why, and the next cell says once that the variables
+are gone.
+Assumes: every method but `interrupt` is called in the kernel's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
+from kavach_ipy.front.broker_commands import command_in, run_broker_command
+from kavach_ipy.front.ear import Asked, Ear, settle
+from kavach_ipy.front.execution import Execution, accept, in_words, refuse
+from kavach_ipy.front.lookups import Lookups
+from kavach_ipy.front.making import Made, make_service
+from kavach_ipy.front.questions import ask_user
+from kavach_ipy.front.tightening import by_first_line, by_metadata
+from kavach_ipy.wire.service import Request, RequestKind
+
+if TYPE_CHECKING:
+    from kavach_ipy.front.origins import Origin
+    from kavach_ipy.front.settings import Kavach
+    from kavach_ipy.front.switch import Switch
+    from kavach_ipy.launch.layers import ConfinementReport
+    from kavach_ipy.policy import Policy
+    from kavach_ipy.wire.documents import Json
+    from kavach_ipy.wire.messages import Question
+
+__all__ = ["Broker"]
+
+
+class Broker:
+    """Runs the cells of one kernel in a session."""
+
+    def __init__(
+        self,
+        kernel: Any,
+        settings: Kavach,
+        path: list[str] | None = None,
+        startup: dict[str, Json] | None = None,
+        switch: Switch | None = None,
+    ) -> None:
+        """Begin without a session.
+
+        Args:
+            kernel: whose cells are run; its shell keeps the count and the history.
+            settings: what the session may do; read when one begins.
+            path: where the session finds modules; None for this process's own.
+            startup: what it runs before its first cell (`front.startup_files`).
+            switch: what turns the broker off; None where the kernel has nothing else.
+        """
+        self._kernel = kernel
+        self._settings = settings
+        self._path = path
+        self._switch = switch
+        self._startup = startup or {"profile": {}, "config": {}}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn: asyncio.Lock | None = None
+        self._made: Made | None = None
+        self._ear: Ear | None = None
+        self._number = 0
+        self._lost: KavachError | None = None
+        self._running: Execution | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._starting: asyncio.Future[None] | None = None
+        self.lookups = Lookups(self, kernel)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a cell runs, or waits for its turn."""
+        return self._turn is not None and self._turn.locked()
+
+    @property
+    def idle(self) -> Made | None:
+        """The session, where it has begun and no cell runs in it."""
+        made = self._made
+        return None if made is None or self.is_busy or not made.service.pid else made
+
+    @property
+    def pid(self) -> int:
+        """The session's process, as this process numbers it; 0 where there is none."""
+        return 0 if self._made is None else self._made.service.pid
+
+    @property
+    def report(self) -> ConfinementReport | None:
+        """What was verified of the session; None where there is none."""
+        return None if self._ear is None else self._ear.report
+
+    def start(self) -> None:
+        """Begin a session, so that the first cell need not wait for one.
+
+        Raises:
+            PolicyError: the settings contradict each other.
+        """
+        if self._made is None:
+            loop = self._bind()
+            ear = Ear(self, self._kernel, loop)
+            self._made = make_service(self._settings, ear, self._first_words())
+            self._ear = ear
+            ear.display(self._made)
+            self._made.service.start()
+
+    async def execute(self, cell: Execution) -> dict[str, Any]:
+        """Run a cell; the content of its reply."""
+        self._bind()
+        assert self._turn is not None
+        async with self._turn:
+            with self._interruptible():
+                return await self._execute(cell)
+
+    async def _execute(self, cell: Execution) -> dict[str, Any]:
+        shell = self._kernel.shell
+        count = shell.execution_count
+        command = command_in(cell.code)
+        if cell.store_history and not cell.silent and cell.code.strip():
+            shell.history_manager.store_inputs(count, cell.code, cell.code)
+        if command is not None:
+            return self._command(cell, command, count)
+        try:
+            made, ear = await self._session()
+            policy = by_metadata(made.policy, cell.metadata)
+            policy, code = by_first_line(policy, cell.code, self._settings)
+        except (KavachError, KeyboardInterrupt) as error:
+            return refuse(self._kernel, cell, count, error)
+        origin = ear.origins.add(cell.parent, count, is_cell=True)
+        self._say_what_was_lost(ear, origin)
+        self._running = cell
+        content = {
+            "code": code,
+            "silent": cell.silent,
+            "store_history": cell.store_history,
+            "user_expressions": dict(cell.user_expressions),
+            "allow_stdin": cell.allow_stdin,
+            "cell_id": cell.cell_id,
+            "count": count,
+        }
+        self.lookups.give_way(made.service)
+        try:
+            _, reply = self.submit("execute", cell.parent, content, policy, origin)
+            answer = await reply
+        except KavachError as error:
+            return refuse(self._kernel, cell, count, in_words(error))
+        finally:
+            self._running = None
+            self.unask()
+        return self._take(answer, count)
+
+    def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
+        """Answer a cell that is ``%kavach …``."""
+        try:
+            run_broker_command(line, self, self._settings, self._switch)
+        except (KavachError, UsageError) as error:
+            return refuse(self._kernel, cell, count, error)
+        return accept(self._kernel, cell, count)
+
+    def _take(self, reply: dict[str, Any], count: int) -> dict[str, Any]:
+        """Adopt what the session says of the count, and of the kernel's end."""
+        shell = self._kernel.shell
+        if reply["execution_count"] < 0:
+            reply["execution_count"] = count
+        shell.execution_count = max(count, reply["execution_count"] + 1)
+        if reply["payload"] and not reply["payload"][0]["keepkernel"]:
+            shell.exit_now = True
+        return reply
+
+    async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
+        """Hand on a message to a widget: the one place where such messages enter a session."""
+        del kind, parent
+
+    def submit(
+        self,
+        kind: RequestKind,
+        parent: Mapping[str, Any],
+        content: dict[str, Any],
+        policy: Policy,
+        origin: Origin | None = None,
+    ) -> tuple[int, asyncio.Future[dict[str, Any]]]:
+        """Ask the session for something; the number of the request, and its reply to come.
+
+        Raises:
+            KavachError: why there will be none.
+        """
+        made, ear = self._made, self._ear
+        if made is None or ear is None:
+            raise CellStopped("session", "it has ended before")
+        self._number += 1
+        request = Request(self._number, kind, _plain_message(parent), content)
+        future = ear.expect(Asked(request, origin))
+        try:
+            if not made.service.submit(request, policy):
+                ear.forget(request.number)
+                raise PolicyError(kind, "one more", "more waits for the session than it reads")
+        except ProtocolError as error:
+            ear.forget(request.number)
+            raise PolicyError(kind, f"{len(str(content))} characters", error.detail) from None
+        return request.number, future
+
+    async def _session(self) -> tuple[Made, Ear]:
+        """Have a session that has begun.
+
+        Raises:
+            KavachError: why there can be none.
+            KeyboardInterrupt: the user did not wait for it.
+        """
+        if self._made is None or self._made.service.is_over:
+            self._made = None
+            self.start()
+        made, ear = self._made, self._ear
+        assert made is not None
+        assert ear is not None
+        interrupted = self._starting = self._bind().create_future()
+        try:
+            await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._starting = None
+        if interrupted.done():
+            raise KeyboardInterrupt
+        ear.ready.result()
+        return made, ear
+
+    def _say_what_was_lost(self, ear: Ear, origin: Origin) -> None:
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            ear.origins.note(
+                origin,
+                "a new session begins with this cell; the variables of the one before are gone: it"
+                f" ended by {lost.limit if isinstance(lost, CellStopped) else lost}",
+            )
+
+    def over(self, ear: Ear, reason: KavachError, *, had_begun: bool) -> None:
+        """Take the end of a session."""
+        if ear is self._ear:
+            self._made = self._ear = None
+            if had_begun:
+                self._lost = reason
+
+    def interrupt(self, *_: object) -> None:
+        """Interrupt the cell that runs; made for a signal handler."""
+        starting, made = self._starting, self._made
+        if starting is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(settle, starting, None)
+        elif made is not None:
+            made.service.interrupt()
+
+    def ask(self, ear: Ear, question: Question) -> None:
+        """Ask the user what the session asks."""
+        made, cell = self._made, self._running
+        if made is None or ear is not self._ear:
+            return
+        if cell is None or not made.policy.stdin or not cell.allow_stdin:
+            made.service.answer("input() is off: see c.Kavach.stdin.", "eof")
+            return
+        self._asking = asyncio.ensure_future(
+            ask_user(self._kernel, cell.parent, cell.ident, question, made.service.answer)
+        )
+
+    def unask(self) -> None:
+        """Forget the question: it was interrupted, or its cell is over."""
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.cancel()
+
+    def end(self, *, wait: bool = True) -> None:
+        """End the session."""
+        made, self._made, self._ear = self._made, None, None
+        if made is not None:
+            made.service.end(wait=wait)
+
+    def _first_words(self) -> dict[str, Any]:
+        """What a session is told before its first request."""
+        return {
+            "path": [*(sys.path if self._path is None else self._path)],
+            "number": self._kernel.shell.execution_count,
+            **self._startup,
+        }
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_event_loop()
+            self._turn = asyncio.Lock()
+        return self._loop
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let SIGINT be the cell's: raised here, it would end the kernel's loop."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self.interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _plain_message(parent: Mapping[str, Any]) -> dict[str, Any]:
+    header = {key: str(value) for key, value in parent.get("header", {}).items()}
+    return {"header": header, "metadata": {}, "content": {}}

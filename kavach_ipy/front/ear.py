@@ -1,0 +1,143 @@
+"""What a broker hears of its session, in the service's thread, and hands over to the kernel's loop.
+
+Guarantees: what reaches the loop or the front end has been through the gate; each request that was
+expected gets its reply, or the reason why there is none.
+Assumes: `expect` and `forget` are called in the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from kavach_ipy.errors import KavachError
+from kavach_ipy.front.origins import Origin, Origins
+from kavach_ipy.gate.replies import comms, completed, executed, inspected
+
+if TYPE_CHECKING:
+    from kavach_ipy.front.broker import Broker
+    from kavach_ipy.front.making import Made
+    from kavach_ipy.gate.mimes import DisplayPolicy
+    from kavach_ipy.launch.layers import ConfinementReport
+    from kavach_ipy.wire.messages import Question
+    from kavach_ipy.wire.service import Published, Reply, Request
+
+__all__ = ["Asked", "Ear", "settle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is under way."""
+
+    request: Request
+    origin: Origin | None
+    """Of a cell: what it held back is shown before its reply."""
+
+
+class Ear:
+    """Hears one session."""
+
+    origins: Origins
+
+    def __init__(self, broker: Broker, kernel: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._broker = broker
+        self._kernel = kernel
+        self._loop = loop
+        self._display: DisplayPolicy | None = None
+        self._asked: dict[int, tuple[Asked, asyncio.Future[dict[str, Any]]]] = {}
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.report: ConfinementReport | None = None
+
+    def display(self, made: Made) -> None:
+        """Take what the session may show, before it begins."""
+        self._display = made.display
+        self.origins = Origins(self._kernel, made.display)
+
+    def expect(self, asked: Asked) -> asyncio.Future[dict[str, Any]]:
+        """Expect a reply."""
+        future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._asked[asked.request.number] = asked, future
+        return future
+
+    def forget(self, number: int) -> None:
+        """Expect a reply no more."""
+        self._asked.pop(number, None)
+
+    def began(self, report: ConfinementReport) -> None:
+        """Take what was verified."""
+        self.report = report
+        self._later(lambda: settle(self.ready, None))
+
+    def published(self, published: Published) -> None:
+        """Publish a message."""
+        self.origins.hear(published)
+
+    def output(self, name: Literal["stdout", "stderr"], data: bytes) -> None:
+        """Publish what went to a descriptor."""
+        self.origins.output(name, data)
+
+    def asked(self, question: Question) -> None:
+        """Let the user be asked."""
+        self._later(lambda: self._broker.ask(self, question))
+
+    def unasked(self) -> None:
+        """Let the user be asked no more."""
+        self._later(self._broker.unask)
+
+    def replied(self, reply: Reply) -> None:
+        """Take a reply, through the gate."""
+        asked, future = self._asked.pop(reply.number)
+        assert self._display is not None
+        content = dict(asked.request.content)
+        answer: dict[str, Any]
+        match asked.request.kind:
+            case "execute":
+                names = content["user_expressions"]
+                assert isinstance(names, dict)
+                answer = executed(reply.content, names, self._display).content
+                if asked.origin is not None:
+                    self.origins.finish(asked.origin)
+            case "complete":
+                answer = completed(reply.content, len(str(content["code"])))
+            case "inspect":
+                answer = inspected(reply.content, self._display)
+            case "comm_info":
+                answer = dict(comms(reply.content))
+            case "comm_open" | "comm_msg" | "comm_close":
+                answer = {}
+        self._later(lambda: settle(future, answer))
+
+    def ended(self, reason: KavachError) -> None:
+        """Take why there is no session any more."""
+
+        def end() -> None:
+            had_begun = self.ready.done() and not self.ready.cancelled()
+            self._broker.over(self, reason, had_begun=had_begun)
+            waiting = [future for _, future in self._asked.values()]
+            self._asked.clear()
+            futures: list[asyncio.Future[Any]] = [self.ready, *waiting]
+            for future in futures:
+                if not future.done():
+                    future.set_exception(reason)
+                    # Nobody may be waiting for it.
+                    future.exception()
+
+        if hasattr(self, "origins"):
+            for asked, _ in tuple(self._asked.values()):
+                if asked.origin is not None:
+                    self.origins.finish(asked.origin)
+        self._later(end)
+
+    def _later(self, action: Callable[[], None]) -> None:
+        # At its end the kernel closes its loop, and nobody waits any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(action)
+
+
+def settle(future: asyncio.Future[Any], value: object) -> None:
+    """Give a future its result, unless it has one."""
+    if not future.done():
+        future.set_result(value)

@@ -1,0 +1,106 @@
+"""One ``execute_request`` of a broker, and the reply where no session gives one.
+
+Guarantees: a cell that was refused or stopped has exactly one error, whose lines say why, and a
+reply of the same error.
+Assumes: called in the kernel's loop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kavach_ipy.errors import CellStopped, KavachError
+from kavach_ipy.front.failures import as_shown
+
+__all__ = ["Execution", "accept", "execution_of", "in_words", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One ``execute_request``, as ipykernel's ``do_execute`` has it."""
+
+    code: str
+    silent: bool
+    store_history: bool
+    user_expressions: Mapping[str, str]
+    allow_stdin: bool
+    parent: Mapping[str, Any]
+    ident: Any
+    """Of the client, on whose stdin channel a question goes."""
+
+    metadata: object = None
+    cell_id: object = None
+
+
+def execution_of(  # noqa: PLR0913, PLR0917 - the signature of ipykernel's do_execute
+    kernel: Any,
+    code: str,
+    silent: bool,
+    store_history: bool = True,
+    user_expressions: Mapping[str, str] | None = None,
+    allow_stdin: bool = False,
+    *,
+    cell_meta: object = None,
+    cell_id: object = None,
+) -> Execution:
+    """Return the request that a kernel's ``do_execute`` is called for."""
+    # A request of the control channel is in the hands of another thread.
+    is_control = threading.current_thread() is kernel.control_thread
+    channel = "control" if is_control else "shell"
+    return Execution(
+        code=code,
+        silent=silent,
+        store_history=store_history,
+        user_expressions=user_expressions or {},
+        allow_stdin=allow_stdin,
+        parent=kernel.get_parent(channel),
+        ident=kernel._parent_ident[channel],  # noqa: SLF001 - kept for those who need it
+        metadata=cell_meta,
+        cell_id=cell_id,
+    )
+
+
+def refuse(kernel: Any, cell: Execution, count: int, error: BaseException) -> dict[str, Any]:
+    """Show why a cell did not run, or was stopped; the content of its reply."""
+    shown = as_shown(error) if isinstance(error, KavachError) else error
+    render = getattr(shown, "_render_traceback_", None)
+    name = type(shown).__name__
+    lines = [f"{name}: {shown}".removesuffix(": ")] if render is None else list(render())
+    content = {"ename": name, "evalue": str(shown), "traceback": lines}
+    kernel.session.send(
+        kernel.iopub_socket,
+        "error",
+        content,
+        parent=cell.parent,
+        ident=kernel._topic("error"),  # noqa: SLF001 - subscribers know messages by it
+    )
+    if cell.store_history and not cell.silent:
+        kernel.shell.execution_count = count + 1
+    return {
+        "status": "error",
+        **content,
+        "execution_count": count,
+        "payload": [],
+        "user_expressions": {},
+    }
+
+
+def accept(kernel: Any, cell: Execution, count: int) -> dict[str, Any]:
+    """Return the content of the reply to a cell that the broker has answered itself."""
+    if cell.store_history and not cell.silent:
+        kernel.shell.execution_count = count + 1
+    return {"status": "ok", "execution_count": count, "payload": [], "user_expressions": {}}
+
+
+def in_words(error: KavachError) -> KavachError:
+    """Add what the end of a cell means for the notebook."""
+    if not isinstance(error, CellStopped):
+        return error
+    remedy = (
+        f"{error.remedy} The session has ended with it: its variables are gone, and the next cell"
+        " begins a new one."
+    )
+    return CellStopped(error.limit, error.used, error.allowed, remedy.strip())

@@ -1,0 +1,75 @@
+"""A session for a broker, made of the settings.
+
+Guarantees: what the settings do not allow is a `PolicyError` before anything begins.
+Assumes: the service calls what it is given in its own thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from kavach_ipy.errors import PolicyError
+from kavach_ipy.gate.mimes import DisplayPolicy
+from kavach_ipy.launch.host import survey
+from kavach_ipy.launch.plan import Plan, make_plan
+from kavach_ipy.launch.serving import Service
+from kavach_ipy.launch.zygotes import Breed
+from kavach_ipy.policy import Policy
+
+if TYPE_CHECKING:
+    from kavach_ipy.front.settings import Kavach
+    from kavach_ipy.launch.exchange import Hearer
+    from kavach_ipy.launch.signals import Signals
+
+__all__ = ["Made", "make_service", "policy_for"]
+
+_ENTRY: Final = "kavach_ipy.front.served:ServedRunner"
+_NAME: Final = "kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A session that was made."""
+
+    service: Service
+    policy: Policy
+    display: DisplayPolicy
+
+
+def policy_for(settings: Kavach) -> Policy:
+    """Return what the session of a notebook may do.
+
+    Its cells may ask their user, as those of any notebook, unless the settings say no.
+
+    Raises:
+        PolicyError: the settings contradict each other.
+    """
+    policy = settings.to_policy()
+    if policy.trust:
+        raise PolicyError("trust", policy.trust, "values of a session stay in it; take it out")
+    asks = policy.stdin or settings.config.get("Kavach", {}).get("stdin") is not False
+    return policy.replace(session=_NAME, stdin=asks)
+
+
+def make_service(settings: Kavach, hearer: Hearer, task: dict[str, Any]) -> Made:
+    """Make a session, which its service's `start` begins.
+
+    Args:
+        settings: what it may do.
+        hearer: hears it.
+        task: what it is told before its first request.
+
+    Raises:
+        PolicyError: as for `policy_for`.
+    """
+    policy = policy_for(settings)
+    display = DisplayPolicy.of(settings.withheld_types, is_trusted=policy.trust_display)
+    preload = tuple(settings.preload)
+    may_trust_display = bool(settings.allow_trust_display)
+
+    def make(_: Signals) -> tuple[Plan, Breed]:
+        plan = make_plan(policy, survey(policy), may_trust_display=may_trust_display)
+        return plan, Breed(plan.environment, _ENTRY, preload)
+
+    return Made(Service(make, task, hearer), policy, display)

@@ -1,0 +1,175 @@
+"""Which cell an output belongs to, and what of it is shown: the session's voice in the notebook.
+
+A session names the message that its output belongs to by its ``msg_id`` alone. Here are the headers
+of the latest ones, so a thread that prints late prints into the cell that started it, and no
+session can name a message that was never sent to it.
+
+Guarantees: what is published has been through the gate, and has a header that this process made
+its table of; the table is bounded.
+Assumes: one thread publishes: that which hears the session (`launch.serving`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from kavach_ipy.errors import CellFailed
+from kavach_ipy.gate.display import DisplayIds, Shown
+from kavach_ipy.gate.failures import shown_failure
+from kavach_ipy.gate.pace import Pace
+from kavach_ipy.gate.plots import plotly_library
+from kavach_ipy.gate.streams import StreamName, Streams
+from kavach_ipy.wire.messages import Message, read_error
+
+if TYPE_CHECKING:
+    from kavach_ipy.gate.mimes import DisplayPolicy
+    from kavach_ipy.wire.service import Published
+
+__all__ = ["Origin", "Origins"]
+
+_MOST: Final = 1000
+_EARLY: Final = 100
+
+
+@dataclass(slots=True)
+class Origin:
+    """A message that was sent to the session, and the gate for what comes of it."""
+
+    parent: Mapping[str, Any]
+    """As ipykernel hands it over: its header becomes the parent header of the output."""
+
+    count: int
+    """The prompt number of its result."""
+
+    pace: Pace
+    streams: Streams = field(default_factory=Streams)
+
+
+class Origins:
+    """The messages that a session may speak for."""
+
+    def __init__(self, kernel: Any, display: DisplayPolicy) -> None:
+        self._kernel = kernel
+        self._display = display
+        # Of the session: a cell may update what an earlier one has shown.
+        self._ids = DisplayIds()
+        self._known: OrderedDict[str, Origin] = OrderedDict()
+        self._latest: Origin | None = None
+        self._has_plotly = False
+        self._early: deque[Published] = deque(maxlen=_EARLY)
+
+    def add(self, parent: Mapping[str, Any], count: int, *, is_cell: bool) -> Origin:
+        """Note a message that is about to be sent.
+
+        Args:
+            parent: the message.
+            count: the prompt number.
+            is_cell: what names no message, and what goes to a descriptor, belongs to it.
+        """
+        origin = Origin(parent, count, Pace(self._display, self._ids))
+        self._known[str(parent.get("header", {}).get("msg_id", ""))] = origin
+        while len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        if is_cell:
+            self._latest = origin
+            while self._early:
+                self.hear(self._early.popleft())
+        return origin
+
+    def hear(self, published: Published) -> None:
+        """Publish what the session says.
+
+        Raises:
+            ProtocolError: it has not the form of the messaging protocol.
+        """
+        origin = self._known.get(published.parent, self._latest)
+        if origin is None:
+            # Of start-up files, before the first cell: nobody has asked for anything yet.
+            self._early.append(published)
+            return
+        message = published.message
+        match message.msg_type:
+            case "stream":
+                self._text(origin, *origin.streams.feed(message))
+            case "error":
+                self._held(origin)
+                self.error(origin, shown_failure(read_error(message)))
+            case "comm_open" | "comm_msg" | "comm_close":
+                self._comm(origin, message)
+            case _:
+                self._show(origin, origin.pace.hear(message))
+
+    def output(self, name: StreamName, data: bytes) -> None:
+        """Publish bytes that native code or a subprocess wrote; they are the latest cell's."""
+        if self._latest is not None:
+            self._text(self._latest, name, self._latest.streams.feed_bytes(name, data))
+
+    def finish(self, origin: Origin) -> None:
+        """Publish what is held back of a cell that is over."""
+        for name, text in origin.streams.finish():
+            self._text(origin, name, text)
+        self._held(origin)
+        self._text(origin, "stderr", origin.pace.left_out())
+
+    def note(self, origin: Origin, text: str) -> None:
+        """Publish a line of ours."""
+        self._send("stream", {"name": "stderr", "text": f"[sandbox] {text}\n"}, origin)
+
+    def error(self, origin: Origin, failure: CellFailed) -> None:
+        """Publish an error."""
+        content = {
+            "ename": failure.name,
+            "evalue": failure.text,
+            "traceback": list(failure.lines),
+        }
+        self._send("error", content, origin)
+
+    def _text(self, origin: Origin, name: StreamName, text: str) -> None:
+        if text:
+            self._held(origin)
+            self._send("stream", {"name": name, "text": text}, origin)
+
+    def _held(self, origin: Origin) -> None:
+        self._show(origin, origin.pace.release())
+
+    def _show(self, origin: Origin, all_shown: list[Shown]) -> None:
+        for shown in all_shown:
+            if shown.needs_plotly:
+                self._give_plotly(origin)
+            data: dict[str, Any] = {"data": dict(shown.data), "metadata": dict(shown.metadata)}
+            match shown.msg_type:
+                case "display_data" | "update_display_data":
+                    content = {**data, "transient": dict(shown.transient)}
+                case "execute_result":
+                    content = {**data, "execution_count": origin.count}
+                case "clear_output":
+                    content = {"wait": shown.wait}
+                case _:
+                    assert_never(shown.msg_type)
+            self._send(shown.msg_type, content, origin)
+
+    def _give_plotly(self, origin: Origin) -> None:
+        library = None if self._has_plotly else plotly_library()
+        if library is not None:
+            content = {"data": {"text/html": library, "text/plain": ""}, "metadata": {}}
+            self._send("display_data", {**content, "transient": {}}, origin)
+        self._has_plotly = True
+
+    def _comm(self, origin: Origin, message: Message) -> None:
+        """Publish a message to a widget: the one place where such messages leave a session."""
+        if message.msg_type == "comm_open":
+            self.note(origin, "a widget is not shown: its messages do not leave the sandbox yet")
+
+    def _send(self, kind: str, content: dict[str, Any], origin: Origin) -> None:
+        kernel = self._kernel
+        kernel.session.send(
+            kernel.iopub_socket,
+            kind,
+            content,
+            parent=origin.parent,
+            ident=kernel._topic(kind),  # noqa: SLF001 - subscribers know messages by it
+            metadata={},
+        )

@@ -1,0 +1,25 @@
+"""Kernels whose cells are all sandboxed, each ended and reaped when its tests are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kernel.kernels import Kernel, start_kernel
+
+__all__ = ["PROGRAM", "broker"]
+
+PROGRAM = "-I -m kavach_ipy.kernel"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel that runs its cells in a session, shared by the tests of a module."""
+    directory = tmp_path_factory.mktemp("notebook")
+    profile = tmp_path_factory.mktemp("ipython")
+    running = start_kernel(profile, str(directory), program=PROGRAM)
+    try:
+        yield running
+    finally:
+        running.close()

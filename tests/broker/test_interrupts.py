@@ -1,0 +1,88 @@
+"""The stop button of a kernel whose cells run in a session: the cell's first, then its end."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.kernel.kernels import Kernel, Run
+
+pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
+
+
+def _interrupt(kernel: Kernel, code: str, times: int = 1) -> tuple[Run, float]:
+    """Run a cell, and interrupt it when it says "on"; what it did, and how long that took."""
+    run = Run()
+    request = kernel.start(code)
+    kernel.wait_for(request, "on", run)
+    start = time.monotonic()
+    for _ in range(times):
+        kernel.manager.interrupt_kernel()
+        # Two signals of one number that wait are one: signal(7).
+        kernel.on_control("kernel_info_request", {})
+    return kernel.finish(request, run), time.monotonic() - start
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "time.sleep(600)",
+        "await asyncio.sleep(600)",
+        "while True: pass",
+        "await asyncio.Event().wait()",
+    ],
+)
+def test_interrupt_is_the_cells_keyboard_interrupt(broker: Kernel, line: str) -> None:
+    """At once, also where the cell awaits; its ``finally`` runs, and its variables stay."""
+    run, seconds = _interrupt(
+        broker,
+        "import asyncio, time\n"
+        "kept = 'kept'\n"
+        "try:\n"
+        "    print('on', flush=True)\n"
+        f"    {line}\n"
+        "finally:\n"
+        "    print('finally')",
+    )
+    assert run.error["ename"] == "KeyboardInterrupt"
+    assert run.stdout == "on\nfinally\n"
+    assert seconds < 2
+    assert broker.value("kept") == "'kept'"
+
+
+def test_interrupt_ends_a_question(broker: Kernel) -> None:
+    """And the next question has an answer of its own."""
+    request = broker.start("input('first ')")
+    assert broker.is_asked()[0] == "[sandbox] first "
+    broker.manager.interrupt_kernel()
+    assert broker.finish(request).error["ename"] == "KeyboardInterrupt"
+    request = broker.start("input('second ')")
+    assert broker.is_asked()[0] == "[sandbox] second "
+    broker.client.input("line")
+    assert broker.finish(request).result["data"]["text/plain"] == "'line'"
+
+
+_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('on', flush=True)\n"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_cell_that_does_not_obey_ends_with_its_session(broker: Kernel, times: int) -> None:
+    """After two seconds, or by the second interrupt; the next cell says what is lost, once."""
+    broker.run("kept = 1")
+    run, seconds = _interrupt(broker, f"{_DEAF}while True: pass", times)
+    assert run.error["ename"] == "CellStopped"
+    assert "interrupted" in run.error["evalue"]
+    assert seconds < (1.5 if times == 2 else 4)
+    first = broker.run("'kept' in globals()")
+    assert first.result["data"]["text/plain"] == "False"
+    assert "variables of the one before are gone" in first.stderr
+    assert broker.run("1").stderr == ""
+
+
+def test_interrupt_while_nothing_runs_is_nobodys(broker: Kernel) -> None:
+    """Neither the kernel nor the next cell notices."""
+    broker.run("idle = 1")
+    broker.manager.interrupt_kernel()
+    assert broker.on_control("kernel_info_request", {})["status"] == "ok"
+    assert broker.value("idle") == "1"

@@ -1,0 +1,133 @@
+"""The kernel's own process: it runs nothing of the user's, and nobody looks into it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.broker.conftest import PROGRAM
+from tests.kernel.kernels import Kernel, start_kernel
+
+pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kernel, Path]]:
+    """A kernel of a user who has code in each place where a kernel looks for it, and a directory.
+
+    Each piece leaves a file there, if it can, and a word in its own environment.
+    """
+    root = tmp_path_factory.mktemp("marked")
+    seen = root / "seen"
+    notebook, profile = root / "notebook", root / "ipython" / "profile_default"
+    for directory in (seen, notebook, profile / "startup", root / "userbase"):
+        directory.mkdir(parents=True)
+    seen.chmod(0o777)
+
+    def mark(word: str) -> str:
+        return (
+            "import os\n"
+            f"os.environ['MARKS'] = os.environ.get('MARKS', '') + ' {word}'\n"
+            "try:\n"
+            f"    open({str(seen / word)!r}, 'w').close()\n"
+            "except OSError: pass\n"
+        )
+
+    (profile / "startup" / "00.py").write_text(mark("startup"))
+    (profile / "ipython_config.py").write_text(mark("base"))
+    (profile / "ipython_kernel_config.py").write_text(
+        mark("config")
+        + "c = get_config()\n"
+        + "c.InteractiveShellApp.extensions = ['own_extension']\n"
+        + f"c.InteractiveShellApp.exec_lines = [{mark('line')!r}]\n"
+        + "c.IPKernelApp.exec_lines = ['1']\n"
+        + "c.InteractiveShellApp.matplotlib = None\n"
+        + "c.Kavach.memory = '64M'\n"
+    )
+    (profile / "ipython_kernel_config.json").write_text(
+        json.dumps({"IPKernelApp": {"kernel_class": "no_such.Kernel"}})
+    )
+    (notebook / "own_extension.py").write_text(
+        mark("extension") + "def load_ipython_extension(shell): pass\n"
+    )
+    # What a broker would import late, if the notebook's directory had a say.
+    for name in ("jedi", "nh3", "usercustomize", "sitecustomize", "prctl"):
+        (notebook / f"{name}.py").write_text(mark(name))
+    (root / "python_startup.py").write_text(mark("pythonstartup"))
+    kernel = start_kernel(
+        root / "ipython",
+        str(notebook),
+        program=PROGRAM,
+        PYTHONSTARTUP=str(root / "python_startup.py"),
+        PYTHONPATH=str(notebook),
+        PYTHONUSERBASE=str(root / "userbase"),
+        VIRTUAL_ENV=str(notebook),
+    )
+    try:
+        yield kernel, seen
+    finally:
+        kernel.close()
+
+
+def test_users_code_runs_in_the_session(marked: tuple[Kernel, Path]) -> None:
+    """Configuration, extension, start-up files and lines: in the order of any kernel."""
+    kernel, _ = marked
+    words = kernel.value("__import__('os').environ['MARKS']")
+    assert words == "' base config extension pythonstartup startup line'"
+
+
+def test_nothing_of_the_users_code_runs_in_the_kernel(marked: tuple[Kernel, Path]) -> None:
+    """Nor is a module of the notebook's directory imported there, whatever is asked."""
+    kernel, seen = marked
+    kernel.run("import numpy, nh3")
+    kernel.run("from IPython.display import HTML\nHTML('<b>x</b>')")
+    kernel.complete("imp")
+    assert [path.name for path in seen.iterdir()] == []
+
+
+def test_users_configuration_has_no_say_in_the_kernel(marked: tuple[Kernel, Path]) -> None:
+    """It can neither loosen nor replace anything there."""
+    kernel, _ = marked
+    assert "4GiB" in kernel.run("%kavach explain").stdout
+    assert kernel.value("type(get_ipython().kernel).__name__") == "'ServedKernel'"
+
+
+def test_session_is_no_process_of_the_kernels_namespaces(marked: tuple[Kernel, Path]) -> None:
+    """A cell runs in namespaces of its own; the kernel stays where it was."""
+    kernel, _ = marked
+    inside = kernel.value("__import__('os').readlink('/proc/self/ns/pid')")
+    assert inside.strip("'") != os.readlink("/proc/self/ns/pid")
+    # proc(5): a number for each PID namespace that a process is in, below ours.
+    status = Path(f"/proc/{kernel.pid}/status").read_text()
+    assert f"\nNSpid:\t{kernel.pid}\n" in status
+
+
+def test_kernel_is_not_dumpable(marked: tuple[Kernel, Path]) -> None:
+    """proc(5): /proc/<pid> of a process that cannot be dumped belongs to root."""
+    kernel, _ = marked
+    pid = kernel.pid
+    assert os.stat(f"/proc/{pid}/environ").st_uid == 0
+    # Root may read it all the same, and belongs to root as well.
+    if os.getuid():
+        with pytest.raises(PermissionError):
+            Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_launcher_says_where_the_configuration_is(tmp_path: Path) -> None:
+    """``--config-dir`` is read, and what it says holds; a broken file ends the kernel."""
+    there = tmp_path / "etc"
+    there.mkdir()
+    (there / "ipython_kernel_config.json").write_text(json.dumps({"Kavach": {"memory": "96M"}}))
+    program = f"{PROGRAM} --config-dir={there}"
+    kernel = start_kernel(tmp_path / "ipython", program=program)
+    try:
+        assert "96MiB" in kernel.run("%kavach explain").stdout
+    finally:
+        kernel.close()
+    (there / "ipython_kernel_config.json").write_text("{")
+    with pytest.raises(RuntimeError, match=r"died|Kernel"):
+        start_kernel(tmp_path / "ipython", program=program)
