@@ -164,10 +164,8 @@ class Sandbox:
     ) -> Outcome:
         """Run Python source in a session, and undo it; only `out` is brought back into the session.
 
-        Processes that its cells have started end, as they do where a cell is stopped.
-
         Args:
-            code: as for `run`.
+            code: as for `run`; the processes that earlier cells have started end with it.
             inputs: as for `run`.
             out: names to bring back, into the session and in `Outcome.values`.
 

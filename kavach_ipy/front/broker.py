@@ -29,10 +29,11 @@ from IPython.core.error import UsageError
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
 from kavach_ipy.front.broker_commands import command_in, run_broker_command
 from kavach_ipy.front.ear import Asked, Ear, settle
-from kavach_ipy.front.execution import Execution, accept, in_words, refuse
+from kavach_ipy.front.execution import Execution, accept, failure_in, in_words, refuse
 from kavach_ipy.front.lookups import Lookups
 from kavach_ipy.front.making import Made, check_still_allowed, make_service
 from kavach_ipy.front.questions import ask_user
+from kavach_ipy.front.recording import Recorder, finish
 from kavach_ipy.front.tightening import by_first_line, by_metadata
 from kavach_ipy.wire.service import Request, RequestKind
 
@@ -85,6 +86,7 @@ class Broker:
         self._asking: asyncio.Task[None] | None = None
         self._starting: asyncio.Future[None] | None = None
         self.lookups = Lookups(self, kernel)
+        self._recorder = Recorder(kernel, settings)
 
     @property
     def is_busy(self) -> bool:
@@ -111,12 +113,15 @@ class Broker:
         """Begin a session, so that the first cell need not wait for one.
 
         Raises:
-            PolicyError: the settings contradict each other.
+            KavachError: the settings contradict each other, or the log cannot be hidden.
+            UsageError: a hook of the audit cannot be imported.
         """
         if self._made is None:
             loop = self._bind()
             ear = Ear(self, self._kernel, loop)
-            self._made = make_service(self._settings, ear, self._first_words())
+            self._made = make_service(
+                self._settings, ear, self._first_words(), self._recorder.hiding
+            )
             self._ear = ear
             ear.display(self._made)
             self._made.service.start()
@@ -142,7 +147,7 @@ class Broker:
             check_still_allowed(made.policy, self._settings)
             policy = by_metadata(made.policy, cell.metadata)
             policy, code = by_first_line(policy, cell.code, self._settings)
-        except (KavachError, KeyboardInterrupt) as error:
+        except (KavachError, UsageError, KeyboardInterrupt) as error:
             return refuse(self._kernel, cell, count, error)
         origin = ear.origins.add(cell.parent, count, is_cell=True)
         self._say_what_was_lost(ear, origin)
@@ -158,9 +163,15 @@ class Broker:
         }
         self.lookups.give_way(made.service)
         try:
-            _, reply = self.submit("execute", cell.parent, content, policy, origin)
-            answer = await reply
-        except KavachError as error:
+            async with self._recorder.cell(code, policy) as record:
+                _, reply = self.submit("execute", cell.parent, content, policy, origin)
+                try:
+                    answer = await reply
+                except CellStopped as stopped:
+                    finish(record, origin, ear.report, stopped)
+                    raise
+                finish(record, origin, ear.report, failure_in(answer))
+        except (KavachError, UsageError) as error:
             return refuse(self._kernel, cell, count, in_words(error))
         finally:
             self._running = None
@@ -182,6 +193,7 @@ class Broker:
             reply["execution_count"] = count
         shell.execution_count = max(count, reply["execution_count"] + 1)
         if reply["payload"] and not reply["payload"][0]["keepkernel"]:
+            self.end(wait=False)
             shell.exit_now = True
         return reply
 
@@ -308,6 +320,11 @@ class Broker:
         made, self._made, self._ear = self._made, None, None
         if made is not None:
             made.service.end(wait=wait)
+
+    def close(self) -> None:
+        """End the session, and the log of its cells."""
+        self.end()
+        self._recorder.close()
 
     def _first_words(self) -> dict[str, Any]:
         """What a session is told before its first request."""

@@ -79,8 +79,13 @@ class Ear:
         """Publish what went to a descriptor."""
         self.origins.output(name, data)
 
+    def rested(self) -> None:
+        """Publish what was gathered."""
+        self.origins.rest()
+
     def asked(self, question: Question) -> None:
         """Let the user be asked."""
+        self.origins.rest()
         self._later(lambda: self._broker.ask(self, question))
 
     def unasked(self) -> None:
@@ -89,7 +94,9 @@ class Ear:
 
     def replied(self, reply: Reply) -> None:
         """Take a reply, through the gate."""
-        asked, future = self._asked.pop(reply.number)
+        # Forgotten when it has its answer: what the gate refuses ends the session, and who waits
+        # is told so.
+        asked, future = self._asked[reply.number]
         assert self._display is not None
         content = dict(asked.request.content)
         answer: dict[str, Any]
@@ -110,6 +117,7 @@ class Ear:
                 if asked.origin is not None:
                     self.origins.finish(asked.origin)
                 answer = {}
+        self._asked.pop(reply.number)
         self._later(lambda: settle(future, answer))
 
     def ended(self, reason: KavachError) -> None:

@@ -6,6 +6,7 @@ Assumes: the service calls what it is given in its own thread.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,6 @@ from kavach_ipy.launch.plan import Plan, make_plan
 from kavach_ipy.launch.serving import Service
 from kavach_ipy.launch.zygotes import Breed
 from kavach_ipy.policy import Policy
-from kavach_ipy.policy.auditing import AuditMode, stricter
 
 if TYPE_CHECKING:
     from kavach_ipy.front.settings import Kavach
@@ -51,14 +51,6 @@ def policy_for(settings: Kavach) -> Policy:
     policy = settings.to_policy(floor)
     if policy.trust:
         raise PolicyError("trust", policy.trust, "values of a session stay in it; take it out")
-    if stricter(settings.audit, floor.audit) is AuditMode.REQUIRED:
-        # Nothing records the cells of such a session yet.
-        raise PolicyError(
-            "audit",
-            AuditMode.REQUIRED.value,
-            "this version records cells of %%sandbox, and none of a notebook that is sandboxed as a"
-            " whole",
-        )
     asks = policy.stdin or settings.config.get("Kavach", {}).get("stdin") is not False
     # Again, because asking was allowed after the settings were held.
     return floor.tighten(policy.replace(session=_NAME, stdin=asks))
@@ -78,13 +70,19 @@ def check_still_allowed(policy: Policy, settings: Kavach) -> None:
         raise PolicyError(error.field, error.value, advice) from error
 
 
-def make_service(settings: Kavach, hearer: Hearer, task: dict[str, Any]) -> Made:
+def make_service(
+    settings: Kavach,
+    hearer: Hearer,
+    task: dict[str, Any],
+    hide: Callable[[Policy], Policy],
+) -> Made:
     """Make a session, which its service's `start` begins.
 
     Args:
         settings: what it may do.
         hearer: hears it.
         task: what it is told before its first request.
+        hide: takes out of a policy's reach what no session may see.
 
     Raises:
         PolicyError: as for `policy_for`.
@@ -94,8 +92,10 @@ def make_service(settings: Kavach, hearer: Hearer, task: dict[str, Any]) -> Made
     preload = tuple(settings.preload)
     is_display_trusted = may_trust_display(settings)
 
+    hidden = hide(policy)
+
     def make(_: Signals) -> tuple[Plan, Breed]:
-        plan = make_plan(policy, survey(policy), may_trust_display=is_display_trusted)
+        plan = make_plan(hidden, survey(hidden), may_trust_display=is_display_trusted)
         return plan, Breed(plan.environment, _ENTRY, preload)
 
     return Made(Service(make, task, hearer), policy, display)

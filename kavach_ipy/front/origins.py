@@ -34,9 +34,10 @@ __all__ = ["Origin", "Origins"]
 
 _MOST: Final = 1000
 _EARLY: Final = 100
+_PIECE: Final = 1 << 18
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Origin:
     """A message that was sent to the session, and the gate for what comes of it."""
 
@@ -48,6 +49,10 @@ class Origin:
 
     pace: Pace
     streams: Streams = field(default_factory=Streams)
+    counts: dict[str, int] = field(
+        default_factory=lambda: {"stdout": 0, "stderr": 0, "displays": 0}
+    )
+    """Characters of each stream, and displays, for the audit."""
 
 
 class Origins:
@@ -76,6 +81,10 @@ class Origins:
         self._known: OrderedDict[str, Origin] = OrderedDict()
         self._latest: Origin | None = None
         self._has_plotly = False
+        # Text of one stream that is not published yet.
+        self._waits: tuple[Origin, StreamName] | None = None
+        self._parts: list[str] = []
+        self._size = 0
         self._early: deque[Published] = deque(maxlen=_EARLY)
 
     def add(self, parent: Mapping[str, Any], count: int, *, is_cell: bool) -> Origin:
@@ -124,12 +133,25 @@ class Origins:
         if self._latest is not None:
             self._text(self._latest, name, self._latest.streams.feed_bytes(name, data))
 
+    def rest(self) -> None:
+        """Publish the text that was gathered: nothing more is here now.
+
+        A session may print a hundred thousand lines in a second, each a message of its own, and a
+        page takes longer for each than for all of them at once.
+        """
+        if self._waits is not None:
+            origin, name = self._waits
+            text = "".join(self._parts)
+            self._waits, self._parts, self._size = None, [], 0
+            self._publish("stream", {"name": name, "text": text}, origin)
+
     def finish(self, origin: Origin) -> None:
         """Publish what is held back of a cell that is over."""
         for name, text in origin.streams.finish():
             self._text(origin, name, text)
         self._held(origin)
         self._text(origin, "stderr", origin.pace.left_out())
+        self.rest()
         self.widgets.release()
 
     def note(self, origin: Origin, text: str) -> None:
@@ -146,15 +168,24 @@ class Origins:
         self._send("error", content, origin)
 
     def _text(self, origin: Origin, name: StreamName, text: str) -> None:
-        if text:
-            self._held(origin)
-            self._send("stream", {"name": name, "text": text}, origin)
+        if not text:
+            return
+        self._held(origin)
+        if self._waits is not None and self._waits != (origin, name):
+            self.rest()
+        origin.counts[name] += len(text)
+        self._waits = origin, name
+        self._parts.append(text)
+        self._size += len(text)
+        if self._size > _PIECE:
+            self.rest()
 
     def _held(self, origin: Origin) -> None:
         self._show(origin, origin.pace.release())
 
     def _show(self, origin: Origin, all_shown: list[Shown]) -> None:
         for shown in all_shown:
+            origin.counts["displays"] += 1
             if shown.needs_plotly:
                 self._give_plotly(origin)
             data: dict[str, Any] = {"data": dict(shown.data), "metadata": dict(shown.metadata)}
@@ -193,6 +224,7 @@ class Origins:
     def _send_comm(self, message: CommMessage) -> None:
         origin = self._known.get(message.parent, self._latest)
         if origin is not None:
+            self.rest()
             topic = f"comm-{message.content['comm_id']}"
             buffers = list(message.buffers)
             self._publish(
@@ -200,16 +232,17 @@ class Origins:
             )
 
     def _send(self, kind: str, content: dict[str, Any], origin: Origin) -> None:
-        self._publish(kind, content, origin, kind, {}, [])
+        self.rest()
+        self._publish(kind, content, origin)
 
     def _publish(  # noqa: PLR0913, PLR0917 - a message has these parts.
         self,
         kind: str,
         content: dict[str, Any],
         origin: Origin,
-        topic: str,
-        metadata: dict[str, Any],
-        buffers: list[bytes | memoryview],
+        topic: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        buffers: list[bytes | memoryview] | None = None,
     ) -> None:
         kernel = self._kernel
         kernel.session.send(
@@ -217,7 +250,7 @@ class Origins:
             kind,
             content,
             parent=origin.parent,
-            ident=kernel._topic(topic),  # noqa: SLF001 - subscribers know messages by it
-            metadata=metadata,
+            ident=kernel._topic(topic or kind),  # noqa: SLF001 - subscribers know messages by it
+            metadata=metadata or {},
             buffers=buffers,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from tests.mutation import (
     audit,
+    brokers,
     checkpoints,
     child,
     counted,
@@ -44,6 +45,7 @@ GUARDS: tuple[Guard, ...] = (
     *talking.GUARDS,
     *fresh.GUARDS,
     *checkpoints.GUARDS,
+    *brokers.GUARDS,
     *gate.GUARDS,
     *widgets.GUARDS,
     *values.GUARDS,
