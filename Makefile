@@ -6,6 +6,9 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 /
 	echo python3)
 # Inside the checkout, so that two users' checkouts have two environments.
 VENV ?= .venv
+# For make hub: a Python that every user may run, and an environment of its own for it.
+HUB_PYTHON ?= /usr/bin/python3
+HUB_VENV ?= .venv-hub
 # One requirement that pins the kernel's generation: make test IPYKERNEL='ipykernel>=6.29,<7'
 IPYKERNEL ?=
 # Anything but nothing installs the extra of libraries too: make test LIBRARIES=1
@@ -25,7 +28,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs browser bench bench-confinement bench-checkpoints bench-output bench-showing bench-values soak fuzz fuzz-guided libraries mutate build clean venv-browser venv-demo venv-test
+.PHONY: help demo test lint unit docs browser hub bench bench-checkpoints bench-confinement bench-output bench-showing bench-values soak fuzz fuzz-guided libraries mutate build clean venv-browser venv-demo venv-hub venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +51,10 @@ unit: venv-test ## the tests that need nothing of the kernel, in seconds
 browser: venv-browser ## the tests in a real JupyterLab and Notebook 7, in Debian's Chromium; minutes
 	@command -v "$${KAVACH_TEST_CHROMIUM:-chromium}" >/dev/null || .ci/chromium
 	$(PY) -m pytest tests/browser $(PYTEST)
+
+hub: venv-hub ## a real JupyterHub with two users, set up as the guide says and attacked; root, a minute
+	@.ci/hub-proxy '$(HUB_VENV)'
+	$(HUB_VENV)/bin/python -m pytest tests/hub $(PYTEST)
 
 docs: venv-test ## write the generated pages of docs/reference again
 	$(PY) docs/reference/generate.py
@@ -95,6 +102,9 @@ clean: ## remove what the commands above made
 
 libraries: LIBRARIES = 1
 
-venv-browser venv-demo venv-test:
+hub: PYTHON := $(HUB_PYTHON)
+hub: VENV := $(HUB_VENV)
+
+venv-browser venv-demo venv-hub venv-test:
 	@.ci/bootstrap '$(PYTHON)'
 	@.ci/venv '$(PYTHON)' '$(VENV)' $(@:venv-%=%)$(if $(LIBRARIES),$(comma)libraries) $(if $(IPYKERNEL),'$(IPYKERNEL)')

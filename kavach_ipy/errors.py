@@ -4,6 +4,8 @@
 
     KavachError
     ├── PolicyError      the request makes no sense            field, value, allowed
+    │   └── FileRefused  a file that decides what is allowed   file, line, column, problem,
+    │                    is wrong, or is not to be trusted      allowed
     ├── CannotEnforce    this machine cannot keep the promise;  layer, cause, remedy
     │                    nothing ran
     ├── SetupFailed      the child died before the cell's       step, call, errno
@@ -26,6 +28,7 @@ __all__ = [
     "CannotEnforce",
     "CellFailed",
     "CellStopped",
+    "FileRefused",
     "KavachError",
     "OutputWithheld",
     "PolicyError",
@@ -52,13 +55,37 @@ class PolicyError(KavachError, ValueError):
         allowed: a sentence that says what would have been accepted.
     """
 
-    _fields = ("field", "value", "allowed")
+    _fields: tuple[str, ...] = ("field", "value", "allowed")
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
         self.field = field
         self.value = value
         self.allowed = allowed
         super().__init__(f"{field}: {_shown(value)} is not allowed; {allowed}")
+
+
+class FileRefused(PolicyError):
+    """A file that decides what is allowed makes no sense, or others could have written it.
+
+    Args:
+        file: the file, or the directory above it that is at fault.
+        line: where in it, counted from 1; 0 where the whole file is meant.
+        column: the character in that line, counted from 1; 0 where the whole line is meant.
+        problem: what was found.
+        allowed: a sentence that says what would have been accepted, or what to do.
+    """
+
+    _fields = ("file", "line", "column", "problem", "allowed")
+
+    def __init__(self, file: str, line: int, column: int, problem: str, allowed: str) -> None:
+        super().__init__(file, problem, allowed)
+        self.file = file
+        self.line = line
+        self.column = column
+        self.problem = problem
+        place = f"{file}, line {line}, column {column}" if line else file
+        # Instead of what PolicyError says of an option: here the place is what a reader needs.
+        self.args = (f"{place}: {problem}; {allowed}",)
 
 
 class CannotEnforce(KavachError):

@@ -23,6 +23,7 @@ from kavach_ipy.gate.failures import failure_from, shown_failure
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.gate.pace import Pace
+from kavach_ipy.gate.rows import Rows
 from kavach_ipy.gate.streams import StreamName, Streams
 from kavach_ipy.gate.text import clean_prompt
 from kavach_ipy.gate.values import read_value
@@ -55,7 +56,11 @@ Progress: TypeAlias = Callable[[float, int, int], None]
 
 
 class Sink(Protocol):
-    """Hears a running cell, in the parent, live and in order; everything has been filtered."""
+    """Hears a running cell, in the parent, live and in order; everything has been filtered.
+
+    One with a true attribute `is_terminal` writes both streams to one terminal, and nothing else in
+    between: text may go up within what the cell has printed, as progress bars do.
+    """
 
     def stream(self, name: StreamName, text: str) -> None:
         """Take text that was printed."""
@@ -96,6 +101,11 @@ class Hearing:
     peaks: tuple[int, int] | None = None
     """Most bytes of new memory and most processes that were seen; None before the first look."""
 
+    def __post_init__(self) -> None:
+        """Count rows where the sink is a terminal."""
+        if getattr(self.sink, "is_terminal", False):
+            self.streams = Streams(Rows())
+
     def frame(self, frame: Frame) -> Frame | None:
         """Take one frame; the answer to a question."""
         match frame.kind:
@@ -132,7 +142,15 @@ class Hearing:
             return
         self._show(self.pace.hear(message))
 
+    def _settle(self) -> None:
+        """Go below all that the cell has printed: something else comes next."""
+        below = self.streams.settle()
+        if below and self.sink is not None:
+            self.sink.stream("stdout", below)
+
     def _show(self, all_shown: list[Shown]) -> None:
+        if all_shown:
+            self._settle()
         for shown in all_shown:
             self.outputs.append(shown)
             if self.sink is not None:
@@ -147,6 +165,7 @@ class Hearing:
 
     def _error(self, failure: CellFailed) -> None:
         self._show(self.pace.release())
+        self._settle()
         self.texts["stderr"].append("\n".join((*failure.lines, "")))
         if self.sink is not None:
             self.sink.error(failure)
@@ -155,6 +174,7 @@ class Hearing:
         question = read_input(frame)
         if self.sink is None or not self.may_ask:
             return answer_frame(_NOBODY if self.may_ask else _OFF, "eof")
+        self._settle()
         try:
             line = self.sink.ask(clean_prompt(question.prompt), password=question.is_password)
         except EOFError as error:
@@ -166,6 +186,7 @@ class Hearing:
         for name, text in self.streams.finish():
             self._text(name, text)
         self._show(self.pace.release())
+        self._settle()
         self._text("stderr", self.pace.left_out())
         values, withheld, stopped = self._values(arena, names)
         failure: CellFailed | CellStopped | None = ending.stopped or stopped or self.failure

@@ -15,7 +15,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kavach_ipy.audit.source import CellSource
@@ -77,8 +76,7 @@ class Sandbox:
         policy: what every run is allowed; the default profile where it is None.
         known_secrets: values that are overwritten in the memory of each forked child before its
             first line. That takes about 0.1 s for each GiB that this process holds.
-        allow_trust: permit a policy with `trust`, under which what comes back is unpickled: a
-            hostile cell then runs code in this process.
+        allow_trust: permit a policy with `trust`: a hostile cell then runs code in this process.
         preload: modules that fresh interpreters (`Policy.clean`) have loaded when a cell begins.
             They are imported once, without any confinement, and not before they are needed.
         sessions: where the session that the policy names lives on. Without them, sessions are this
@@ -125,12 +123,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closed = True
         if self._own_sessions is not None:
             self._own_sessions.end_all()

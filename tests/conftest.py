@@ -55,6 +55,14 @@ def _refusals() -> dict[str, list[str]]:
     return refusals
 
 
+def pytest_report_header() -> list[str]:
+    """Name what these tests leave out, and how it is run."""
+    return [
+        "left to make hub: tests/hub, a real JupyterHub, which takes root, npm and 90 s",
+        "left to make browser: tests/browser, a real JupyterLab, which takes minutes",
+    ]
+
+
 def _required() -> frozenset[str]:
     names = os.environ.get("KAVACH_TEST_REQUIRE", "").replace(",", " ").split()
     known = (*CAPABILITIES, _EXTRA)

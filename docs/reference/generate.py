@@ -13,13 +13,26 @@ from pathlib import Path
 # The catalogue of guards lives with the tests, below the root of the checkout.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from kavach_ipy.gate.comms import UPDATES, WIDGETS
 from kavach_ipy.gate.mimes import MIME_RULES
 from kavach_ipy.gate.pace import OUTPUTS, RATE
+from kavach_ipy.gate.widget_kinds import KINDS, LINKED
+from kavach_ipy.gate.widget_table import MODELS, VERSIONS, WITHHELD_MODELS, WidgetModel
 from kavach_ipy.launch.strength import WEIGHTS
 from kavach_ipy.policy import OPTIONS, PROFILES, Option, Policy, explain
+from kavach_ipy.policy.file_keys import KEYS, OF_A_CELL, Key
 from tests.mutation.guards import GUARDS, NO_GUARDS
 
-__all__ = ["PAGES", "display_page", "guards_page", "options_page", "profiles_page", "strength_page"]
+__all__ = [
+    "PAGES",
+    "display_page",
+    "guards_page",
+    "options_page",
+    "policy_file_page",
+    "profiles_page",
+    "strength_page",
+    "widgets_page",
+]
 
 _HERE = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/reference/generate.py; change the code and run `make docs`. -->"
@@ -66,6 +79,48 @@ def profiles_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def policy_file_page() -> str:
+    """Every key of a policy file, one heading each."""
+    lines = [
+        "# The policy file",
+        "",
+        _NOTE,
+        "",
+        "`/etc/kavach/policy.toml` is a floor: no user, notebook or cell can loosen it.",
+        "It is TOML without tables, at most 1000 lines and 64 KiB, and read before each cell.",
+        "What it does not mention is the user's to choose, but where a key below says otherwise.",
+        "It must be root's, and nobody else may be able to write it or a directory above it.",
+        "An unknown key, a wrong type and a value without sense are errors, and no cell runs.",
+        "",
+        "| key | value | where it is not mentioned |",
+        "|---|---|---|",
+        *(f"| [`{key.name}`](#{key.name}) | {_form(key)} | {_unmentioned(key)} |" for key in KEYS),
+    ]
+    for key in KEYS:
+        lines += ["", f"## {key.name}", "", *_text(key)]
+    lines += ["", "## Words that are no keys", ""]
+    lines += [f"- `{word}`: {why}." for word, why in OF_A_CELL.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _form(key: Key) -> str:
+    if key.kind == "word":
+        return key.forms.removesuffix(" is").removesuffix(" are")
+    forms = {
+        "switch": "`true` or `false`",
+        "size": '`"512M"`, powers of 1024, or bytes',
+        "time": '`"30s"`, `"1h"`, or seconds',
+        "count": "a whole number",
+        "words": '`["PATH", "LC_*"]`',
+        "paths": '`["/srv/data"]`, absolute',
+    }
+    return forms[key.kind]
+
+
+def _unmentioned(key: Key) -> str:
+    return f"`{key.unmentioned}`" if key.unmentioned else "the user's choice"
+
+
 def _usage(option: Option) -> str:
     spelt = ", ".join(option.flags)
     return f"{spelt} {option.metavar}" if option.metavar else spelt
@@ -85,7 +140,7 @@ def _field(option: Option) -> str:
     return f"`{option.field}`" if option.field in known else "several"
 
 
-def _text(option: Option) -> list[str]:
+def _text(option: Option | Key) -> list[str]:
     """The help text, one sentence a line; a full stop inside "1.5" ends no sentence."""
     return option.help.replace(". ", ".\n").split("\n")
 
@@ -172,12 +227,82 @@ def display_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def widgets_page() -> str:
+    """What becomes of each widget and trait, as the gate's tables say it."""
+    linked = {word: [kind for kind in LINKED if LINKED[kind] == word] for word in LINKED.values()}
+    lines = [
+        "# What a page is told of widgets",
+        "",
+        _NOTE,
+        "",
+        "Widgets of ipywidgets 8 work in a session, which lives on between cells.",
+        "A one-shot cell's process is gone when its output is shown, so its widgets are withheld.",
+        "",
+        "A page does for a widget what the session says, so each message is built anew.",
+        "Programs come from the server's installed extension only, in these versions:",
+        "",
+        *(f"- `{module}` {version}" for module, version in VERSIONS.items()),
+        "",
+        "A widget that may not be shown is replaced by a label that says why.",
+        "A trait that is not here, or whose value is not of its kind, is left out.",
+        f"A page holds {WIDGETS} widgets of a session at a time.",
+        f"Updates are told at most {UPDATES:g} times a second after a burst of them.",
+        "What waits is joined, and the last state is always told.",
+        "",
+        "## Messages",
+        "",
+        "| message | from the session | from the page |",
+        "|---|---|---|",
+        "| `comm_open` | target `jupyter.widget`, rebuilt | target `jupyter.widget.control` |",
+        "| `comm_msg` `update` | rebuilt | passes, within bounds |",
+        "| `comm_msg` `echo_update` | rebuilt, without `outputs` | - |",
+        "| `comm_msg` `update_states` | rebuilt, for widgets that are open | - |",
+        "| `comm_msg` `custom` | refused: it would take the focus | passes, within bounds |",
+        "| `comm_msg` `request_state` | - | passes |",
+        "| `comm_close` | passes | passes |",
+        "",
+        "## Kinds of values",
+        "",
+        "| kind | what passes |",
+        "|---|---|",
+        *(f"| {kind} | {passes} |" for kind, passes in KINDS.items()),
+        "",
+        "`jslink` and `jsdlink` let the page copy one trait to another.",
+        "They work between traits of one kind, or of one line here:",
+        "",
+        *(f"- {', '.join(kinds)}" for kinds in linked.values()),
+        "",
+        "## Widgets",
+        "",
+        "| model | traits, by kind |",
+        "|---|---|",
+        *(f"| `{name}` | {_traits(row)} |" for name, row in MODELS.items()),
+        "",
+        "## Not shown",
+        "",
+        "| model | why |",
+        "|---|---|",
+        *(f"| `{name}` | {reason} |" for name, reason in WITHHELD_MODELS.items()),
+        "| any other | others bring their own programs, or the sandbox has no rule for them |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _traits(row: WidgetModel) -> str:
+    kinds: dict[str, list[str]] = {}
+    for name, kind in sorted(row.traits.items()):
+        kinds.setdefault(kind, []).append(f"`{name}`")
+    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in sorted(kinds.items()))
+
+
 PAGES = {
     "display.md": display_page,
     "guards.md": guards_page,
     "options.md": options_page,
+    "policy-file.md": policy_file_page,
     "profiles.md": profiles_page,
     "strength.md": strength_page,
+    "widgets.md": widgets_page,
 }
 
 

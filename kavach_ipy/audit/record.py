@@ -78,6 +78,12 @@ class Recording:
             outcome, sizes, peaks, _cpu_of_children() - self._cpu if is_over else None
         )
 
+    def counted(self, counts: Mapping[str, int]) -> None:
+        """Take what a cell has shown, where it is counted and not kept."""
+        resources = self._end.get("resources")
+        if isinstance(resources, dict):
+            resources.update(counts)
+
     def failed(self, error: BaseException) -> None:
         """Take why there is no outcome."""
         self._end = self._end or refusal(error)
@@ -161,6 +167,8 @@ class Audit:
             return
         if self._owner != os.getpid():
             # A fork of the notebook's own: the log and its lock are the parent's.
+            if self._log is not None:
+                self._log.forget()
             self._renew()
             self._who = who()
         with self._lock:

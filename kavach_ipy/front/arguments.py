@@ -49,6 +49,9 @@ _TAKES_VALUE: Final = frozenset(
     flag for option in OPTIONS if option.kind != "switch" for flag in option.flags
 )
 
+# How a person asks for more of a field: --net and --loopback for network, --hide for hidden.
+_SPELT: Final = {option.field: option.flags[-1] for option in OPTIONS}
+
 _Magic = TypeVar("_Magic", bound=Callable[..., object])
 
 
@@ -119,8 +122,12 @@ def read_code_line(line: str) -> Request:
 def policy_of(request: Request, settings: Kavach) -> Policy:
     """Return the policy that the options make of the settings.
 
+    Settings that are looser than a policy file are tightened to it; an option that asks for more
+    than it allows is refused.
+
     Raises:
-        UsageError: an option or a value makes no sense; one line that says what is allowed.
+        UsageError: an option or a value makes no sense, or a policy file forbids it or cannot be
+            relied on; one line that says what is allowed.
     """
     for token in request.options:
         flag = token.partition("=")[0]
@@ -130,12 +137,14 @@ def policy_of(request: Request, settings: Kavach) -> Policy:
         if near and near[0] in FRONT_FLAGS:
             raise UsageError(f"{flag}: there is no such option; did you mean {near[0]!r}?")
     try:
+        floor = settings.floor()
         policy = from_flags(
             request.options,
-            base=settings.to_policy(),
+            base=settings.to_policy(floor),
             cwd=os.getcwd(),
             profiles=settings.own_profiles(),
         )
+        floor.check(policy, _SPELT)
     except FileNotFoundError as error:
         raise UsageError(
             "the notebook's working directory does not exist any more, so a sandbox cannot have it:"

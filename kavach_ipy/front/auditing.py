@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from IPython.core.error import UsageError
 from traitlets import Bool, TraitError, Unicode, validate
-from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
+from kavach_ipy.front.floor import Floored
 from kavach_ipy.front.kinds import Proposal, texts
 from kavach_ipy.front.words import say
-from kavach_ipy.policy.auditing import AuditMode
+from kavach_ipy.policy.auditing import AuditMode, stricter
 
 if TYPE_CHECKING:
     from kavach_ipy.audit.hooks import Hook
@@ -31,7 +31,7 @@ __all__ = ["AuditSettings", "Auditor", "source_of"]
 _CALLABLE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 
-class AuditSettings(Configurable):
+class AuditSettings(Floored):
     """The settings of the audit, a part of `kavach_ipy.front.settings.Kavach`."""
 
     audit = Unicode(
@@ -102,10 +102,13 @@ class Auditor:
 
         Raises:
             UsageError: a hook cannot be imported; nothing ran.
+            FileRefused: a policy file cannot be relied on.
         """
         hooks = tuple(settings.audit_hooks)
+        # No setting takes back what a policy file asks for.
+        mode = stricter(settings.audit, settings.floor().audit)
         wanted = (
-            settings.audit,
+            mode,
             settings.audit_directory,
             settings.audit_key,
             settings.audit_code,
@@ -113,8 +116,8 @@ class Auditor:
         )
         if wanted != self._made_by:
             self.close()
-            if settings.audit != AuditMode.OFF:
-                self._audit = self._make(shell, settings, hooks)
+            if mode is not AuditMode.OFF:
+                self._audit = self._make(shell, settings, mode, hooks)
             self._made_by = wanted
         return self._audit
 
@@ -125,7 +128,9 @@ class Auditor:
         if audit is not None:
             audit.close()
 
-    def _make(self, shell: Shell, settings: AuditSettings, names: tuple[str, ...]) -> Audit:
+    def _make(
+        self, shell: Shell, settings: AuditSettings, mode: AuditMode, names: tuple[str, ...]
+    ) -> Audit:
         # With the first cell that is recorded: without an audit, nothing of it is loaded.
         from kavach_ipy.audit.hooks import hook_by_name  # noqa: PLC0415
         from kavach_ipy.audit.record import Audit  # noqa: PLC0415
@@ -136,7 +141,7 @@ class Auditor:
             raise UsageError(f"c.Kavach.{error}; nothing ran") from error
         hooks += self._jupyter_hooks(shell)
         return Audit(
-            settings.audit,
+            mode,
             directory=settings.audit_directory,
             key=settings.audit_key,
             with_code=settings.audit_code,

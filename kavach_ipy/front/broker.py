@@ -21,18 +21,19 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
 
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
 from kavach_ipy.front.broker_commands import command_in, run_broker_command
 from kavach_ipy.front.ear import Asked, Ear, settle
-from kavach_ipy.front.execution import Execution, accept, in_words, refuse
+from kavach_ipy.front.execution import Execution, accept, failure_in, in_words, refuse
 from kavach_ipy.front.lookups import Lookups
-from kavach_ipy.front.making import Made, make_service
+from kavach_ipy.front.making import Made, check_still_allowed, make_service
 from kavach_ipy.front.questions import ask_user
+from kavach_ipy.front.recording import Recorder, finish
 from kavach_ipy.front.tightening import by_first_line, by_metadata
 from kavach_ipy.wire.service import Request, RequestKind
 
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from kavach_ipy.wire.messages import Question
 
 __all__ = ["Broker"]
+
+_COMM_KINDS: Final = frozenset({"comm_close", "comm_msg", "comm_open"})
 
 
 class Broker:
@@ -83,6 +86,7 @@ class Broker:
         self._asking: asyncio.Task[None] | None = None
         self._starting: asyncio.Future[None] | None = None
         self.lookups = Lookups(self, kernel)
+        self._recorder = Recorder(kernel, settings)
 
     @property
     def is_busy(self) -> bool:
@@ -109,12 +113,15 @@ class Broker:
         """Begin a session, so that the first cell need not wait for one.
 
         Raises:
-            PolicyError: the settings contradict each other.
+            KavachError: the settings contradict each other, or the log cannot be hidden.
+            UsageError: a hook of the audit cannot be imported.
         """
         if self._made is None:
             loop = self._bind()
             ear = Ear(self, self._kernel, loop)
-            self._made = make_service(self._settings, ear, self._first_words())
+            self._made = make_service(
+                self._settings, ear, self._first_words(), self._recorder.hiding
+            )
             self._ear = ear
             ear.display(self._made)
             self._made.service.start()
@@ -137,9 +144,10 @@ class Broker:
             return self._command(cell, command, count)
         try:
             made, ear = await self._session()
+            check_still_allowed(made.policy, self._settings)
             policy = by_metadata(made.policy, cell.metadata)
             policy, code = by_first_line(policy, cell.code, self._settings)
-        except (KavachError, KeyboardInterrupt) as error:
+        except (KavachError, UsageError, KeyboardInterrupt) as error:
             return refuse(self._kernel, cell, count, error)
         origin = ear.origins.add(cell.parent, count, is_cell=True)
         self._say_what_was_lost(ear, origin)
@@ -155,9 +163,15 @@ class Broker:
         }
         self.lookups.give_way(made.service)
         try:
-            _, reply = self.submit("execute", cell.parent, content, policy, origin)
-            answer = await reply
-        except KavachError as error:
+            async with self._recorder.cell(code, policy) as record:
+                _, reply = self.submit("execute", cell.parent, content, policy, origin)
+                try:
+                    answer = await reply
+                except CellStopped as stopped:
+                    finish(record, origin, ear.report, stopped)
+                    raise
+                finish(record, origin, ear.report, failure_in(answer))
+        except (KavachError, UsageError) as error:
             return refuse(self._kernel, cell, count, in_words(error))
         finally:
             self._running = None
@@ -179,12 +193,33 @@ class Broker:
             reply["execution_count"] = count
         shell.execution_count = max(count, reply["execution_count"] + 1)
         if reply["payload"] and not reply["payload"][0]["keepkernel"]:
+            self.end(wait=False)
             shell.exit_now = True
         return reply
 
     async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
         """Hand on a message to a widget: the one place where such messages enter a session."""
-        del kind, parent
+        self._bind()
+        assert self._turn is not None
+        async with self._turn:
+            made, ear = self._made, self._ear
+            if made is None or ear is None or not made.service.pid:
+                # The widgets of a session end with it.
+                return
+            with self._interruptible():
+                for message in ear.origins.widgets.take(kind, parent):
+                    count = self._kernel.shell.execution_count
+                    origin = ear.origins.add(parent, count, is_cell=False)
+                    asked = {"header": parent.get("header", {}), "content": message.content,
+                             "metadata": message.metadata, "buffers": message.buffers}  # fmt: skip
+                    # Where the session ends meanwhile, the next cell says so.
+                    with suppress(KavachError):
+                        _, reply = self.submit(kind, asked, {}, made.policy, origin)
+                        await reply
+
+    def comms(self) -> dict[str, str]:
+        """Return the comms that the front end knows of the session, with their targets."""
+        return {} if self._ear is None else self._ear.origins.widgets.targets()
 
     def submit(
         self,
@@ -203,7 +238,8 @@ class Broker:
         if made is None or ear is None:
             raise CellStopped("session", "it has ended before")
         self._number += 1
-        request = Request(self._number, kind, _plain_message(parent), content)
+        buffers = tuple(parent.get("buffers") or ()) if kind in _COMM_KINDS else ()
+        request = Request(self._number, kind, _plain_message(parent, kind), content, buffers)
         future = ear.expect(Asked(request, origin))
         try:
             if not made.service.submit(request, policy):
@@ -285,6 +321,11 @@ class Broker:
         if made is not None:
             made.service.end(wait=wait)
 
+    def close(self) -> None:
+        """End the session, and the log of its cells."""
+        self.end()
+        self._recorder.close()
+
     def _first_words(self) -> dict[str, Any]:
         """What a session is told before its first request."""
         return {
@@ -312,6 +353,8 @@ class Broker:
             signal.signal(signal.SIGINT, before)
 
 
-def _plain_message(parent: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_message(parent: Mapping[str, Any], kind: RequestKind) -> dict[str, Any]:
     header = {key: str(value) for key, value in parent.get("header", {}).items()}
+    if kind in _COMM_KINDS:
+        return {"header": header, "metadata": parent["metadata"], "content": parent["content"]}
     return {"header": header, "metadata": {}, "content": {}}

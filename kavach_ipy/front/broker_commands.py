@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.error import UsageError
 
+from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.commands import run_command
 from kavach_ipy.front.words import say
 from kavach_ipy.gate.text import clean_text
@@ -70,6 +71,10 @@ def run_broker_command(line: str, broker: Broker, settings: Kavach, switch: Swit
                 raise UsageError(
                     "%kavach off: this kernel runs every cell in a sandbox, and has no other way"
                 )
+            try:
+                settings.floor().check_off("%kavach off")
+            except PolicyError as error:
+                raise UsageError(str(error)) from error
             switch.off()
             say("cells run in the notebook's kernel again, from the next one on")
         case "status":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kavach_ipy.linux.probe import Finding
     from kavach_ipy.policy import Policy
 
-__all__ = ["run_command"]
+__all__ = ["doctor_lines", "run_command"]
 
 _WIDTH: Final = 100
 _BULLET: Final = "- "
@@ -50,7 +50,8 @@ def run_command(line: str, settings: Kavach, sessions: Sessions | None = None) -
             _explain_types()
         case "explain":
             policy = policy_of(read_cell_line(rest), settings)
-            say("\n".join(_wrapped(sentence) for sentence in explain(policy)))
+            told = (*explain(policy), *settings.floor().sentences)
+            say("\n".join(_wrapped(sentence) for sentence in told))
         case "sessions":
             say("\n".join(_sessions_table(sessions)))
         case "restart":
@@ -145,13 +146,19 @@ def _doctor() -> None:
     # The probe is for this command alone, and loading it would slow %load_ext down.
     from kavach_ipy.linux.probe import run_probe  # noqa: PLC0415
 
-    findings = run_probe()
-    say("\n".join(_table(findings)))
-    refused = [finding for finding in findings if not finding.granted]
+    say("\n".join(doctor_lines(run_probe())))
+
+
+def doctor_lines(findings: Iterable[Finding]) -> Iterable[str]:
+    """Return what ``%kavach doctor`` says of a probe's findings, line by line."""
+    rows = list(findings)
+    yield from _table(rows)
+    refused = [finding for finding in rows if not finding.granted]
+    yield ""
     if refused:
-        say(f"\n{len(refused)} of {len(findings)} are refused: cells that need them do not run.")
+        yield f"{len(refused)} of {len(rows)} are refused: cells that need them do not run."
     else:
-        say("\nThis machine can keep every promise.")
+        yield "This machine can keep every promise."
 
 
 def _table(findings: Iterable[Finding]) -> Iterable[str]:

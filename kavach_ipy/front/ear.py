@@ -54,7 +54,7 @@ class Ear:
     def display(self, made: Made) -> None:
         """Take what the session may show, before it begins."""
         self._display = made.display
-        self.origins = Origins(self._kernel, made.display)
+        self.origins = Origins(self._kernel, made.display, self._after)
 
     def expect(self, asked: Asked) -> asyncio.Future[dict[str, Any]]:
         """Expect a reply."""
@@ -79,8 +79,13 @@ class Ear:
         """Publish what went to a descriptor."""
         self.origins.output(name, data)
 
+    def rested(self) -> None:
+        """Publish what was gathered."""
+        self.origins.rest()
+
     def asked(self, question: Question) -> None:
         """Let the user be asked."""
+        self.origins.rest()
         self._later(lambda: self._broker.ask(self, question))
 
     def unasked(self) -> None:
@@ -89,7 +94,9 @@ class Ear:
 
     def replied(self, reply: Reply) -> None:
         """Take a reply, through the gate."""
-        asked, future = self._asked.pop(reply.number)
+        # Forgotten when it has its answer: what the gate refuses ends the session, and who waits
+        # is told so.
+        asked, future = self._asked[reply.number]
         assert self._display is not None
         content = dict(asked.request.content)
         answer: dict[str, Any]
@@ -107,7 +114,10 @@ class Ear:
             case "comm_info":
                 answer = dict(comms(reply.content))
             case "comm_open" | "comm_msg" | "comm_close":
+                if asked.origin is not None:
+                    self.origins.finish(asked.origin)
                 answer = {}
+        self._asked.pop(reply.number)
         self._later(lambda: settle(future, answer))
 
     def ended(self, reason: KavachError) -> None:
@@ -129,9 +139,13 @@ class Ear:
             for asked, _ in tuple(self._asked.values()):
                 if asked.origin is not None:
                     self.origins.finish(asked.origin)
+            self.origins.widgets.end()
         self._later(end)
 
-    def _later(self, action: Callable[[], None]) -> None:
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        self._later(lambda: self._loop.call_later(seconds, action))
+
+    def _later(self, action: Callable[[], object]) -> None:
         # At its end the kernel closes its loop, and nobody waits any more.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(action)

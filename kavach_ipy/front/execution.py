@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kavach_ipy.errors import CellStopped, KavachError
+from kavach_ipy.errors import CellFailed, CellStopped, KavachError
 from kavach_ipy.front.failures import as_shown
 
-__all__ = ["Execution", "accept", "execution_of", "in_words", "refuse"]
+__all__ = ["Execution", "accept", "execution_of", "failure_in", "in_words", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,14 @@ def accept(kernel: Any, cell: Execution, count: int) -> dict[str, Any]:
     return {"status": "ok", "execution_count": count, "payload": [], "user_expressions": {}}
 
 
-def in_words(error: KavachError) -> KavachError:
+def failure_in(reply: Mapping[str, Any]) -> CellFailed | None:
+    """Return the error that a reply tells of, or None."""
+    if reply["status"] == "ok":
+        return None
+    return CellFailed(str(reply["ename"]), str(reply["evalue"]), tuple(reply["traceback"]))
+
+
+def in_words(error: Exception) -> Exception:
     """Add what the end of a cell means for the notebook."""
     if not isinstance(error, CellStopped):
         return error

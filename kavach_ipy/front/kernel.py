@@ -19,10 +19,12 @@ from functools import partial
 from typing import Any, Final
 
 from ipykernel import ipkernel
+from IPython.core.error import UsageError
 
-from kavach_ipy.errors import PolicyError
+from kavach_ipy.errors import KavachError
 from kavach_ipy.front.broker import Broker
 from kavach_ipy.front.execution import execution_of
+from kavach_ipy.front.meanwhile import Meanwhile
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.startup_files import profile_texts, shell_sections
 
@@ -46,6 +48,8 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
             "config": shell_sections(self.config),
         }
         self.broker = Broker(self, self.settings, ["", *sys.path], startup)
+        self._meanwhile = Meanwhile(self, lambda: self.broker.is_busy)
+        self._answers: set[asyncio.Task[None]] = set()
         for kind in _COMM_KINDS:
             self.shell_handlers[kind] = partial(self._comm, kind)
         for handlers in (self.shell_handlers, self.control_handlers):
@@ -58,9 +62,25 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
         super().start()
         # Between and in requests alike, it is the cell's; where none runs, nobody's.
         signal.signal(signal.SIGINT, self.broker.interrupt)
-        with suppress(PolicyError):
+        with suppress(KavachError, UsageError):
             # Said with the first cell.
             self.broker.start()
+
+    async def shell_main(self, subshell_id: Any, msg: Any) -> None:
+        """Take a request of the shell channel (ipykernel 7)."""
+        if self._meanwhile.is_due(msg):
+            await self._meanwhile.answer(msg)
+        else:
+            await super().shell_main(subshell_id, msg)
+
+    def schedule_dispatch(self, dispatch: Any, *args: Any) -> None:
+        """Take a request of the shell channel (ipykernel 6), before it waits for its turn."""
+        if args and dispatch == self.dispatch_shell and self._meanwhile.is_due(args[0]):
+            task = asyncio.ensure_future(self._meanwhile.answer(args[0]))
+            self._answers.add(task)
+            task.add_done_callback(self._answers.discard)
+        else:
+            super().schedule_dispatch(dispatch, *args)
 
     def pre_handler_hook(self) -> None:
         """Leave SIGINT alone: raised in this process, it would end the kernel."""
@@ -122,7 +142,7 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
 
     def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End the session first: nothing of it outlives the kernel."""
-        self.broker.end()
+        self.broker.close()
         reply: dict[str, Any] = super().do_shutdown(restart)
         return reply
 

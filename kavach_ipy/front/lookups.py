@@ -58,8 +58,8 @@ class Lookups:
         return await self._quick("inspect", content) or nothing
 
     async def comm_info(self, target: str | None) -> dict[str, Any]:
-        """Return the widgets that the session has."""
-        comms = await self._quick("comm_info", {}) or {}
+        """Return the widgets that the front end knows of the session."""
+        comms = self._broker.comms()
         return {key: {"target_name": name} for key, name in comms.items() if target in (None, name)}
 
     async def _quick(self, kind: RequestKind, content: dict[str, Any]) -> dict[str, Any] | None:

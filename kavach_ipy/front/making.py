@@ -6,10 +6,12 @@ Assumes: the service calls what it is given in its own thread.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kavach_ipy.errors import PolicyError
+from kavach_ipy.front.trusting import may_trust_display
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.launch.host import survey
 from kavach_ipy.launch.plan import Plan, make_plan
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from kavach_ipy.launch.exchange import Hearer
     from kavach_ipy.launch.signals import Signals
 
-__all__ = ["Made", "make_service", "policy_for"]
+__all__ = ["Made", "check_still_allowed", "make_service", "policy_for"]
 
 _ENTRY: Final = "kavach_ipy.front.served:ServedRunner"
 _NAME: Final = "kernel"
@@ -45,20 +47,42 @@ def policy_for(settings: Kavach) -> Policy:
     Raises:
         PolicyError: the settings contradict each other.
     """
-    policy = settings.to_policy()
+    floor = settings.floor()
+    policy = settings.to_policy(floor)
     if policy.trust:
         raise PolicyError("trust", policy.trust, "values of a session stay in it; take it out")
     asks = policy.stdin or settings.config.get("Kavach", {}).get("stdin") is not False
-    return policy.replace(session=_NAME, stdin=asks)
+    # Again, because asking was allowed after the settings were held.
+    return floor.tighten(policy.replace(session=_NAME, stdin=asks))
 
 
-def make_service(settings: Kavach, hearer: Hearer, task: dict[str, Any]) -> Made:
+def check_still_allowed(policy: Policy, settings: Kavach) -> None:
+    """Refuse a session that began before a policy file was tightened.
+
+    Raises:
+        PolicyError: naming the line that forbids it, or the file that cannot be relied on.
+    """
+    floor = settings.floor()
+    try:
+        floor.check(policy)
+    except PolicyError as error:
+        advice = f"{error.allowed}; the session began before that: %kavach restart begins another"
+        raise PolicyError(error.field, error.value, advice) from error
+
+
+def make_service(
+    settings: Kavach,
+    hearer: Hearer,
+    task: dict[str, Any],
+    hide: Callable[[Policy], Policy],
+) -> Made:
     """Make a session, which its service's `start` begins.
 
     Args:
         settings: what it may do.
         hearer: hears it.
         task: what it is told before its first request.
+        hide: takes out of a policy's reach what no session may see.
 
     Raises:
         PolicyError: as for `policy_for`.
@@ -66,10 +90,12 @@ def make_service(settings: Kavach, hearer: Hearer, task: dict[str, Any]) -> Made
     policy = policy_for(settings)
     display = DisplayPolicy.of(settings.withheld_types, is_trusted=policy.trust_display)
     preload = tuple(settings.preload)
-    may_trust_display = bool(settings.allow_trust_display)
+    is_display_trusted = may_trust_display(settings)
+
+    hidden = hide(policy)
 
     def make(_: Signals) -> tuple[Plan, Breed]:
-        plan = make_plan(policy, survey(policy), may_trust_display=may_trust_display)
+        plan = make_plan(hidden, survey(hidden), may_trust_display=is_display_trusted)
         return plan, Breed(plan.environment, _ENTRY, preload)
 
     return Made(Service(make, task, hearer), policy, display)

@@ -12,19 +12,21 @@ Assumes: one thread publishes: that which hears the session (`launch.serving`).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from kavach_ipy.errors import CellFailed
+from kavach_ipy.front.widget_comms import WidgetComms
 from kavach_ipy.gate.display import DisplayIds, Shown
 from kavach_ipy.gate.failures import shown_failure
 from kavach_ipy.gate.pace import Pace
 from kavach_ipy.gate.plots import plotly_library
 from kavach_ipy.gate.streams import StreamName, Streams
-from kavach_ipy.wire.messages import Message, read_error
+from kavach_ipy.wire.messages import read_error
 
 if TYPE_CHECKING:
+    from kavach_ipy.gate.comm_messages import CommMessage
     from kavach_ipy.gate.mimes import DisplayPolicy
     from kavach_ipy.wire.service import Published
 
@@ -32,9 +34,10 @@ __all__ = ["Origin", "Origins"]
 
 _MOST: Final = 1000
 _EARLY: Final = 100
+_PIECE: Final = 1 << 18
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Origin:
     """A message that was sent to the session, and the gate for what comes of it."""
 
@@ -46,19 +49,42 @@ class Origin:
 
     pace: Pace
     streams: Streams = field(default_factory=Streams)
+    counts: dict[str, int] = field(
+        default_factory=lambda: {"stdout": 0, "stderr": 0, "displays": 0}
+    )
+    """Characters of each stream, and displays, for the audit."""
 
 
 class Origins:
     """The messages that a session may speak for."""
 
-    def __init__(self, kernel: Any, display: DisplayPolicy) -> None:
+    def __init__(
+        self,
+        kernel: Any,
+        display: DisplayPolicy,
+        later: Callable[[float, Callable[[], None]], None],
+    ) -> None:
+        """Begin with none.
+
+        Args:
+            kernel: whose front end is told.
+            display: what the session may show.
+            later: calls something after seconds, in any thread.
+        """
         self._kernel = kernel
         self._display = display
+        self.widgets = WidgetComms(display, self._knows, self._send_comm, later)
+        """The session's widgets, and the messages to and from them."""
+
         # Of the session: a cell may update what an earlier one has shown.
         self._ids = DisplayIds()
         self._known: OrderedDict[str, Origin] = OrderedDict()
         self._latest: Origin | None = None
         self._has_plotly = False
+        # Text of one stream that is not published yet.
+        self._waits: tuple[Origin, StreamName] | None = None
+        self._parts: list[str] = []
+        self._size = 0
         self._early: deque[Published] = deque(maxlen=_EARLY)
 
     def add(self, parent: Mapping[str, Any], count: int, *, is_cell: bool) -> Origin:
@@ -69,7 +95,7 @@ class Origins:
             count: the prompt number.
             is_cell: what names no message, and what goes to a descriptor, belongs to it.
         """
-        origin = Origin(parent, count, Pace(self._display, self._ids))
+        origin = Origin(parent, count, Pace(self._display, self._ids, self.widgets))
         self._known[str(parent.get("header", {}).get("msg_id", ""))] = origin
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
@@ -98,7 +124,7 @@ class Origins:
                 self._held(origin)
                 self.error(origin, shown_failure(read_error(message)))
             case "comm_open" | "comm_msg" | "comm_close":
-                self._comm(origin, message)
+                self._comm(origin, published)
             case _:
                 self._show(origin, origin.pace.hear(message))
 
@@ -107,12 +133,26 @@ class Origins:
         if self._latest is not None:
             self._text(self._latest, name, self._latest.streams.feed_bytes(name, data))
 
+    def rest(self) -> None:
+        """Publish the text that was gathered: nothing more is here now.
+
+        A session may print a hundred thousand lines in a second, each a message of its own, and a
+        page takes longer for each than for all of them at once.
+        """
+        if self._waits is not None:
+            origin, name = self._waits
+            text = "".join(self._parts)
+            self._waits, self._parts, self._size = None, [], 0
+            self._publish("stream", {"name": name, "text": text}, origin)
+
     def finish(self, origin: Origin) -> None:
         """Publish what is held back of a cell that is over."""
         for name, text in origin.streams.finish():
             self._text(origin, name, text)
         self._held(origin)
         self._text(origin, "stderr", origin.pace.left_out())
+        self.rest()
+        self.widgets.release()
 
     def note(self, origin: Origin, text: str) -> None:
         """Publish a line of ours."""
@@ -128,15 +168,24 @@ class Origins:
         self._send("error", content, origin)
 
     def _text(self, origin: Origin, name: StreamName, text: str) -> None:
-        if text:
-            self._held(origin)
-            self._send("stream", {"name": name, "text": text}, origin)
+        if not text:
+            return
+        self._held(origin)
+        if self._waits is not None and self._waits != (origin, name):
+            self.rest()
+        origin.counts[name] += len(text)
+        self._waits = origin, name
+        self._parts.append(text)
+        self._size += len(text)
+        if self._size > _PIECE:
+            self.rest()
 
     def _held(self, origin: Origin) -> None:
         self._show(origin, origin.pace.release())
 
     def _show(self, origin: Origin, all_shown: list[Shown]) -> None:
         for shown in all_shown:
+            origin.counts["displays"] += 1
             if shown.needs_plotly:
                 self._give_plotly(origin)
             data: dict[str, Any] = {"data": dict(shown.data), "metadata": dict(shown.metadata)}
@@ -158,18 +207,50 @@ class Origins:
             self._send("display_data", {**content, "transient": {}}, origin)
         self._has_plotly = True
 
-    def _comm(self, origin: Origin, message: Message) -> None:
+    def _comm(self, origin: Origin, published: Published) -> None:
         """Publish a message to a widget: the one place where such messages leave a session."""
-        if message.msg_type == "comm_open":
-            self.note(origin, "a widget is not shown: its messages do not leave the sandbox yet")
+        data = published.message.content.get("data")
+        state = data.get("state") if isinstance(data, dict) else None
+        if isinstance(state, dict) and "msg_id" in state:
+            # What was shown before an `Output` takes all, or takes no more, is not for it.
+            self._held(origin)
+        reason = self.widgets.hear(published)
+        if reason:
+            self.note(origin, reason)
+
+    def _knows(self, name: str) -> bool:
+        return name in self._known
+
+    def _send_comm(self, message: CommMessage) -> None:
+        origin = self._known.get(message.parent, self._latest)
+        if origin is not None:
+            self.rest()
+            topic = f"comm-{message.content['comm_id']}"
+            buffers = list(message.buffers)
+            self._publish(
+                message.msg_type, message.content, origin, topic, message.metadata, buffers
+            )
 
     def _send(self, kind: str, content: dict[str, Any], origin: Origin) -> None:
+        self.rest()
+        self._publish(kind, content, origin)
+
+    def _publish(  # noqa: PLR0913, PLR0917 - a message has these parts.
+        self,
+        kind: str,
+        content: dict[str, Any],
+        origin: Origin,
+        topic: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        buffers: list[bytes | memoryview] | None = None,
+    ) -> None:
         kernel = self._kernel
         kernel.session.send(
             kernel.iopub_socket,
             kind,
             content,
             parent=origin.parent,
-            ident=kernel._topic(kind),  # noqa: SLF001 - subscribers know messages by it
-            metadata={},
+            ident=kernel._topic(topic or kind),  # noqa: SLF001 - subscribers know messages by it
+            metadata=metadata or {},
+            buffers=buffers,
         )

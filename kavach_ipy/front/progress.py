@@ -58,6 +58,11 @@ class Progress:
         self._now = now
         self._next = 0.0
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a place for the line."""
+        return self._line is not None
+
     def used(self, seconds: float, memory: int, processes: int) -> None:
         """Take what the watch saw.
 

@@ -59,6 +59,17 @@ class ShellSink:
         self.has_result = False
         """Whether a result was shown, so that ``Out[n]`` is due."""
 
+        self.is_terminal = (
+            getattr(shell, "kernel", None) is None
+            and not progress.is_shown
+            and sys.stdout.isatty()
+            and sys.stderr.isatty()
+        )
+        """Whether the cell's text may go up within its own rows (`kavach_ipy.hearing.Sink`).
+
+        A line of ours below it would be written into one of the cell's.
+        """
+
     def stream(self, name: Literal["stdout", "stderr"], text: str) -> None:
         """Write text to the notebook's own stream, whatever that is now.
 

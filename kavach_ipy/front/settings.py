@@ -4,8 +4,8 @@
 
 Guarantees: a value that makes no sense is a ``TraitError`` that says what is allowed, and the old
 value stays; nothing is repaired in silence; `Kavach.to_policy` is the only way out, and what it
-returns is a valid `Policy`.
-Assumes: settings of features that this version lacks fail closed: they cannot be switched on.
+returns is a valid `Policy`, no looser than the policy files say.
+Assumes: whoever sets them decides what is allowed, but for what those files hold (`front.floor`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.auditing import AuditSettings
 from kavach_ipy.front.kinds import Proposal, choice, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
-from kavach_ipy.policy import DEFAULT_ENVIRONMENT, PROFILES, Policy, check_secrets, profile, tighten
+from kavach_ipy.policy import (
+    DEFAULT_ENVIRONMENT,
+    PROFILES,
+    Floor,
+    Policy,
+    check_secrets,
+    profile,
+    tighten,
+)
 from kavach_ipy.policy.suggestions import did_you_mean
 
 __all__ = ["Kavach"]
@@ -51,11 +59,6 @@ _FIELDS: Final = {
     "writable": "writable",
     "hidden": "hidden",
     "environment": "environment",
-}
-
-# What this version cannot keep yet, and the only value that each may have meanwhile.
-_LATER: Final[dict[str, object]] = {
-    "policy_file": "",
 }
 
 
@@ -157,11 +160,6 @@ class Kavach(AuditSettings):
         help="Run every cell in one sandbox that lives on, as a yes or no. By default off. It is"
         " read when the extension is loaded; a notebook's owner can switch it off.",
     ).tag(config=True)
-    policy_file = Unicode(
-        "",
-        help="A root-owned policy that nobody below can loosen, as a path. By default none, and"
-        " this version reads none: any path is refused, so that nobody relies on it.",
-    ).tag(config=True)
     known_secrets = texts(
         (),
         "Values to overwrite in the memory of a cell before its first line, as texts of eight"
@@ -211,12 +209,19 @@ class Kavach(AuditSettings):
                 advice = did_you_mean(name, self.trait_names(config=True))
                 raise TraitError(f"c.Kavach.{name}: no setting has this name; {advice}")
 
-    def to_policy(self) -> Policy:
-        """Return what these settings allow, profile included.
+    def to_policy(self, floor: Floor | None = None) -> Policy:
+        """Return what these settings allow, profile and policy files included.
+
+        Args:
+            floor: what `floor` returned just now; by default it is asked again.
 
         Raises:
-            PolicyError: values that are right one by one contradict each other.
+            PolicyError: values that are right one by one contradict each other, or a policy file
+                cannot be relied on.
         """
+        return (floor or self.floor()).tighten(self._profiled())
+
+    def _profiled(self) -> Policy:
         if self.profile == _NO_PROFILE:
             # Not tightened by the profile of that name, or no setting could allow anything more.
             return self._plain()
@@ -226,12 +231,17 @@ class Kavach(AuditSettings):
         return tighten(self._plain(), profile(self.profile))
 
     def own_profiles(self) -> dict[str, Policy]:
-        """Return the user's own profiles as complete policies, for ``--profile``."""
+        """Return the user's own profiles as complete policies, for ``--profile``.
+
+        Raises:
+            FileRefused: a policy file cannot be relied on.
+        """
         if not self.profiles:
             return {}
-        plain = self._plain()
+        plain, floor = self._plain(), self.floor()
         return {
-            name: plain.replace(**_as_fields(changes)) for name, changes in self.profiles.items()
+            name: floor.tighten(plain.replace(**_as_fields(changes)))
+            for name, changes in self.profiles.items()
         }
 
     def _plain(self) -> Policy:
@@ -283,16 +293,6 @@ class Kavach(AuditSettings):
         if value not in known:
             words = ", ".join(known)
             raise TraitError(f"c.Kavach.profile: {value!r} is not allowed; profiles are {words}")
-        return value
-
-    @validate(*_LATER)
-    def _check_later(self, proposal: Proposal) -> object:
-        name, value = str(proposal["trait"].name), proposal["value"]
-        if value != _LATER[name]:
-            raise TraitError(
-                f"c.Kavach.{name}: {value!r} is not allowed; this version of kavach_ipy cannot keep"
-                f" it yet, so it stays {_LATER[name]!r}"
-            )
         return value
 
 

@@ -102,4 +102,4 @@ class Switch:
             vars(self._kernel).pop(name, None)
         for name in (*_COMM_KINDS, _COMM_INFO):
             self._kernel.shell_handlers[name] = self._before[name]
-        broker.end()
+        broker.close()

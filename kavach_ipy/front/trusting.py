@@ -1,13 +1,12 @@
 """What the settings trust: classes whose instances come back, and --trust itself.
 
 Guarantees: a class is registered in the notebook's process, before the fork, and only where the
-settings name it; a policy file that exists forbids --trust until this version can read it.
+settings name it; --trust is permitted only where every policy file permits it as well.
 Assumes: called in the thread that runs cells, before a sandbox is made.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,7 +25,6 @@ __all__ = [
     "warn_of_trust_display",
 ]
 
-_POLICY_FILE: Final = "/etc/kavach/policy.toml"
 _WARNING: Final = (
     "\x1b[1;31m--trust: what comes back of this cell is unpickled without a check. A hostile cell"
     " can run any code in this notebook, and on this machine as you.\x1b[0m"
@@ -63,19 +61,21 @@ def apply_trusted_types(names: Sequence[str], before: Sequence[type]) -> tuple[t
 
 
 def may_trust(settings: Kavach) -> bool:
-    """True where ``--trust`` is permitted: by the settings, and by no policy file forbidden."""
-    # A policy file is a floor that no setting loosens. This version reads none, so one that is
-    # named, or lies where an administrator puts it, forbids.
-    return settings.allow_trust and _is_without_a_floor(settings)
+    """True where ``--trust`` is permitted: by the settings, and by every policy file.
+
+    Raises:
+        FileRefused: a policy file cannot be relied on.
+    """
+    return settings.allow_trust and settings.floor().allow_trust
 
 
 def may_trust_display(settings: Kavach) -> bool:
-    """True where ``--trust-display`` is permitted: by the settings, and by no policy file."""
-    return settings.allow_trust_display and _is_without_a_floor(settings)
+    """True where ``--trust-display`` is permitted: by the settings, and by every policy file.
 
-
-def _is_without_a_floor(settings: Kavach) -> bool:
-    return not settings.policy_file and not os.path.lexists(_POLICY_FILE)
+    Raises:
+        FileRefused: a policy file cannot be relied on.
+    """
+    return settings.allow_trust_display and settings.floor().allow_trust_display
 
 
 def warn_of_trust() -> None:

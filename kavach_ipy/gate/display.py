@@ -12,20 +12,20 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, Protocol, TypeAlias, cast
 
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.gate.html import clean_html, svg_image
 from kavach_ipy.gate.images import IMAGE_TYPES, check_image
 from kavach_ipy.gate.markdown import markdown_html
 from kavach_ipy.gate.mathematics import is_harmless
-from kavach_ipy.gate.mimes import DisplayPolicy, MimeRule, Treatment
+from kavach_ipy.gate.mimes import NO_SESSION, WIDGET_VIEW, DisplayPolicy, MimeRule, Treatment
 from kavach_ipy.gate.plots import plotly_html
 from kavach_ipy.gate.text import clean_line, clean_text
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Message
 
-__all__ = ["DisplayIds", "Shown", "ShownType", "show"]
+__all__ = ["DisplayIds", "Shown", "ShownType", "Views", "show"]
 
 ShownType: TypeAlias = Literal[
     "display_data", "update_display_data", "clear_output", "execute_result"
@@ -89,13 +89,32 @@ class DisplayIds:
         return self._names.get(name)
 
 
-def show(message: Message, ids: DisplayIds, policy: DisplayPolicy = _TABLE) -> Shown | None:
+class Views(Protocol):
+    """The widgets of a session that lives on, as far as displays are concerned with them."""
+
+    def view(self, value: Json) -> dict[str, Json] | None:
+        """Return a reference to a widget as the page knows it, or None for what may not be shown.
+
+        Called once for each place where a widget is displayed.
+        """
+
+    def cleared(self) -> None:
+        """Hear that what a cell, or an `Output` widget, shows is cleared."""
+
+
+def show(
+    message: Message,
+    ids: DisplayIds,
+    policy: DisplayPolicy = _TABLE,
+    views: Views | None = None,
+) -> Shown | None:
     """Rebuild a message for the notebook.
 
     Args:
         message: what the cell sent.
         ids: the display ids of its run.
         policy: what it may show.
+        views: the widgets of its session; None where its process ends with it.
 
     Returns:
         What to show; None for what is not shown: an update of an output that this cell did not
@@ -107,6 +126,8 @@ def show(message: Message, ids: DisplayIds, policy: DisplayPolicy = _TABLE) -> S
     content = message.content
     match message.msg_type:
         case "clear_output":
+            if views is not None:
+                views.cleared()
             return Shown("clear_output", wait=content.get("wait") is True)
         case "display_data" | "execute_result":
             name = _display_id(content)
@@ -121,8 +142,11 @@ def show(message: Message, ids: DisplayIds, policy: DisplayPolicy = _TABLE) -> S
     data, metadata = _record(content, "data"), _record(content, "metadata")
     transient: dict[str, Json] = {} if known is None else {"display_id": known}
     if policy.is_trusted:
+        if views is not None and WIDGET_VIEW in data:
+            # A page knows widgets by names of ours, whatever it trusts.
+            data = data | {WIDGET_VIEW: views.view(data[WIDGET_VIEW])}
         return Shown(message.msg_type, data, metadata, transient)
-    rebuilt = _rebuild(data, policy)
+    rebuilt = _rebuild(data, policy, views)
     figure = rebuilt.pop(_PLOTLY, None)
     if figure is not None:
         # It says all that its own HTML would, which is a program for the page.
@@ -136,12 +160,17 @@ def show(message: Message, ids: DisplayIds, policy: DisplayPolicy = _TABLE) -> S
     )
 
 
-def _rebuild(data: dict[str, Json], policy: DisplayPolicy) -> dict[str, Json]:
+def _rebuild(data: dict[str, Json], policy: DisplayPolicy, views: Views | None) -> dict[str, Json]:
     kept: dict[str, Json] = {}
     refused: dict[str, MimeRule] = {}
     for mime, value in data.items():
         rule = policy.rule(mime)
-        entry = _HANDLERS[rule.treatment](mime, value)
+        if rule.treatment == "widget":
+            rule = NO_SESSION if views is None else rule
+            view = None if views is None else views.view(value)
+            entry: _Entry | None = None if view is None else (mime, view)
+        else:
+            entry = _HANDLERS[rule.treatment](mime, value)
         if entry is None:
             refused[mime] = rule
         elif entry[0] not in kept or mime == entry[0]:
@@ -261,6 +290,7 @@ _HANDLERS: Final[Mapping[Treatment, _Handler]] = {
     "plotly": _plotly,
     "svg": _svg,
     "text": _text,
+    "widget": _withheld,
     "withheld": _withheld,
 }
 _SOURCES: Final = ("text/markdown", "text/latex")

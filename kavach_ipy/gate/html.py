@@ -21,11 +21,11 @@ from typing import Final
 import nh3
 
 from kavach_ipy.gate.attributes import (
-    asked_by_selectors,
     clean_attributes,
     clean_characters,
     write_tag,
 )
+from kavach_ipy.gate.element_styles import ElementStyles, Styles
 from kavach_ipy.gate.elements import (
     ATTRIBUTES,
     ENDS,
@@ -37,8 +37,6 @@ from kavach_ipy.gate.elements import (
     VOID,
 )
 from kavach_ipy.gate.mathematics import is_harmless
-from kavach_ipy.gate.styles import clean_style
-from kavach_ipy.gate.stylesheets import ONLY, Element, StyleSheets
 
 __all__ = ["clean_html", "svg_image"]
 
@@ -114,14 +112,12 @@ class _Writer:
     __slots__ = (
         "_ampersands",
         "_delimiters",
-        "_elements",
         "_header",
         "_holders",
         "_open",
         "_out",
         "_pieces",
         "_sheets",
-        "_styled",
         "_unset",
     )
 
@@ -130,13 +126,9 @@ class _Writer:
         # Signs that may begin or end mathematics, in what MathJax will look at.
         self._delimiters = 0
         self._open: list[str] = []
-        # The same, as selectors see them; empty until there is a sheet.
-        self._elements: list[Element] = []
-        self._sheets = StyleSheets()
+        self._sheets = ElementStyles()
         # Where a row's first header stands in what is written, and its tag if another follows.
         self._header: tuple[int, str] | None = None
-        # Characters of styles that came from sheets: one rule may mean every element.
-        self._styled = 0
         # Where the open cells and captions stand in it.
         self._holders: list[int] = []
         self._out: list[str] = []
@@ -169,7 +161,7 @@ class _Writer:
             if match["text"]:
                 self._text(match["text"])
             elif match["raw"] and match["raw"].lower() == "style":
-                self._sheet(match[0])
+                self._sheets.add(match[0])
             return
         name = name.lower()
         if name not in TAGS:
@@ -191,40 +183,13 @@ class _Writer:
         self._ampersands += text.count("&") + text.count("\xa0")
         self._pieces.append(text)
 
-    def _sheet(self, markup: str) -> None:
-        start, _, rest = markup.partition(">")
-        if "media" not in start:
-            self._sheets.add(rest.rpartition("</")[0])
-
-    def _styles(self, name: str, rest: str, own: str) -> tuple[str, str]:
-        """Return an element's style where it is the only one of its name, and where it is not.
-
-        It is what sheets declare for it, and then its own.
-        """
-        ident, classes = asked_by_selectors(rest)
-        element = Element(name, ident, classes)
-        around = tuple(self._elements)
-        declared = self._sheets.style_of(element, around)
-        alone = declared
+    def _styles(self, name: str, rest: str, own: str) -> Styles:
+        """Return an element's style as it stands, and as it were with another of its name."""
+        alone, other = self._sheets.of(name, rest, own, self._open)
         if name == "tr":
             self._header = None
-        elif name == "th" and self._header is None:
-            # pandas styles the only header of a row; a second one that follows takes that back.
-            alone = self._sheets.style_of(Element(name, ident, classes | {ONLY}), around)
-        if name not in VOID:
-            # Those that were opened before the first sheet are unknown to selectors.
-            early = self._open[len(self._elements) :]
-            self._elements += [Element(known, "", frozenset()) for known in early]
-            self._elements.append(element)
-        return self._joined(alone, own), self._joined(declared, own)
-
-    def _joined(self, declared: dict[str, str], own: str) -> str:
-        """Return a style in which an element's own declarations come last, and so count."""
-        if not declared or self._styled > _WRITTEN:
-            return own
-        style = "; ".join(f"{key}: {value}" for key, value in declared.items())
-        self._styled += len(style)
-        return clean_style(f"{style}; {own}")
+        # pandas styles the only header of a row; a second one that follows takes that back.
+        return (alone if name == "th" and self._header is None else other), other
 
     def _write(self, tag: str) -> None:
         """Write a tag, and before it the text up to it."""
@@ -297,7 +262,7 @@ class _Writer:
     def _close_to(self, depth: int) -> None:
         while len(self._open) > depth:
             self._write(f"</{self._open.pop()}>")
-        del self._elements[depth:]
+        self._sheets.close(depth)
         while self._holders and self._holders[-1] >= depth:
             self._holders.pop()
         if self._unset is not None and self._unset >= depth:

@@ -13,7 +13,7 @@ import re
 import struct
 from typing import Final
 
-__all__ = ["IMAGE_TYPES", "check_image"]
+__all__ = ["IMAGE_TYPES", "check_image", "is_image"]
 
 IMAGE_TYPES: Final = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
 _AREA: Final = 50_000_000
@@ -27,15 +27,21 @@ def check_image(mime: str, text: str) -> str | None:
     """Return an image's canonical base64, or None when it is not what its type says."""
     try:
         raw = base64.b64decode(_SPACE.sub("", text), validate=True)
+    except (ValueError, binascii.Error):
+        return None
+    return base64.b64encode(raw).decode("ascii") if is_image(mime, raw) else None
+
+
+def is_image(mime: str, raw: bytes) -> bool:
+    """Tell whether data start as their type says, and announce a size that a page can hold."""
+    try:
         size = _SIZES[mime](raw)
-    except (ValueError, binascii.Error, struct.error, IndexError):
-        return None
+    except (struct.error, IndexError):
+        return False
     if size is None:
-        return None
+        return False
     width, height = size
-    if not (0 < width <= _EDGE and 0 < height <= _EDGE and width * height <= _AREA):
-        return None
-    return base64.b64encode(raw).decode("ascii")
+    return 0 < width <= _EDGE and 0 < height <= _EDGE and width * height <= _AREA
 
 
 def _png(raw: bytes) -> tuple[int, int] | None:

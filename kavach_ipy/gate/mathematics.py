@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["is_harmless"]
+__all__ = ["is_harmless", "unset"]
 
 # Letters, operators and relations, arrows, large operators and functions, structure, accents and
 # lines, dots, spaces, fonts and styles.
@@ -71,6 +71,7 @@ _SKIP: Final = re.compile(r"\\\\\*?\s*\[\s*-")
 _GROUP: Final = re.compile(r"[{}]|\\(?:begin|left|end|right)(?![A-Za-z])")
 # Scripts of scripts: "a^b^c" is an error, "a^\hat b^\hat c" is not.
 _SCRIPTS: Final = re.compile(r"(?:[\^_]\s*(?:\\\w+\s*)?){20}")
+_ALIKE: Final = {ord("$"): "\uff04", ord("\\"): "\u2216"}
 _LENGTH: Final = 20_000
 _DEPTH: Final = 40
 _SIGNS: Final = 4000
@@ -93,6 +94,15 @@ def is_harmless(text: str) -> bool:
     elif "$" not in text:
         return True
     return len(text) <= _LENGTH and _is_shallow(text)
+
+
+def unset(text: str) -> str:
+    """Return a text in which MathJax finds no mathematics, if what it would find is not harmless.
+
+    Where a text stands alone no element can tell MathJax to pass it over, so its signs are replaced
+    by others that look alike.
+    """
+    return text if is_harmless(text) else text.translate(_ALIKE)
 
 
 def _is_shallow(text: str) -> bool:

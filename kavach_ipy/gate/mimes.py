@@ -14,11 +14,18 @@ from typing import Final, Literal, TypeAlias
 
 from kavach_ipy.errors import PolicyError
 
-__all__ = ["MIME_RULES", "DisplayPolicy", "MimeRule", "Treatment"]
+__all__ = [
+    "MIME_RULES",
+    "NO_SESSION",
+    "WIDGET_VIEW",
+    "DisplayPolicy",
+    "MimeRule",
+    "Treatment",
+]
 
 Treatment: TypeAlias = Literal[
-    "text", "html", "markdown", "latex", "svg", "image", "json", "plotly", "withheld"
-]
+    "text", "html", "markdown", "latex", "svg", "image", "json", "plotly", "widget", "withheld"
+]  # fmt: skip
 
 _PICTURE: Final = "show a picture of it, image/png"
 _PATTERN: Final = re.compile(r"[a-z0-9.+_-]{1,60}/(?:\*|[A-Za-z0-9.+_-]{1,80})")
@@ -40,9 +47,12 @@ class MimeRule:
 
 
 _SCRIPT: Final = MimeRule("withheld", "it is a program for the page")
-_LIVE: Final = MimeRule(
+WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
+NO_SESSION: Final = MimeRule(
     "withheld", "it would talk to the cell's process, which is gone", "show the value itself"
 )
+"""What becomes of a widget of a cell whose process ends with it."""
+
 _VEGA: Final = MimeRule("withheld", "its specification can load from anywhere", _PICTURE)
 _BOKEH: Final = MimeRule("withheld", "it is a program for the page", _PICTURE)
 _PLOTLY: Final = MimeRule(
@@ -65,7 +75,9 @@ MIME_RULES: Final[Mapping[str, MimeRule]] = {
     "application/vnd.plotly.v1+json": _PLOTLY,
     "application/javascript": _SCRIPT,
     "text/javascript": _SCRIPT,
-    "application/vnd.jupyter.widget-view+json": _LIVE,
+    WIDGET_VIEW: MimeRule(
+        "widget", "a widget of a session that lives on, from rebuilt state; else withheld"
+    ),
     "application/vnd.vega.v5+json": _VEGA,
     "application/vnd.vegalite.v4+json": _VEGA,
     "application/vnd.vegalite.v5+json": _VEGA,

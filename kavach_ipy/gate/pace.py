@@ -15,7 +15,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
-from kavach_ipy.gate.display import DisplayIds, Shown, show
+from kavach_ipy.gate.display import DisplayIds, Shown, Views, show
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.wire.messages import Message
 
@@ -38,17 +38,21 @@ class Pace:
     """What one cell shows, at a pace that a page can follow."""
 
     __slots__ = ("_at", "_cleared", "_count", "_held", "_ids", "_left_out", "_policy", "_spent",
-                 "_tokens", "_updates")  # fmt: skip
+                 "_tokens", "_updates", "_views")  # fmt: skip
 
-    def __init__(self, policy: DisplayPolicy, ids: DisplayIds | None = None) -> None:
+    def __init__(
+        self, policy: DisplayPolicy, ids: DisplayIds | None = None, views: Views | None = None
+    ) -> None:
         """Begin a cell.
 
         Args:
             policy: what it may show.
             ids: the display ids of its session, where cells update what earlier ones have shown.
+            views: the widgets of its session; None where its process ends with it.
         """
         self._policy = policy
         self._ids = DisplayIds() if ids is None else ids
+        self._views = views
         self._spent = 0.0
         self._count = 0
         self._left_out = 0
@@ -68,7 +72,7 @@ class Pace:
         """
         start = monotonic()
         late = self._spent > SECONDS and not self._policy.is_trusted
-        shown = show(message, self._ids, _LATE if late else self._policy)
+        shown = show(message, self._ids, _LATE if late else self._policy, self._views)
         now = monotonic()
         self._spent += now - start
         if shown is None:

@@ -14,6 +14,7 @@ import codecs
 from typing import Final, Literal, TypeAlias
 
 from kavach_ipy.errors import ProtocolError
+from kavach_ipy.gate.rows import Rows
 from kavach_ipy.gate.text import TextFilter
 from kavach_ipy.wire.messages import Message
 
@@ -25,12 +26,17 @@ _UTF8 = codecs.getincrementaldecoder("utf-8")
 
 
 class Streams:
-    """Filters what one cell prints."""
+    """Filters what one cell prints.
 
-    __slots__ = ("_decoders", "_filters")
+    Args:
+        rows: those of the terminal that both streams go to; None where they go elsewhere.
+    """
 
-    def __init__(self) -> None:
-        self._filters = {name: TextFilter() for name in _NAMES}
+    __slots__ = ("_decoders", "_filters", "_rows")
+
+    def __init__(self, rows: Rows | None = None) -> None:
+        self._rows = rows
+        self._filters = {name: TextFilter(rows) for name in _NAMES}
         self._decoders = {name: _UTF8("replace") for name in _NAMES}
 
     def feed(self, message: Message) -> tuple[StreamName, str]:
@@ -51,6 +57,10 @@ class Streams:
     def feed_bytes(self, name: StreamName, data: bytes) -> str:
         """Return what may be shown of bytes that went to a stream's descriptor."""
         return self._filters[name].feed(self._decoders[name].decode(data))
+
+    def settle(self) -> str:
+        """Return what is to be printed before others print: it leads below all that stands."""
+        return "" if self._rows is None else self._rows.settle()
 
     def finish(self) -> tuple[tuple[StreamName, str], ...]:
         """End both streams; return what was held back and may still be shown."""

@@ -32,6 +32,7 @@ _BRACE: Final = re.compile(r"([{}])")
 _COMPOUND: Final = re.compile(
     r"([a-z][a-z0-9]*)?((?:[#.][\w-]+)*)(:only-of-type)?", re.IGNORECASE | re.ASCII
 )
+_COMBINATOR: Final = re.compile(r"[\s>+~]+")
 _PART: Final = re.compile(r"([#.])([\w-]+)", re.ASCII)
 
 
@@ -86,7 +87,10 @@ class StyleSheets:
             for selector in selectors.split(","):
                 if self._count >= _RULES:
                     return
-                self._add(selector, style)
+                if ":checked" in selector:
+                    self._add_opened(selector, style)
+                else:
+                    self._add(selector, style)
 
     def style_of(self, element: Element, around: Sequence[Element]) -> dict[str, str]:
         """Return what the sheets declare for an element.
@@ -143,6 +147,15 @@ class StyleSheets:
             style = tuple(pair for pair in style if pair[0] != "text-align")
         rule = _Rule(tuple(reversed(compounds)), tuple(reversed(is_child)), weight, style)
         self._rules.setdefault(key, []).append(rule)
+
+    def _add_opened(self, selector: str, style: tuple[tuple[str, str], ...]) -> None:
+        """Show what a check box would show: there are none on the page, so it is open for ever."""
+        compound = _compound(_COMBINATOR.split(selector.strip())[-1])
+        shown = tuple(pair for pair in style if pair[0] == "display" and pair[1] != "none")
+        if compound is not None and compound.classes and shown:
+            self._count += 1
+            rule = _Rule((compound,), (), (0, _LONGEST, _LONGEST, self._count), shown)
+            self._rules.setdefault((".", min(compound.classes)), []).append(rule)
 
     def _fits(self, rule: _Rule, element: Element, around: Sequence[Element]) -> bool:
         if not _is(rule.compounds[0], element):

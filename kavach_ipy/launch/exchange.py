@@ -53,6 +53,9 @@ class Hearer(Protocol):
     def output(self, name: StreamName, data: bytes) -> None:
         """Take bytes that went to the session's file descriptor 1 or 2."""
 
+    def rested(self) -> None:
+        """Take notice that nothing more has come for the moment."""
+
     def asked(self, question: Question) -> None:
         """Ask the user; `Service.answer` takes the answer."""
 

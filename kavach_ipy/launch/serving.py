@@ -219,6 +219,7 @@ class Service:
             for fd in (ends.channel, ends.stdout, ends.stderr):
                 if ready.get(fd, 0) & ~select.POLLOUT and not self._read(ends, pipes, fd):
                     poll.unregister(fd)
+            self._hearer.rested()
             if ends.cell in ready:
                 status = parent.status()
                 parent.stop()

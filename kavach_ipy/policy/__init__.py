@@ -2,7 +2,8 @@
 
 ::
 
-    options, settings, policy file ──> Policy ──tighten──> Policy ──> launch.plan
+                  policy file ──> Floor ───┐
+    options, settings ────────────> Policy ┴──tighten──> Policy ──> launch.plan
                                         │  ▲
                        explain, to_flags│  │from_sentences, from_flags
                                         ▼  │
@@ -18,6 +19,7 @@ from __future__ import annotations
 from kavach_ipy.policy.algebra import is_at_most, tighten
 from kavach_ipy.policy.environment import DEFAULT_ENVIRONMENT, survives
 from kavach_ipy.policy.flags import from_flags, to_flags
+from kavach_ipy.policy.floor import NO_FLOOR, Floor, PolicyFile
 from kavach_ipy.policy.model import FIELDS, Network, Policy
 from kavach_ipy.policy.options import OPTIONS, Option
 from kavach_ipy.policy.profiles import PROFILES, profile
@@ -28,11 +30,14 @@ from kavach_ipy.policy.units import format_duration, format_size, parse_duration
 __all__ = [
     "DEFAULT_ENVIRONMENT",
     "FIELDS",
+    "NO_FLOOR",
     "OPTIONS",
     "PROFILES",
+    "Floor",
     "Network",
     "Option",
     "Policy",
+    "PolicyFile",
     "check_secrets",
     "explain",
     "format_duration",

@@ -26,7 +26,7 @@ from kavach_ipy.policy.profiles import PROFILES
 from kavach_ipy.policy.suggestions import did_you_mean
 from kavach_ipy.policy.units import format_duration, format_size
 
-__all__ = ["from_flags", "to_flags"]
+__all__ = ["from_flags", "to_flags", "written"]
 
 _BY_FLAG: Final = {flag: option for option in OPTIONS for flag in option.flags}
 _BY_FIELD: Final = {option.field: option for option in OPTIONS if option.kind != "switch"}
@@ -208,7 +208,7 @@ def _flags_for(field: str, policy: Policy, base: Policy) -> list[str]:
     flag = option_or_none.flags[-1]
     if option_or_none.kind == "paths":
         return _path_flags(flag, getattr(policy, field), getattr(base, field))
-    return [flag, _written(field, value)]
+    return [flag, written(field, value)]
 
 
 def _path_flags(flag: str, after: tuple[str, ...], before: tuple[str, ...]) -> list[str]:
@@ -217,7 +217,8 @@ def _path_flags(flag: str, after: tuple[str, ...], before: tuple[str, ...]) -> l
     return [part for path in ([_AFRESH] if afresh else []) + new for part in (flag, path)]
 
 
-def _written(field: str, value: object) -> str:
+def written(field: str, value: object) -> str:
+    """Return ``value`` of ``field`` as its option takes it: ``512MiB``, ``30s``, ``a,b``."""
     match value:
         case None:
             return _AFRESH if field == "timeout" else "*"

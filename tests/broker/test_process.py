@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.broker.conftest import PROGRAM
-from tests.kernel.kernels import Kernel, start_kernel
+from tests.kernel.kernels import ROOT, Kernel, start_kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
@@ -121,13 +123,43 @@ def test_launcher_says_where_the_configuration_is(tmp_path: Path) -> None:
     """``--config-dir`` is read, and what it says holds; a broken file ends the kernel."""
     there = tmp_path / "etc"
     there.mkdir()
-    (there / "ipython_kernel_config.json").write_text(json.dumps({"Kavach": {"memory": "96M"}}))
+    # The extension is the session's to load, whoever names it.
+    marking = "import os; os.environ['KAVACH_MARK'] = str(os.getpid())"
+    (tmp_path / "own.py").write_text(f"def load_ipython_extension(shell):\n    {marking}\n")
+    text = {
+        "Kavach": {"memory": "96M"},
+        "InteractiveShellApp": {"extensions": ["own"], "exec_lines": ["by_line = 1"]},
+    }
+    (there / "ipython_kernel_config.json").write_text(json.dumps(text))
     program = f"{PROGRAM} --config-dir={there}"
-    kernel = start_kernel(tmp_path / "ipython", program=program)
+    kernel = start_kernel(tmp_path / "ipython", str(tmp_path), program=program)
     try:
         assert "96MiB" in kernel.run("%kavach explain").stdout
+        assert kernel.value("by_line, __import__('os').environ['KAVACH_MARK']") == "(1, '2')"
     finally:
         kernel.close()
     (there / "ipython_kernel_config.json").write_text("{")
     with pytest.raises(RuntimeError, match=r"died|Kernel"):
         start_kernel(tmp_path / "ipython", program=program)
+
+
+def test_kernel_forgets_the_working_directory(tmp_path: Path) -> None:
+    """Also where it was started without ``-I``, or inside an environment of the user's."""
+    code = (
+        "import sys\n"
+        "from kavach_ipy.front.app import forget_working_directory\n"
+        "forget_working_directory()\n"
+        "import os\n"
+        "print([path for path in sys.path if not path.startswith('/')], os.getcwd() in sys.path,\n"
+        "      'VIRTUAL_ENV' in os.environ)\n"
+    )
+    path = f"{ROOT}:{tmp_path}:relative"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"VIRTUAL_ENV": str(tmp_path), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said == "[] False False\n"

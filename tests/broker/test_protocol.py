@@ -162,6 +162,29 @@ def test_kernel_answers_while_a_cell_computes(broker: Kernel) -> None:
     assert broker.finish(request, run).error["ename"] == "KeyboardInterrupt"
 
 
+def test_shell_channel_answers_what_needs_no_cell(broker: Kernel) -> None:
+    """Before the cell is over; a front end goes on showing that the kernel is busy."""
+    run = Run()
+    request = broker.start("print('on', flush=True)\nwhile True: pass")
+    broker.wait_for(request, "on", run)
+    start = time.monotonic()
+    assert broker.reply_to(broker.client.kernel_info())["implementation"] == "ipython"
+    assert broker.complete("some_lo") == []
+    assert not broker.reply_to(broker.client.inspect("len", 1))["found"]
+    assert broker.reply_to(broker.client.is_complete("1 +"))["status"] == "invalid"
+    assert time.monotonic() - start < 4
+    broker.manager.interrupt_kernel()
+    states: list[tuple[str, bool]] = []
+    while not states or states[-1] != ("idle", True):
+        message = broker.client.get_iopub_msg(timeout=DEADLINE)
+        if message["msg_type"] == "status":
+            is_cell = message["parent_header"].get("msg_id") == request
+            states.append((message["content"]["execution_state"], is_cell))
+    assert ("idle", False) in states
+    assert states[-2] == ("busy", True)
+    assert broker.reply_to(request)["ename"] == "KeyboardInterrupt"
+
+
 def test_control_channel_runs_cells_too(broker: Kernel) -> None:
     """In the session, as any other: what it sets is there."""
     content: dict[str, Any] = {"code": "by_control = 5", "silent": False, "user_expressions": {}}

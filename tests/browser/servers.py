@@ -33,6 +33,11 @@ c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.JupyterNotebookApp.expose_app_in_browser = True
 """
+_KERNELS = {
+    "tested": ("-m", "ipykernel_launcher"),
+    "sandboxed": ("-I", "-m", "kavach_ipy.kernel"),
+}
+"""One that runs cells of %%sandbox, and one whose cells are all in a session."""
 _THEME = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
 
@@ -58,12 +63,12 @@ class Server:
         """Address of a notebook in Notebook 7."""
         return f"{self.home}/notebooks/{name}?token={self.token}"
 
-    def write(self, name: str, cells: Sequence[str]) -> None:
-        """Write a notebook of code cells that were not executed."""
+    def write(self, name: str, cells: Sequence[str], kernel: str = "tested") -> None:
+        """Write a notebook of code cells that were not executed; ``kernel`` is one of _KERNELS."""
         notebook: dict[str, Any] = {
             "nbformat": 4,
             "nbformat_minor": 5,
-            "metadata": {"kernelspec": {"name": "tested", "display_name": "tested"}},
+            "metadata": {"kernelspec": {"name": kernel, "display_name": kernel}},
             "cells": [
                 {
                     "cell_type": "code",
@@ -108,19 +113,15 @@ def jupyter_server(place: Path, *, dark: bool = False) -> Iterator[Server]:
 
 
 def _environment(place: Path, token: str, *, dark: bool) -> dict[str, str]:
-    for name in ("config", "data/kernels/tested", "runtime", "ipython", "notebooks", "settings"):
+    for name in ("config", "runtime", "ipython", "notebooks", "settings"):
         (place / name).mkdir(parents=True, exist_ok=True)
     (place / "config/jupyter_server_config.py").write_text(_CONFIGURATION, encoding="utf-8")
-    (place / "data/kernels/tested/kernel.json").write_text(
-        json.dumps(
-            {
-                "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                "display_name": "tested",
-                "language": "python",
-            }
-        ),
-        encoding="utf-8",
-    )
+    for name, program in _KERNELS.items():
+        folder = place / "data/kernels" / name
+        folder.mkdir(parents=True)
+        argv = [sys.executable, *program, "-f", "{connection_file}"]
+        spec = {"argv": argv, "display_name": name, "language": "python"}
+        (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     # Written by hand: the setting above does not keep the question for news away.
     labels = place / "config/labconfig/page_config.json"
     labels.parent.mkdir(exist_ok=True)

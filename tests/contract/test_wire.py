@@ -31,6 +31,9 @@ def _ends_by_protocol(code: str) -> None:
         "send(frame(1, {'fault': None}))",
         "send(frame(2, {}))",
         "send(frame(7, {'text': '', 'status': 'ok'}))",
+        "send(frame(9, {}))",
+        "send(frame(10, {'number': 1, 'content': {}}))",
+        "send(frame(11, {}))",
         "send(frame(MESSAGE, {}))",
         "send(frame(MESSAGE, {'type': 'stream', 'content': [], 'metadata': {}}))",
         "send(frame(MESSAGE, {'type': 'shutdown', 'content': {}, 'metadata': {}}))",
@@ -43,7 +46,8 @@ def _ends_by_protocol(code: str) -> None:
         "send(struct.pack('<4sBBHI', b'kvch', 1, 3, 0, 100_000) + b'{\"a\":' * 20_000)",
     ],
     ids=[
-        "garbage", "version", "kind", "ready", "go", "answer", "empty", "type", "message-type",
+        "garbage", "version", "kind", "ready", "go", "answer", "request", "reply", "publish",
+        "empty", "type", "message-type",
         "stream-name", "value", "done", "done-buffer", "no-object", "no-text", "deep",
     ],
 )  # fmt: skip

@@ -143,3 +143,16 @@ def test_progress_is_one_line_that_control_c_ends(terminal: Terminal) -> None:
     # As wide as what stood there, Ctrl-C's echo behind it included.
     width = len(line.removesuffix("^C")) + len("^C")
     assert f"\r{' ' * width}\r" in terminal.said
+
+
+def test_bars_below_each_other_are_written_over(terminal: Terminal) -> None:
+    """An inner bar is erased by the outer one, within the rows of the cell."""
+    terminal.run(
+        "%%sandbox\nfrom tqdm import tqdm\nfor _ in tqdm(range(2), mininterval=0):\n"
+        "    for _ in tqdm(range(2), mininterval=0, leave=False): pass"
+    )
+    said = terminal.wait_for("done")
+    assert said.count("\x1b[1A") >= 4
+    terminal.run("%%sandbox\nprint('\\x1b[99Aevil')")
+    assert "\x1b[99A" not in terminal.wait_for("done")
+    assert "\x1b[" not in terminal.said.partition("evil")[0][-20:]

@@ -116,7 +116,7 @@ def _copy(folder: Path, guard: Guard | None) -> Path:
     copy = folder / "checkout"
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
-    for name in ("kavach_ipy", "tests"):
+    for name in ("kavach_ipy", "tests", "jupyter-config"):
         shutil.copytree(_ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(_ROOT / "pyproject.toml", copy)
     for edit in () if guard is None else guard.edits:

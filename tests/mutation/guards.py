@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from tests.mutation import (
     audit,
+    brokers,
     checkpoints,
     child,
     counted,
+    floor,
     forking,
     fresh,
     gate,
@@ -24,6 +26,7 @@ from tests.mutation import (
     talking,
     values,
     verification,
+    widgets,
     wire,
 )
 from tests.mutation.guard import Guard
@@ -42,10 +45,13 @@ GUARDS: tuple[Guard, ...] = (
     *talking.GUARDS,
     *fresh.GUARDS,
     *checkpoints.GUARDS,
+    *brokers.GUARDS,
     *gate.GUARDS,
+    *widgets.GUARDS,
     *values.GUARDS,
     *wire.GUARDS,
     *audit.GUARDS,
+    *floor.GUARDS,
 )
 
 NO_GUARDS: dict[str, str] = {**child.NO_GUARDS, **syscalls.NO_GUARDS}

@@ -96,20 +96,6 @@ def test_a_misspelt_setting_is_refused() -> None:
         Kavach(config=config)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("policy_file", "/etc/kavach/policy.toml"),
-    ],
-)
-def test_what_this_version_cannot_keep_is_refused(name: str, value: object) -> None:
-    """A setting that would do nothing cannot be switched on, so nobody relies on it."""
-    config = Config()
-    config.Kavach[name] = value
-    with pytest.raises(TraitError, match=rf"c\.Kavach\.{name}: .*cannot keep"):
-        Kavach(config=config)
-
-
 @pytest.mark.parametrize("name", sorted(PROFILES))
 def test_a_profile_tightens_the_settings(name: str) -> None:
     """``c.Kavach.profile`` never allows more than the settings or the profile alone."""

@@ -1,44 +1,12 @@
-"""Where --trust is permitted: by the settings alone, and never against a policy file."""
+"""The classes that the settings trust; where --trust is permitted stands in test_floor.py."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError
 
-from kavach_ipy.front import trusting
-from kavach_ipy.front.settings import Kavach
-from kavach_ipy.front.trusting import apply_trusted_types, may_trust, may_trust_display
+from kavach_ipy.front.trusting import apply_trusted_types
 from kavach_ipy.wire.trusted import trusted
-
-
-@pytest.fixture
-def policy_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the administrator of this machine would put a policy file."""
-    path = tmp_path / "policy.toml"
-    monkeypatch.setattr(trusting, "_POLICY_FILE", str(path))
-    return path
-
-
-@pytest.mark.usefixtures("policy_file")
-def test_trust_is_off_until_the_setting_is_on() -> None:
-    """On a machine without a policy file, the setting decides."""
-    assert not may_trust(Kavach())
-    assert may_trust(Kavach(allow_trust=True))
-    assert not may_trust_display(Kavach(allow_trust=True))
-    assert may_trust_display(Kavach(allow_trust_display=True))
-
-
-@pytest.mark.parametrize("is_dangling", [False, True])
-def test_a_policy_file_forbids_trust(policy_file: Path, *, is_dangling: bool) -> None:
-    """What this version cannot read, it does not loosen, where it cannot be opened either."""
-    if is_dangling:
-        policy_file.symlink_to("nowhere")
-    else:
-        policy_file.touch()
-    assert not may_trust(Kavach(allow_trust=True))
-    assert not may_trust_display(Kavach(allow_trust_display=True))
 
 
 def test_classes_are_trusted_as_long_as_the_setting_names_them() -> None:

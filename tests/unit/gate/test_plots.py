@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import re
 
 import pytest
 
@@ -94,6 +95,17 @@ def test_a_figure_needs_the_library_and_stands_for_its_html() -> None:
     )
     assert withheld is not None
     assert withheld.data["text/html"] == "<b>x</b>"
+
+
+def test_both_frames_have_no_origin_and_load_nothing() -> None:
+    """What a figure makes plotly.js do stays in a frame of nobody's (seen in tests/browser)."""
+    out = plotly_html({"data": []})
+    assert out is not None
+    # The inner frame is written by a script that stands in a text of the outer one's script.
+    assert re.findall(r'\.sandbox ?= ?\\?"([^"\\]*)', out) == ["allow-scripts"] * 2
+    policies = re.findall(r"default-src 'none'; script-src [^;]*; style-src [^;]*; ", out)
+    assert len(policies) == 2
+    assert out.count("frame-src 'none'") == 2
 
 
 def test_the_library_is_text_that_ends_no_script() -> None:

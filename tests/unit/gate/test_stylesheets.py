@@ -142,3 +142,16 @@ def test_alignment_that_the_page_would_override_is_left_to_it() -> None:
     assert strong is not None
     assert "text-align" not in weak
     assert '<td style="text-align: left">' in strong
+
+
+def test_what_a_sheet_hides_is_hidden_and_what_a_box_would_show_is_shown() -> None:
+    """scikit-learn hides a text for pages without styles, and opens parameters by a check box."""
+    sheet = (
+        "<style>.g div.fallback {display: none; position: fixed} .g .more {display: none}"
+        " .g input.box:checked~div.more {display: block; width: 9px} .g b {display: sticky}</style>"
+    )
+    body = '<div class="g"><div class="fallback">x</div><div class="more">y</div><b>z</b></div>'
+    cleaned = clean_html(sheet + body)
+    assert cleaned == (
+        '<div><div style="display: none">x</div><div style="display: block">y</div><b>z</b></div>'
+    )

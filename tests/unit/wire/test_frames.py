@@ -104,7 +104,7 @@ def test_a_flipped_byte_decodes_or_raises_protocol_error(
         _head(3, 1, 0, 2**63),
         _head(3, 3, 10, 500, 500, 500),
         _head(0, 0, 10),
-        _head(9, 0, 10),
+        _head(12, 0, 10),
         b"KVCH" + _head(3, 0, 10)[4:],
         b"kvch\x02" + _head(3, 0, 10)[5:],
     ],

@@ -1,0 +1,147 @@
+"""A session that writes what it likes into its channel ends itself, and the kernel lives."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.kernel.kernels import Kernel, Run
+
+pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
+
+_CHANNEL = """
+import json, os, struct
+channel = get_ipython().kernel.link.channel.fileno()
+def frame(kind, body, *buffers):
+    data = json.dumps(body).encode()
+    lengths = [len(buffer) for buffer in buffers]
+    head = struct.pack("<4sBBHI", b"kvch", 1, kind, len(buffers), len(data))
+    return b"".join((head, struct.pack(f"<{len(lengths)}Q", *lengths), data, *buffers))
+def message(kind, content, parent="", mark=(0, 0, 0, 0)):
+    return frame(11, {"type": kind, "content": content, "metadata": {}, "mark": list(mark),
+                      "parent": parent})
+def send(data):
+    while data:
+        data = data[os.write(channel, data):]
+TEXT = {"name": "stdout", "text": "forged\\n"}
+DISPLAY = {"data": {"text/html": "<b>" * 5000}, "metadata": {}, "transient": {"display_id": "d"}}
+QUESTION = {"prompt": "", "password": False, "interrupts": 0, "mark": [0] * 4}
+"""
+_NUMBER = """
+import gc
+from kavach_ipy.wire.service import Request
+number = max(it.number for it in gc.get_objects() if isinstance(it, Request))
+"""
+
+
+def _answers(kernel: Kernel) -> None:
+    start = time.monotonic()
+    assert kernel.on_control("kernel_info_request", {})["status"] == "ok"
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "send(b'garbage' * 10)",
+        "send(frame(99, {}))",
+        "send(frame(1, {'fault': None}))",
+        "send(frame(3, {'type': 'stream', 'content': TEXT, 'metadata': {}, 'mark': [0] * 4}))",
+        "send(frame(4, {'name': 'x'}))",
+        "send(frame(8, {'failure': None}))",
+        "send(frame(9, {'number': 1, 'kind': 'execute', 'parent': {}, 'content': {}}))",
+        "send(frame(10, {'number': 10 ** 6, 'content': {}}))",
+        "send(frame(10, {'number': True, 'content': {}}))",
+        "send(frame(10, {'number': 1, 'content': []}))",
+        "send(frame(11, {'type': 'stream', 'content': TEXT, 'metadata': {}, 'mark': [0] * 4}))",
+        "send(message('stream', TEXT, parent='x' * 1000))",
+        "send(message('stream', TEXT, parent=7))",
+        "send(message('stream', TEXT, mark=(0, 0, 0)))",
+        "send(message('status', {'execution_state': 'idle'}))",
+        "send(message('execute_reply', {'status': 'ok'}))",
+        "send(message('input_request', {'prompt': '', 'password': False}))",
+        "send(message('stream', {'name': 'stdout'}))",
+        "send(message('error', {'ename': 1, 'evalue': '', 'traceback': []}))",
+        "send(struct.pack('<4sBBHIQ', b'kvch', 1, 11, 1, 2, 1 << 40) + b'{}')",
+        "send(struct.pack('<4sBBHI', b'kvch', 1, 10, 0, 1 << 31))",
+    ],
+)
+def test_frame_that_no_session_sends_ends_it(broker: Kernel, line: str) -> None:
+    """By one error that names the wire; the next cell has a new session."""
+    run = broker.run(f"{_CHANNEL}\n{line}\nwhile True: pass")
+    assert "protocol" in run.error["evalue"], run.outputs
+    assert run.stdout == ""
+    assert broker.value("'channel' in globals()") == "False"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "{'status': 'ok', 'execution_count': 1 << 40}",
+        "{'status': 'ok', 'execution_count': 'one'}",
+        "{'status': 'error', 'ename': 'E'}",
+        "{'status': 'ok', 'execution_count': 1, 'payload': {}}",
+        "{'status': 'ok', 'execution_count': 1, 'user_expressions': []}",
+    ],
+)
+def test_reply_that_is_none_ends_the_session(broker: Kernel, content: str) -> None:
+    """Also where its number is right."""
+    run = broker.run(
+        f"{_CHANNEL}\n{_NUMBER}\n"
+        f"send(frame(10, {{'number': number, 'content': {content}}}))\n"
+        "while True: pass"
+    )
+    assert "protocol" in run.error["evalue"], run.outputs
+    assert broker.value("1 + 1") == "2"
+
+
+def test_session_asks_one_question_at_a_time(broker: Kernel) -> None:
+    """The second is a fault of the wire while the first one waits for its user."""
+    request = broker.start(f"{_CHANNEL}\nsend(frame(7, QUESTION))\nsend(frame(7, QUESTION))")
+    run = broker.finish(request)
+    assert "protocol" in run.reply["evalue"]
+
+
+def test_forged_parent_is_the_cells_own_or_one_that_was_sent(broker: Kernel) -> None:
+    """A message for a request of another client, or of none, belongs to the cell that runs."""
+    run = broker.run(f"{_CHANNEL}\nsend(message('stream', TEXT, parent='no-such-message'))")
+    assert run.stdout == "forged\n"
+
+
+def test_reply_that_comes_too_early_is_no_way_out(broker: Kernel) -> None:
+    """The cell is over for the front end; when the session answers it again, it ends."""
+    broker.run(
+        f"{_CHANNEL}\n{_NUMBER}\n"
+        "send(frame(10, {'number': number, 'content': {'status': 'ok', 'execution_count': 1,\n"
+        "    'payload': [], 'user_expressions': {}}}))"
+    )
+    run = broker.run("'channel' in globals()")
+    while run.status == "error":
+        run = broker.run("'channel' in globals()")
+    assert run.result["data"]["text/plain"] == "False"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "while True: send(message('stream', TEXT))",
+        "while True: os.write(1, b'x' * 65536)",
+        "while True: send(message('clear_output', {'wait': False}))",
+        "while True: send(message('display_data', DISPLAY))",
+        "while True: send(frame(7, QUESTION))",
+    ],
+    ids=["text", "descriptor", "clears", "displays", "questions"],
+)
+def test_kernel_answers_during_a_flood(broker: Kernel, line: str) -> None:
+    """Within two seconds, over and over, until a limit has ended the session."""
+    run = Run()
+    limit = "%%sandbox --output 2M"
+    request = broker.start(f"{limit}\nprint('on', flush=True)\n{_CHANNEL}\n{line}")
+    broker.wait_for(request, "on", run)
+    for _ in range(10):
+        _answers(broker)
+    run = broker.finish(request, run)
+    assert run.reply["ename"] == "CellStopped"
+    assert broker.value("1 + 1") == "2"

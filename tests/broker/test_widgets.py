@@ -1,0 +1,176 @@
+"""Widgets of a session, as a front end hears and answers them through a real kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.kernel.kernels import Kernel, Run
+
+pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
+
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Page:
+    """What a page knows of widgets: their states, from the messages that it hears."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.states: dict[str, dict[str, Any]] = {}
+        self.closed: set[str] = set()
+
+    def run(self, code: str) -> Run:
+        """Run a cell and hear it."""
+        run = self.kernel.run(code)
+        self.hear(run)
+        return run
+
+    def hear(self, run: Run) -> None:
+        """Take what a run says of widgets."""
+        for kind, content in run.outputs:
+            if kind == "comm_open":
+                self.states[content["comm_id"]] = dict(content["data"]["state"])
+            elif kind == "comm_msg" and "state" in content["data"]:
+                self.states[content["comm_id"]] |= content["data"]["state"]
+            elif kind == "comm_close":
+                self.closed.add(content["comm_id"])
+
+    def send(self, comm: str, data: dict[str, Any], kind: str = "comm_msg", **more: Any) -> Run:
+        """Send a message to a widget, and hear what comes of it."""
+        client = self.kernel.client
+        content = {"comm_id": comm, "data": data, **more}
+        message = client.session.msg(kind, content, metadata={"version": "1.0.0"})
+        client.shell_channel.send(message)
+        run = Run()
+        while True:
+            found, said = self.kernel.next_output(message["header"]["msg_id"])
+            if found == "status" and said["execution_state"] == "idle":
+                break
+            if found != "status":
+                run.outputs.append((found, said))
+        self.hear(run)
+        return run
+
+    def of(self, model: str) -> list[str]:
+        """Return the widgets of a model, oldest first."""
+        return [name for name, state in self.states.items() if state["_model_name"] == model]
+
+
+@pytest.fixture(scope="module")
+def page(broker: Kernel) -> Page:
+    """A page of a kernel whose session has ipywidgets."""
+    page = Page(broker)
+    assert page.run("import ipywidgets as w\nfrom IPython.display import display").status == "ok"
+    return page
+
+
+def test_click_reaches_the_session_and_its_print_the_page(page: Page) -> None:
+    """A button is shown under a name of ours, and answers under the message that clicked."""
+    run = page.run("b = w.Button(description='go')\nb.on_click(lambda _: print('clicked'))\nb")
+    name = page.of("ButtonModel")[-1]
+    assert run.result["data"][_VIEW]["model_id"] == name
+    assert page.states[name]["description"] == "go"
+    assert name != page.kernel.run("b.model_id").result["data"]["text/plain"].strip("'")
+    clicked = page.send(name, {"method": "custom", "content": {"event": "click"}})
+    assert clicked.stdout == "clicked\n"
+
+
+def test_value_of_a_page_is_the_sessions_and_comes_back(page: Page) -> None:
+    """A slider that is moved moves what observes it; a text is the session's variable."""
+    page.run("s = w.IntSlider()\nlabel = w.Label()\ns.observe(lambda c: setattr(label, 'value',"
+             " str(c.new)), 'value')\ndisplay(s, label)")  # fmt: skip
+    slider, label = page.of("IntSliderModel")[-1], page.of("LabelModel")[-1]
+    page.send(slider, {"method": "update", "state": {"value": 42}, "buffer_paths": []})
+    assert page.states[label]["value"] == "42"
+    assert page.kernel.run("s.value").result["data"]["text/plain"] == "42"
+
+
+def test_bar_of_tqdm_is_drawn_to_its_end(page: Page) -> None:
+    """The last step is told before the cell is over, however quick the steps were."""
+    run = page.run(
+        "from tqdm.notebook import tqdm\nfor _ in tqdm(range(2000), mininterval=0): pass"
+    )
+    assert run.status == "ok"
+    bar = page.states[page.of("FloatProgressModel")[-1]]
+    assert (bar["value"], bar["max"], bar["bar_style"]) == (2000, 2000, "success")
+    assert "2000/2000" in page.states[page.of("HTMLModel")[-1]]["value"]
+    assert len(run.of("comm_msg")) < 1500
+    (shown,) = run.of("display_data")
+    assert shown["data"][_VIEW]["model_id"] == page.of("HBoxModel")[-1]
+
+
+def test_output_takes_what_is_printed_in_it(page: Page) -> None:
+    """The page hears whose output it takes, before and after."""
+    request = page.kernel.start(
+        "out = w.Output()\ndisplay(out)\nwith out:\n    print('in')\nprint('not')"
+    )
+    run = page.kernel.finish(request)
+    page.hear(run)
+    name = page.of("OutputModel")[-1]
+    told = [
+        content["data"]["state"].get("msg_id") if kind == "comm_msg" else content["text"]
+        for kind, content in run.outputs
+        if kind == "stream" or (kind == "comm_msg" and content["comm_id"] == name)
+    ]
+    assert told == [request, "in\n", "", "not\n"]
+
+
+def test_interact_answers_a_slider(page: Page) -> None:
+    """A function runs with what the page has set, and prints into its output."""
+    page.run("@w.interact(x=10)\ndef f(x):\n    print('x is', x)")
+    slider, output = page.of("IntSliderModel")[-1], page.of("OutputModel")[-1]
+    run = page.send(slider, {"method": "update", "state": {"value": 7}, "buffer_paths": []})
+    assert run.stdout == "x is 7\n"
+    captured = [
+        content["data"]["state"]["msg_id"]
+        for content in run.of("comm_msg")
+        if content["comm_id"] == output and "msg_id" in content["data"].get("state", {})
+    ]
+    assert len(captured) == 2
+    assert captured[0]
+    assert not captured[1]
+
+
+def test_page_that_is_loaded_anew_gets_all_states(page: Page) -> None:
+    """It opens the control comm, asks, and is answered from rebuilt states."""
+    assert page.send("anew", {}, "comm_open", target_name="jupyter.widget.control").outputs == []
+    run = page.send("anew", {"method": "request_states"})
+    (answer,) = run.of("comm_msg")
+    assert answer["comm_id"] == "anew"
+    states = answer["data"]["states"]
+    assert states.keys() == page.states.keys()
+    assert all(states[name]["model_name"] == page.states[name]["_model_name"] for name in states)
+    page.send("anew", {}, "comm_close")
+    reply = page.kernel.client.comm_info(target_name="jupyter.widget", reply=True, timeout=10)
+    assert reply["content"]["comms"].keys() == page.states.keys()
+
+
+def test_session_that_means_harm_is_rebuilt(page: Page) -> None:
+    """Comms of its own, other programs and scripts leave a line or a label."""
+    run = page.run(
+        "import comm\ncomm.create_comm(target_name='evil', target_module='https://evil.example/x.js')\n"
+        "h = w.HTML('<b>x</b><script>fired()</script>')\n"
+        "class Evil(w.DOMWidget):\n"
+        "    _model_module = w.widgets.widget.Unicode('evil').tag(sync=True)\n"
+        "evil = Evil()\ndisplay(h, evil)"
+    )
+    assert run.status == "ok", run
+    assert page.states[page.of("HTMLModel")[-1]]["value"] == "<b>x</b>"
+    assert "not shown" in page.states[page.of("LabelModel")[-1]]["value"]
+    heard = str([content for kind, content in run.outputs if kind.startswith("comm_")])
+    assert "evil.example" not in heard
+    assert "fired" not in heard
+    assert "[sandbox] not passed on: a comm of a target that is not jupyter.widget" in run.stderr
+
+
+def test_end_of_a_session_ends_its_widgets(page: Page) -> None:
+    """A page learns that nobody answers any more."""
+    names = set(page.states)
+    page.run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert page.closed == names
+    assert page.kernel.client.comm_info(reply=True, timeout=10)["content"]["comms"] == {}
+    name = next(iter(names))
+    assert page.send(name, {"method": "custom", "content": {"event": "click"}}).outputs == []
+    assert page.run("1 + 1").result["data"]["text/plain"] == "2"
