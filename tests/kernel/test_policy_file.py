@@ -72,10 +72,15 @@ def test_no_setting_takes_an_audit_back_that_the_file_asks_for(
     policy_file.write_text('audit = "on"\n', encoding="utf-8")
     assert kernel.run("%%sandbox\nprint('ran')").stdout == "ran\n"
     assert [path.suffix for path in logs.glob("*.jsonl")] == [".jsonl"]
-    policy_file.write_text('audit = "required"\n', encoding="utf-8")
-    # This version records no cell of such a session, so there is none.
-    assert "audit: 'required' is not allowed" in kernel.run("%kavach on").stderr
-    kernel.run("%config Kavach.audit_directory = ''")
+    policy_file.write_text('audit = "required"\nallow_off = true\n', encoding="utf-8")
+    kernel.run("%kavach on")
+    try:
+        before = {path: path.read_bytes() for path in logs.glob("*.jsonl")}
+        assert kernel.run("print('ra' + 'n')").stdout == "ran\n"
+        assert {path: path.read_bytes() for path in logs.glob("*.jsonl")} != before
+    finally:
+        kernel.run("%kavach off")
+        kernel.run("%config Kavach.audit_directory = ''")
 
 
 def test_notebook_with_every_cell_sandboxed_is_held_by_the_file(
