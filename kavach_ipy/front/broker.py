@@ -34,6 +34,7 @@ from kavach_ipy.front.execution import (
     in_words,
     interruptible,
     refuse,
+    request_of,
 )
 from kavach_ipy.front.lookups import Lookups
 from kavach_ipy.front.making import Made, check_still_allowed, make_service
