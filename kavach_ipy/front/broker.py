@@ -17,25 +17,30 @@ Assumes: every method but `interrupt` is called in the kernel's loop.
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
 from kavach_ipy.front.broker_commands import command_in, run_broker_command
 from kavach_ipy.front.ear import Asked, Ear, settle
-from kavach_ipy.front.execution import Execution, accept, failure_in, in_words, refuse
+from kavach_ipy.front.execution import (
+    Execution,
+    accept,
+    failure_in,
+    in_words,
+    interruptible,
+    refuse,
+    request_of,
+)
 from kavach_ipy.front.lookups import Lookups
 from kavach_ipy.front.making import Made, check_still_allowed, make_service
-from kavach_ipy.front.questions import ask_user
+from kavach_ipy.front.questions import Asking
 from kavach_ipy.front.recording import Recorder, finish
 from kavach_ipy.front.tightening import by_first_line, by_metadata
-from kavach_ipy.wire.service import Request, RequestKind
 
 if TYPE_CHECKING:
     from kavach_ipy.front.origins import Origin
@@ -45,10 +50,9 @@ if TYPE_CHECKING:
     from kavach_ipy.policy import Policy
     from kavach_ipy.wire.documents import Json
     from kavach_ipy.wire.messages import Question
+    from kavach_ipy.wire.service import RequestKind
 
 __all__ = ["Broker"]
-
-_COMM_KINDS: Final = frozenset({"comm_close", "comm_msg", "comm_open"})
 
 
 class Broker:
@@ -83,7 +87,7 @@ class Broker:
         self._number = 0
         self._lost: KavachError | None = None
         self._running: Execution | None = None
-        self._asking: asyncio.Task[None] | None = None
+        self.asking = Asking(kernel)
         self._starting: asyncio.Future[None] | None = None
         self.lookups = Lookups(self, kernel)
         self._recorder = Recorder(kernel, settings)
@@ -131,7 +135,7 @@ class Broker:
         self._bind()
         assert self._turn is not None
         async with self._turn:
-            with self._interruptible():
+            with interruptible(self.interrupt):
                 return await self._execute(cell)
 
     async def _execute(self, cell: Execution) -> dict[str, Any]:
@@ -175,7 +179,7 @@ class Broker:
             return refuse(self._kernel, cell, count, in_words(error))
         finally:
             self._running = None
-            self.unask()
+            self.asking.stop()
         return self._take(answer, count)
 
     def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
@@ -206,7 +210,7 @@ class Broker:
             if made is None or ear is None or not made.service.pid:
                 # The widgets of a session end with it.
                 return
-            with self._interruptible():
+            with interruptible(self.interrupt):
                 for message in ear.origins.widgets.take(kind, parent):
                     count = self._kernel.shell.execution_count
                     origin = ear.origins.add(parent, count, is_cell=False)
@@ -238,8 +242,7 @@ class Broker:
         if made is None or ear is None:
             raise CellStopped("session", "it has ended before")
         self._number += 1
-        buffers = tuple(parent.get("buffers") or ()) if kind in _COMM_KINDS else ()
-        request = Request(self._number, kind, _plain_message(parent, kind), content, buffers)
+        request = request_of(self._number, kind, parent, content)
         future = ear.expect(Asked(request, origin))
         try:
             if not made.service.submit(request, policy):
@@ -304,16 +307,8 @@ class Broker:
             return
         if cell is None or not made.policy.stdin or not cell.allow_stdin:
             made.service.answer("input() is off: see c.Kavach.stdin.", "eof")
-            return
-        self._asking = asyncio.ensure_future(
-            ask_user(self._kernel, cell.parent, cell.ident, question, made.service.answer)
-        )
-
-    def unask(self) -> None:
-        """Forget the question: it was interrupted, or its cell is over."""
-        asking, self._asking = self._asking, None
-        if asking is not None:
-            asking.cancel()
+        else:
+            self.asking.ask(cell, question, made.service.answer)
 
     def end(self, *, wait: bool = True) -> None:
         """End the session."""
@@ -339,22 +334,3 @@ class Broker:
             self._loop = asyncio.get_event_loop()
             self._turn = asyncio.Lock()
         return self._loop
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Let SIGINT be the cell's: raised here, it would end the kernel's loop."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, self.interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-
-def _plain_message(parent: Mapping[str, Any], kind: RequestKind) -> dict[str, Any]:
-    header = {key: str(value) for key, value in parent.get("header", {}).items()}
-    if kind in _COMM_KINDS:
-        return {"header": header, "metadata": parent["metadata"], "content": parent["content"]}
-    return {"header": header, "metadata": {}, "content": {}}

@@ -90,7 +90,7 @@ class Ear:
 
     def unasked(self) -> None:
         """Let the user be asked no more."""
-        self._later(self._broker.unask)
+        self._later(self._broker.asking.stop)
 
     def replied(self, reply: Reply) -> None:
         """Take a reply, through the gate."""

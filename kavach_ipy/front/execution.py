@@ -7,15 +7,33 @@ Assumes: called in the kernel's loop.
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kavach_ipy.errors import CellFailed, CellStopped, KavachError
 from kavach_ipy.front.failures import as_shown
+from kavach_ipy.wire.service import Request
 
-__all__ = ["Execution", "accept", "execution_of", "failure_in", "in_words", "refuse"]
+if TYPE_CHECKING:
+    from kavach_ipy.wire.documents import Json
+    from kavach_ipy.wire.service import RequestKind
+
+__all__ = [
+    "Execution",
+    "accept",
+    "execution_of",
+    "failure_in",
+    "in_words",
+    "interruptible",
+    "refuse",
+    "request_of",
+]
+
+_COMM_KINDS: Final = frozenset({"comm_close", "comm_msg", "comm_open"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +129,27 @@ def in_words(error: Exception) -> Exception:
         " begins a new one."
     )
     return CellStopped(error.limit, error.used, error.allowed, remedy.strip())
+
+
+@contextmanager
+def interruptible(handler: Callable[..., object]) -> Iterator[None]:
+    """Let SIGINT be the cell's: raised here, it would end the kernel's loop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def request_of(
+    number: int, kind: RequestKind, parent: Mapping[str, Any], content: dict[str, Any]
+) -> Request:
+    """Return what a session is asked; of the message that asked, only what it needs is in it."""
+    header: dict[str, Json] = {key: str(value) for key, value in parent.get("header", {}).items()}
+    if kind not in _COMM_KINDS:
+        return Request(number, kind, {"header": header, "metadata": {}, "content": {}}, content)
+    message = {"header": header, "metadata": parent["metadata"], "content": parent["content"]}
+    return Request(number, kind, message, content, tuple(parent.get("buffers") or ()))

@@ -143,7 +143,7 @@ class Origins:
             origin, name = self._waits
             text = "".join(self._parts)
             self._waits, self._parts, self._size = None, [], 0
-            self._publish("stream", {"name": name, "text": text}, origin)
+            self._send("stream", {"name": name, "text": text}, origin)
 
     def finish(self, origin: Origin) -> None:
         """Publish what is held back of a cell that is over."""
@@ -214,6 +214,7 @@ class Origins:
         if isinstance(state, dict) and "msg_id" in state:
             # What was shown before an `Output` takes all, or takes no more, is not for it.
             self._held(origin)
+        self.rest()
         reason = self.widgets.hear(published)
         if reason:
             self.note(origin, reason)
@@ -222,9 +223,9 @@ class Origins:
         return name in self._known
 
     def _send_comm(self, message: CommMessage) -> None:
+        # Also called by a timer, in the kernel's loop: text is gathered in the other thread alone.
         origin = self._known.get(message.parent, self._latest)
         if origin is not None:
-            self.rest()
             topic = f"comm-{message.content['comm_id']}"
             buffers = list(message.buffers)
             self._publish(
@@ -232,25 +233,25 @@ class Origins:
             )
 
     def _send(self, kind: str, content: dict[str, Any], origin: Origin) -> None:
-        self.rest()
-        self._publish(kind, content, origin)
+        self._publish(kind, content, origin, kind, {}, [])
 
     def _publish(  # noqa: PLR0913, PLR0917 - a message has these parts.
         self,
         kind: str,
         content: dict[str, Any],
         origin: Origin,
-        topic: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        buffers: list[bytes | memoryview] | None = None,
+        topic: str,
+        metadata: dict[str, Any],
+        buffers: list[bytes | memoryview],
     ) -> None:
+        self.rest()
         kernel = self._kernel
         kernel.session.send(
             kernel.iopub_socket,
             kind,
             content,
             parent=origin.parent,
-            ident=kernel._topic(topic or kind),  # noqa: SLF001 - subscribers know messages by it
-            metadata=metadata or {},
+            ident=kernel._topic(topic),  # noqa: SLF001 - subscribers know messages by it
+            metadata=metadata,
             buffers=buffers,
         )

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from kavach_ipy.gate.text import clean_prompt
 
 if TYPE_CHECKING:
+    from kavach_ipy.front.execution import Execution
     from kavach_ipy.wire.messages import Question
 
-__all__ = ["ask_user"]
+__all__ = ["Asking"]
 
 _PROMPT: Final = "[sandbox] "
 _LOOK_SECONDS: Final = 0.02
@@ -27,7 +28,26 @@ _LONGEST_LINE: Final = 1 << 20
 _END: Final = "\x04"
 
 
-async def ask_user(
+class Asking:
+    """The question of a session that is under way, if one is."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self, cell: Execution, question: Question, answer: Callable[[str, str], None]) -> None:
+        """Begin to ask the client that sent a cell; the arguments are those of `_ask_user`."""
+        asks = _ask_user(self._kernel, cell.parent, cell.ident, question, answer)
+        self._task = asyncio.ensure_future(asks)
+
+    def stop(self) -> None:
+        """Forget the question: it was interrupted, or its cell is over."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
+
+async def _ask_user(
     kernel: Any,
     parent: Mapping[str, Any],
     ident: object,
