@@ -25,7 +25,7 @@ SOAK ?=
 BIN := $(VENV)/bin
 comma := ,
 PY := $(BIN)/python
-CHECKED := kavach_ipy tests notebooks benchmarks docs noxfile.py
+CHECKED := kavach_ipy tests notebooks benchmarks docs jupyter-config noxfile.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit docs browser hub bench bench-checkpoints bench-confinement bench-output bench-showing bench-values soak fuzz fuzz-guided libraries mutate build clean venv-browser venv-demo venv-hub venv-test
