@@ -15,7 +15,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kavach_ipy.audit.source import CellSource
@@ -124,12 +123,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closed = True
         if self._own_sessions is not None:
             self._own_sessions.end_all()
@@ -170,10 +164,8 @@ class Sandbox:
     ) -> Outcome:
         """Run Python source in a session, and undo it; only `out` is brought back into the session.
 
-        Processes that its cells have started end, as they do where a cell is stopped.
-
         Args:
-            code: as for `run`.
+            code: as for `run`; the processes that earlier cells have started end with it.
             inputs: as for `run`.
             out: names to bring back, into the session and in `Outcome.values`.
 

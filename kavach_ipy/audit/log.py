@@ -114,6 +114,7 @@ class Log:
     def close(self) -> None:
         """Have the last line written, and reap the writer; nothing where this is a fork."""
         if self.owner != os.getpid():
+            self.forget()
             return
         with suppress(AuditProblem):
             self.wait(self.ask(b"e", 0, b""), _END_SECONDS)
@@ -127,6 +128,10 @@ class Log:
         if self.owner == os.getpid():
             self._channel.close()
             self._leave()
+
+    def forget(self) -> None:
+        """In a fork: the writer is the child of another process, and nothing to wait for."""
+        self._program.returncode = 0
 
     def _leave(self) -> None:
         _left.append(self._program)

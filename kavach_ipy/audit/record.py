@@ -23,7 +23,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from kavach_ipy.audit.events import (
@@ -149,6 +149,10 @@ class Audit:
         """
         if self.mode is AuditMode.OFF:
             return policy
+        # What is not there yet cannot be hidden, and a session, which lives on, would see it come.
+        # Where it cannot be made, there is no log either: the cell's beginning says why.
+        with suppress(OSError):
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
         return without(policy, tuple(filter(None, (self.directory, self._key))))
 
     @contextmanager
@@ -167,6 +171,8 @@ class Audit:
             return
         if self._owner != os.getpid():
             # A fork of the notebook's own: the log and its lock are the parent's.
+            if self._log is not None:
+                self._log.forget()
             self._renew()
             self._who = who()
         with self._lock:

@@ -118,6 +118,8 @@ def verify_log(
     Raises:
         OSError: the log, or a head that was named, cannot be read.
     """
+    # First: a kernel that runs writes a line and then the head, so this one is never ahead.
+    told = _read_head(head or f"{path}.head", is_named=head is not None)
     with open(path, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return Verdict(problem=Finding(0, "it is no regular file"))
@@ -129,7 +131,7 @@ def verify_log(
                 return reader.verdict
     verdict = reader.verdict
     reader.note_cells()
-    problem = _end_of(reader, path, head, expected)
+    problem = _end_of(reader, told, expected)
     if problem is not None:
         verdict.problem = Finding(0, problem)
     return verdict
@@ -163,7 +165,10 @@ class _Reader:
         if not data.endswith(b"\n"):
             if len(data) > LONGEST:
                 return f"it is longer than any line, {LONGEST} bytes"
-            return "it is torn: its end is missing, so the log was cut, or its writer was killed"
+            return (
+                "it is torn: its end is missing, so the log was cut, or power was lost, or it is"
+                " being written at this moment"
+            )
         parts = split_line(data)
         document = _document(data)
         if parts is None or document is None:
@@ -243,7 +248,7 @@ def _name_of(document: dict[str, object]) -> str | None:
     return None
 
 
-def _end_of(reader: _Reader, path: str, head: str | None, expected: Expected | None) -> str | None:
+def _end_of(reader: _Reader, told: bytes | None, expected: Expected | None) -> str | None:
     """Tell whether lines are missing at the end."""
     verdict = reader.verdict
     if not verdict.lines:
@@ -252,7 +257,6 @@ def _end_of(reader: _Reader, path: str, head: str | None, expected: Expected | N
         if verdict.lines < expected.lines:
             return f"{expected.lines} lines were expected, and there are {verdict.lines}"
         return f"line {expected.lines} has another MAC than was expected"
-    told = _read_head(head or f"{path}.head", is_named=head is not None)
     if told is not None:
         problem = _against_head(reader, told)
         if problem is not None:

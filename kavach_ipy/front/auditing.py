@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from IPython.core.error import UsageError
 from traitlets import Bool, TraitError, Unicode, validate
-from traitlets.config import Configurable
 
 from kavach_ipy.errors import PolicyError
+from kavach_ipy.front.floor import Floored
 from kavach_ipy.front.kinds import Proposal, texts
 from kavach_ipy.front.words import say
-from kavach_ipy.policy.auditing import AuditMode
+from kavach_ipy.policy.auditing import AuditMode, stricter
 
 if TYPE_CHECKING:
     from kavach_ipy.audit.hooks import Hook
@@ -31,7 +31,7 @@ __all__ = ["AuditSettings", "Auditor", "source_of"]
 _CALLABLE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 
-class AuditSettings(Configurable):
+class AuditSettings(Floored):
     """The settings of the audit, a part of `kavach_ipy.front.settings.Kavach`."""
 
     audit = Unicode(
@@ -60,10 +60,6 @@ class AuditSettings(Configurable):
         " kavach_ipy.audit.add_hook adds one for this notebook. They run in the notebook, without a"
         " sandbox.",
     )
-
-    def audit_mode(self) -> AuditMode:
-        """Return what is done about events: more than the setting says, where somebody insists."""
-        return AuditMode(self.audit)
 
     @validate("audit")
     def _check_audit(self, proposal: Proposal) -> object:
@@ -106,10 +102,11 @@ class Auditor:
 
         Raises:
             UsageError: a hook cannot be imported; nothing ran.
-            FileRefused: a policy file that decides cannot be relied on; nothing ran.
+            FileRefused: a policy file cannot be relied on.
         """
         hooks = tuple(settings.audit_hooks)
-        mode = settings.audit_mode()
+        # No setting takes back what a policy file asks for.
+        mode = stricter(settings.audit, settings.floor().audit)
         wanted = (
             mode,
             settings.audit_directory,

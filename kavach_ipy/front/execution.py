@@ -19,6 +19,7 @@ from kavach_ipy.front.failures import as_shown
 from kavach_ipy.wire.service import Request
 
 if TYPE_CHECKING:
+    from kavach_ipy.wire.documents import Json
     from kavach_ipy.wire.service import RequestKind
 
 __all__ = [
@@ -147,12 +148,8 @@ def request_of(
     number: int, kind: RequestKind, parent: Mapping[str, Any], content: dict[str, Any]
 ) -> Request:
     """Return what a session is asked; of the message that asked, only what it needs is in it."""
-    header: dict[str, Any] = {k: str(it) for k, it in parent.get("header", {}).items()}
+    header: dict[str, Json] = {key: str(value) for key, value in parent.get("header", {}).items()}
     if kind not in _COMM_KINDS:
         return Request(number, kind, {"header": header, "metadata": {}, "content": {}}, content)
-    message: dict[str, Any] = {
-        "header": header,
-        "metadata": parent["metadata"],
-        "content": parent["content"],
-    }
+    message = {"header": header, "metadata": parent["metadata"], "content": parent["content"]}
     return Request(number, kind, message, content, tuple(parent.get("buffers") or ()))

@@ -214,6 +214,7 @@ class Origins:
         if isinstance(state, dict) and "msg_id" in state:
             # What was shown before an `Output` takes all, or takes no more, is not for it.
             self._held(origin)
+        self.rest()
         reason = self.widgets.hear(published)
         if reason:
             self.note(origin, reason)
@@ -222,6 +223,7 @@ class Origins:
         return name in self._known
 
     def _send_comm(self, message: CommMessage) -> None:
+        # Also called by a timer, in the kernel's loop: text is gathered in the other thread alone.
         origin = self._known.get(message.parent, self._latest)
         if origin is not None:
             topic = f"comm-{message.content['comm_id']}"

@@ -19,7 +19,6 @@ from traitlets import Bool, Dict, TraitError, Unicode, validate
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.auditing import AuditSettings
-from kavach_ipy.front.floor import Floored
 from kavach_ipy.front.kinds import Proposal, choice, duration, number, size, texts
 from kavach_ipy.front.own_profiles import check_profiles
 from kavach_ipy.policy import (
@@ -31,7 +30,6 @@ from kavach_ipy.policy import (
     profile,
     tighten,
 )
-from kavach_ipy.policy.auditing import AuditMode, stricter
 from kavach_ipy.policy.suggestions import did_you_mean
 
 __all__ = ["Kavach"]
@@ -74,7 +72,7 @@ def _policy_of(settings: tuple[tuple[str, object], ...]) -> Policy:
     return Policy.from_mapping({_FIELDS[name]: value for name, value in settings})
 
 
-class Kavach(Floored, AuditSettings):
+class Kavach(AuditSettings):
     """Defaults of the sandbox of every ``%%sandbox`` cell; options of a cell come on top."""
 
     network = Unicode(
@@ -222,14 +220,6 @@ class Kavach(Floored, AuditSettings):
                 cannot be relied on.
         """
         return (floor or self.floor()).tighten(self._profiled())
-
-    def audit_mode(self) -> AuditMode:
-        """Return what insists more on an audit, the settings or the policy files.
-
-        Raises:
-            FileRefused: a policy file cannot be relied on.
-        """
-        return stricter(self.audit, self.floor().audit)
 
     def _profiled(self) -> Policy:
         if self.profile == _NO_PROFILE:

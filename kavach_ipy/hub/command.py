@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from kavach_ipy.audit.command import add_arguments
+from kavach_ipy.audit.command import run as run_audit
 from kavach_ipy.errors import FileRefused
 from kavach_ipy.front.commands import doctor_lines
 from kavach_ipy.hub.inspecting import findings, shown
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 where all is well, 1 where something was refused, kept or found wrong.
     """
     asked = _parser().parse_args(arguments)
+    if asked.command == "audit":
+        return run_audit(asked)
     if asked.root and asked.scope != "system":
         print("kavach-jupyter: --root goes with --system only", file=sys.stderr)
         return 2
@@ -92,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
             type=_directory,
             help="with --system: write below DIR, as for an image that is being built",
         )
+    add_arguments(commands)
     return parser
 
 

@@ -74,7 +74,9 @@ def enable(scope: Scope) -> Iterator[Done]:
     missing = _missing_directories([*contents, scope.manifest])
     kept = {target.path for target in scope.targets if states[target.path] == "edited"}
     written = {path: digest_of(content) for path, content in contents.items() if path not in kept}
-    after = Manifest(before.files | written, (*before.directories, *missing))
+    # One that was made, and taken away since, is ours once.
+    made = tuple(dict.fromkeys((*before.directories, *missing)))
+    after = Manifest(before.files | written, made)
     for path in missing:
         os.mkdir(path, 0o755)
         # Whatever the umask is: everybody who runs a kernel reads these.

@@ -25,8 +25,6 @@ __all__ = [
     "START",
     "CellRequest",
     "Hold",
-    "receive",
-    "receive_cell",
     "receive_next",
     "send",
     "send_cell",
@@ -83,21 +81,13 @@ def send(to: socket.socket, word: bytes, document: dict[str, Json], fds: tuple[i
         os.close(memory)
 
 
-def receive(to: socket.socket, word: bytes) -> tuple[dict[str, Json], list[int]] | None:
-    """Wait for a word; its document and the other descriptors, None where there will be none.
-
-    The document is empty where it did not come along, as this process may open no file more.
-    """
-    packet, fds = _take(to, len(word))
-    return _opened(fds) if packet == word else None
-
-
 def _take(to: socket.socket, length: int) -> tuple[bytes, list[int]]:
     packet, fds, _, _ = socket.recv_fds(to, length, _MOST, socket.MSG_CMSG_CLOEXEC)
     return packet, fds
 
 
 def _opened(fds: list[int]) -> tuple[dict[str, Json], list[int]]:
+    """Read the document that came first; empty where this process may open no file more."""
     if not fds:
         # unix(7): descriptors beyond the limit of this process are closed instead of received.
         return {}, []
@@ -129,12 +119,6 @@ def send_cell(to: socket.socket, task: dict[str, Json], arena: int, inputs: int 
     send(to, CELL, task, (arena,) if inputs < 0 else (arena, inputs))
 
 
-def receive_cell(to: socket.socket) -> CellRequest | None:
-    """Wait for the next cell; None where there will be none. Its task is empty as in `receive`."""
-    received = receive_next(to)
-    return received if isinstance(received, CellRequest) else None
-
-
 def send_hold(to: socket.socket, answer: int) -> None:
     """Ask a session for a snapshot, and hand it the writing end of a pipe for its answer.
 
@@ -145,7 +129,10 @@ def send_hold(to: socket.socket, answer: int) -> None:
 
 
 def receive_next(to: socket.socket) -> CellRequest | Hold | None:
-    """Wait for what a session is asked next; None where there will be nothing more."""
+    """Wait for what a session is asked next; None where there will be nothing more.
+
+    A cell's task is empty where it did not come along, as this process may open no file more.
+    """
     packet, fds = _take(to, 1)
     if packet == HOLD:
         return Hold(*(*fds, -1)[:1])

@@ -76,7 +76,7 @@ def read_policy_file(data: bytes, path: str) -> PolicyFile:
         tuple(bounds),
         allow_off=bool(document.get(off, False)),
         allow_off_line=places[off].line if off in document else 0,
-        audit=AuditMode(str(document.get(audit, AuditMode.OFF))),
+        audit=AuditMode(cast("str", document.get(audit, AuditMode.OFF.value))),
         audit_line=places[audit].line if audit in document else 0,
     )
 
@@ -211,7 +211,7 @@ def _wrong_type(key: Key, value: object) -> str:
             is_number = isinstance(value, int | float | str) and not isinstance(value, bool)
             return "" if is_number else f"a {key.kind} is, such as {_EXAMPLES[key.kind]}"
         case "word" if key.name == "audit":
-            return "" if value in list(AuditMode) else key.forms
+            return "" if isinstance(value, str) and value in list(AuditMode) else key.forms
         case "word":
             return "" if isinstance(value, str) and value in list(Network) else key.forms
         case "words" | "paths":

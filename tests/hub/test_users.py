@@ -183,6 +183,27 @@ def test_policy_file_without_sense_runs_no_cell(
     assert notebooks["bob"].run("print('ra' + 'n')").stdout == "ran\n"
 
 
+def test_cells_are_recorded_where_the_policy_says_so(alice: User, machine: Machine) -> None:
+    """Outside of the sandbox, in a log that is whole, where root's settings put it."""
+    before = machine.run("cat", "/etc/kavach/policy.toml")
+    settings = "/etc/kavach/ipython_kernel_config.py"
+    machine.write(settings, "get_config().Kavach.audit_directory = '/home/alice/logs'\n")
+    required = before.replace('audit = "off"', 'audit = "required"')
+    machine.write("/etc/kavach/policy.toml", required)
+    try:
+        with alice.notebook() as notebook:
+            assert notebook.run("print('ra' + 'n')").stdout == "ran\n"
+            listed = notebook.run("import os; print(os.listdir('/home/alice/logs'))")
+            assert ".jsonl" not in listed.told
+        (log,) = machine.path("/home/alice/logs").glob("*.jsonl")
+        assert log.read_text(encoding="utf-8").count("\n") >= 2
+        command = [str(BIN / "kavach-jupyter"), "audit", "verify", f"/home/alice/logs/{log.name}"]
+        assert "intact" in machine.run(*command, user="alice")
+    finally:
+        machine.write("/etc/kavach/policy.toml", before)
+        machine.run("rm", settings)
+
+
 def test_doctor_finds_this_machine_sound_as_one_of_its_users(machine: Machine) -> None:
     """Layers, files, policy and server settings, as somebody meets them who is not root."""
     said = machine.run(str(BIN / "kavach-jupyter"), "doctor", "--system", user="alice")

@@ -61,6 +61,28 @@ def test_policy_file_that_cannot_be_relied_on_runs_no_cell(
     assert kernel.run("%%sandbox --session s\nprint('ran')").stdout == ""
 
 
+def test_no_setting_takes_an_audit_back_that_the_file_asks_for(
+    kernel: Kernel, policy_file: Path, tmp_path: Path
+) -> None:
+    """The settings say off and the file says on: the cell is in a log."""
+    logs = tmp_path / "logs"
+    kernel.run(f"%config Kavach.audit_directory = {str(logs)!r}")
+    kernel.run("%%sandbox\nprint('ran')")
+    assert not logs.exists()
+    policy_file.write_text('audit = "on"\n', encoding="utf-8")
+    assert kernel.run("%%sandbox\nprint('ran')").stdout == "ran\n"
+    assert [path.suffix for path in logs.glob("*.jsonl")] == [".jsonl"]
+    policy_file.write_text('audit = "required"\nallow_off = true\n', encoding="utf-8")
+    kernel.run("%kavach on")
+    try:
+        before = {path: path.read_bytes() for path in logs.glob("*.jsonl")}
+        assert kernel.run("print('ra' + 'n')").stdout == "ran\n"
+        assert {path: path.read_bytes() for path in logs.glob("*.jsonl")} != before
+    finally:
+        kernel.run("%kavach off")
+        kernel.run("%config Kavach.audit_directory = ''")
+
+
 def test_notebook_with_every_cell_sandboxed_is_held_by_the_file(
     kernel: Kernel, policy_file: Path
 ) -> None:

@@ -14,6 +14,12 @@ _OF_FILE = "tests/unit/policy/test_policy_file.py"
 _OF_OWNED = "tests/unit/linux/test_owned.py"
 _OF_FRONT = "tests/unit/front/test_floor.py"
 _OF_HUB = "tests/unit/hub/test_installing.py"
+_OF_SESSIONS = (
+    "tests/kernel/test_policy_file.py::test_notebook_with_every_cell_sandboxed_is_held_by_the_file"
+)
+_OF_AUDIT = (
+    "tests/kernel/test_policy_file.py::test_no_setting_takes_an_audit_back_that_the_file_asks_for"
+)
 _NONSENSE = f"{_OF_FILE}::test_what_makes_no_sense_is_refused_with_line_and_column"
 
 GUARDS = (
@@ -267,5 +273,37 @@ GUARDS = (
         "            return False\n",
         "        except FileRefused:\n            return True\n",
         "tests/unit/hub/test_kernelspecs.py::test_kernel_that_others_can_write_is_left_out",
+    ),
+    Guard(
+        "floor: what a session may do",
+        "what every cell of a notebook may do is no looser than the policy files",
+        "front/making.py",
+        "    return floor.tighten(policy.replace(session=_NAME, stdin=asks))\n",
+        "    return policy.replace(session=_NAME, stdin=asks)\n",
+        _OF_SESSIONS,
+    ),
+    Guard(
+        "floor: sessions that began before",
+        "a session runs no cell once a policy file forbids what it may do",
+        "front/broker.py",
+        "            check_still_allowed(made.policy, self._settings)\n",
+        "            pass\n",
+        _OF_SESSIONS,
+    ),
+    Guard(
+        "floor: %kavach off",
+        "cells leave the sandbox only where every policy file allows it",
+        "front/broker_commands.py",
+        '                settings.floor().check_off("%kavach off")\n',
+        "                pass\n",
+        _OF_SESSIONS,
+    ),
+    Guard(
+        "floor: the audit",
+        "no setting takes back an audit that a policy file asks for",
+        "front/auditing.py",
+        "        mode = stricter(settings.audit, settings.floor().audit)\n",
+        "        mode = AuditMode(settings.audit)\n",
+        _OF_AUDIT,
     ),
 )

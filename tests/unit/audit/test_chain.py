@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,35 @@ def test_verifier_reads_anything(data: bytes) -> None:
     """Whatever stands in a file, it has a verdict, and only what was written is intact."""
     for text in (data, LINES[0] + data, b"{" + data + b"}\n"):
         assert not _verdict(text, None).is_intact
+
+
+def test_log_that_is_being_written_is_not_called_cut(tmp_path: Path) -> None:
+    """The head is read before the log, so it is never ahead of it, whenever somebody looks."""
+    path = write_log(tmp_path, b"", b"")
+    chain = Chain(SECRET, NAME)
+
+    def write(kind: str, members: str) -> None:
+        link = chain.link(kind, members.encode())
+        with open(path, "ab", buffering=0) as log:
+            log.write(link.data)
+        chain.written(link)
+        # In place, as the writer does: a head is never seen without its bytes.
+        with open(f"{path}.head", "r+b", buffering=0) as head:
+            head.write(chain.head("open"))
+
+    write("open", f'"chain":"{NAME}"')
+
+    def write_all() -> None:
+        for cell in range(500):
+            write("begin", f'"cell":{cell}')
+
+    writer = threading.Thread(target=write_all)
+    writer.start()
+    verdicts = []
+    while writer.is_alive():
+        verdicts.append(verify_log(path, SECRET))
+    writer.join()
+    problems = [verdict.problem.reason for verdict in verdicts if verdict.problem is not None]
+    # A line that crosses a page may be read in the middle of its write, and the reason says so.
+    assert [reason for reason in problems if "at this moment" not in reason] == []
+    assert verify_log(path, SECRET).lines == 501

@@ -331,6 +331,14 @@ def test_without_rights_a_line_says_so(capsys: pytest.CaptureFixture[str]) -> No
     assert said.count("\n") == 1
 
 
+def test_logs_of_the_audit_are_checked_by_the_same_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A log that is not there cannot be looked at, and that is said."""
+    assert main(["audit", "verify", str(tmp_path / "none.jsonl")]) == 2
+    assert "none.jsonl" in capsys.readouterr().err
+
+
 def test_help_of_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     """``--help`` names the three scopes, in words."""
     for command in ("enable", "disable", "show", "doctor"):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.policy import Floor, Network, Policy, is_at_most
 from kavach_ipy.policy.file import read_policy_file
 from tests.unit.policy.strategies import policies
+
+# Each example joins some twenty policies, so fewer of them than elsewhere.
+_FEWER = settings(max_examples=40)
 
 _FIELDS = (
     "network",
@@ -44,6 +47,7 @@ def _floor(text: str) -> Floor:
     return Floor((read_policy_file(text.encode(), "/f"),))
 
 
+@_FEWER
 @given(files(), policies())
 def test_a_floor_never_loosens(file: tuple[str, Policy], policy: Policy) -> None:
     """What it returns is at most as loose as what was given, obeys the file, and stays so."""
@@ -54,6 +58,7 @@ def test_a_floor_never_loosens(file: tuple[str, Policy], policy: Policy) -> None
     assert floor.tighten(result) == result
 
 
+@_FEWER
 @given(files(), policies())
 def test_a_policy_passes_where_tightening_changes_nothing(
     file: tuple[str, Policy], policy: Policy
@@ -68,6 +73,7 @@ def test_a_policy_passes_where_tightening_changes_nothing(
         assert floor.tighten(policy) == policy
 
 
+@_FEWER
 @given(files(), files(), policies())
 def test_order_of_files_does_not_matter(
     one: tuple[str, Policy], two: tuple[str, Policy], policy: Policy
