@@ -8,9 +8,13 @@ import pytest
 
 from tests.kernel.kernels import Kernel, start_kernel
 
-__all__ = ["PROGRAM", "broker"]
+__all__ = ["ISOLATED", "PROGRAM", "broker"]
 
-PROGRAM = "-I -m kavach_ipy.kernel"
+PROGRAM = "-P -m kavach_ipy.kernel"
+"""With the package that the tests run in, wherever that is: PYTHONPATH names it."""
+
+ISOLATED = "-I -m kavach_ipy.kernel"
+"""As a kernelspec has it."""
 
 
 @pytest.fixture(scope="module")

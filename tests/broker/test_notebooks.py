@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tests.broker.conftest import PROGRAM
+from tests.broker.conftest import ISOLATED
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
@@ -22,7 +22,7 @@ def kernelspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Install a kernelspec for this test, and return its name."""
     spec = tmp_path / "kernels" / "sandboxed"
     spec.mkdir(parents=True)
-    argv = [sys.executable, *PROGRAM.split(), "-f", "{connection_file}", "--log-level=ERROR"]
+    argv = [sys.executable, *ISOLATED.split(), "-f", "{connection_file}", "--log-level=ERROR"]
     text = {"argv": argv, "display_name": "Python (sandboxed)", "language": "python"}
     (spec / "kernel.json").write_text(json.dumps(text))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.conftest import PROGRAM
+from tests.broker.conftest import ISOLATED, PROGRAM
 from tests.kernel.kernels import ROOT, Kernel, start_kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
@@ -63,7 +63,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kernel, P
     kernel = start_kernel(
         root / "ipython",
         str(notebook),
-        program=PROGRAM,
+        program=ISOLATED,
         PYTHONSTARTUP=str(root / "python_startup.py"),
         PYTHONPATH=str(notebook),
         PYTHONUSERBASE=str(root / "userbase"),
@@ -124,18 +124,28 @@ def test_launcher_says_where_the_configuration_is(tmp_path: Path) -> None:
     there = tmp_path / "etc"
     there.mkdir()
     # The extension is the session's to load, whoever names it.
-    marking = "import os; os.environ['KAVACH_MARK'] = str(os.getpid())"
-    (tmp_path / "own.py").write_text(f"def load_ipython_extension(shell):\n    {marking}\n")
+    library = tmp_path / "library"
+    library.mkdir()
+    seen = tmp_path / "seen"
+    (library / "own.py").write_text(
+        "import os\n"
+        "def load_ipython_extension(shell):\n"
+        "    os.environ['KAVACH_MARK'] = str(os.getpid())\n"
+        f"    try: open({str(seen)!r}, 'w').close()\n"
+        "    except OSError: pass\n"
+    )
     text = {
         "Kavach": {"memory": "96M"},
         "InteractiveShellApp": {"extensions": ["own"], "exec_lines": ["by_line = 1"]},
     }
     (there / "ipython_kernel_config.json").write_text(json.dumps(text))
     program = f"{PROGRAM} --config-dir={there}"
-    kernel = start_kernel(tmp_path / "ipython", str(tmp_path), program=program)
+    path = f"{ROOT}:{library}"
+    kernel = start_kernel(tmp_path / "ipython", program=program, PYTHONPATH=path)
     try:
         assert "96MiB" in kernel.run("%kavach explain").stdout
         assert kernel.value("by_line, __import__('os').environ['KAVACH_MARK']") == "(1, '2')"
+        assert not seen.exists()
     finally:
         kernel.close()
     (there / "ipython_kernel_config.json").write_text("{")
@@ -163,3 +173,19 @@ def test_kernel_forgets_the_working_directory(tmp_path: Path) -> None:
         check=True,
     ).stdout
     assert said == "[] False False\n"
+
+
+def test_kernel_becomes_undumpable_before_anything_else() -> None:
+    """As the flag itself says, which root sees no other trace of."""
+    code = (
+        "import prctl\n"
+        "from ipykernel.kernelapp import IPKernelApp\n"
+        "IPKernelApp.initialize = lambda *_: print(prctl.get_dumpable())\n"
+        "from kavach_ipy.front.app import SandboxKernelApp\n"
+        "SandboxKernelApp().initialize([])\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "False\n"

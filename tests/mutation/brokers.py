@@ -117,7 +117,7 @@ GUARDS = (
         _APP,
         "        become_undumpable()\n",
         "",
-        f"{_PROCESS}::test_kernel_is_not_dumpable",
+        f"{_PROCESS}::test_kernel_becomes_undumpable_before_anything_else",
     ),
     Guard(
         "broker: the user's extensions",
