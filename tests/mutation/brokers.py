@@ -56,14 +56,6 @@ GUARDS = (
         f"{_ENDS}::test_dead_session_is_one_error_and_the_next_cell_has_a_new_one",
     ),
     Guard(
-        "broker: a question at a time",
-        "a session that asks again before it was answered ends",
-        _EXCHANGE,
-        '            raise ProtocolError(0, "INPUT", "a question while another one waits.")\n',
-        "            return\n",
-        f"{_HOSTILE}::test_session_asks_one_question_at_a_time",
-    ),
-    Guard(
         "broker: parents",
         "a session's message has a parent of limited length",
         "wire/service.py",
