@@ -52,7 +52,7 @@ browser: venv-browser ## the tests in a real JupyterLab and Notebook 7, in Debia
 	@command -v "$${KAVACH_TEST_CHROMIUM:-chromium}" >/dev/null || .ci/chromium
 	$(PY) -m pytest tests/browser $(PYTEST)
 
-hub: venv-hub ## a real JupyterHub with two users, set up as the guide says and attacked; root, a minute
+hub: venv-hub ## a real JupyterHub with two users, set up as the guide says and attacked; root, two minutes
 	@.ci/hub-proxy '$(HUB_VENV)'
 	$(HUB_VENV)/bin/python -m pytest tests/hub $(PYTEST)
 

@@ -58,7 +58,7 @@ def _refusals() -> dict[str, list[str]]:
 def pytest_report_header() -> list[str]:
     """Name what these tests leave out, and how it is run."""
     return [
-        "left to make hub: tests/hub, a real JupyterHub, which takes root, npm and 90 s",
+        "left to make hub: tests/hub, a real JupyterHub, which takes root, npm and two minutes",
         "left to make browser: tests/browser, a real JupyterLab, which takes minutes",
     ]
 

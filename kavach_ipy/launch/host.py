@@ -13,6 +13,7 @@ import shutil
 import stat
 import sys
 from dataclasses import dataclass
+from typing import Final
 
 from kavach_ipy.launch import inside
 from kavach_ipy.launch.libraries import Unforkable, prepare_libraries
@@ -73,7 +74,10 @@ class Host:
     """None when the working directory has been deleted."""
 
     cwd_dot_entries: tuple[bytes, ...]
-    """Names that begin with a dot in the working directory, listed only where it is the home."""
+    """Names that begin with a dot in the working directory, and those of credentials, there or not.
+
+    Listed only where it is the home.
+    """
 
     system: tuple[Entry, ...]
     python: tuple[Entry, ...]
@@ -241,10 +245,22 @@ def _working_directory(mount_points: tuple[bytes, ...]) -> Entry | None:
         return None
 
 
+# A session lives on while its user logs in somewhere, and what is made later shows through.
+_CREDENTIALS: Final = frozenset(
+    b".%s" % name
+    for name in (
+        b"aws azure boto config condarc databrickscfg docker env gem git-credentials gitconfig"
+        b" gnupg huggingface kaggle kube my.cnf mylogin.cnf netrc npmrc password-store pgpass"
+        b" pypirc s3cfg ssh terraform.d vault-token wandb"
+    ).split()
+)
+
+
 def _dot_entries(cwd: Entry | None, home: bytes) -> tuple[bytes, ...]:
     if cwd is None or cwd.real != os.path.realpath(home):
         return ()
-    return tuple(sorted(name for name in os.listdir(cwd.real) if name.startswith(b".")))
+    there = {name for name in os.listdir(cwd.real) if name.startswith(b".")}
+    return tuple(sorted(there | _CREDENTIALS))
 
 
 @functools.lru_cache(maxsize=8)

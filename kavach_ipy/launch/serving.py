@@ -217,7 +217,10 @@ class Service:
             if ready.get(ends.channel, 0) & select.POLLOUT:
                 self._write(ends.channel)
             for fd in (ends.channel, ends.stdout, ends.stderr):
-                if ready.get(fd, 0) & ~select.POLLOUT and not self._read(ends, pipes, fd):
+                event = ready.get(fd, 0) & ~select.POLLOUT
+                # poll(2): a pipe that only hangs up holds nothing, and nobody writes to it.
+                is_over = fd != ends.channel and not event & select.POLLIN
+                if event and (is_over or not self._read(ends, pipes, fd)):
                     poll.unregister(fd)
             self._hearer.rested()
             if ends.cell in ready:

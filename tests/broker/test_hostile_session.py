@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +147,19 @@ def test_kernel_answers_during_a_flood(broker: Kernel, line: str) -> None:
     run = broker.finish(request, run)
     assert run.reply["ename"] == "CellStopped"
     assert broker.value("1 + 1") == "2"
+
+
+def test_session_without_standard_streams_keeps_nobody_busy(broker: Kernel) -> None:
+    """A pipe that nobody writes to any more is not looked at again, and cells go on."""
+    assert broker.run("import os, time\nos.close(1)\nos.close(2)").status == "ok"
+    before = _processor_seconds(broker.pid)
+    assert broker.run("time.sleep(1)").status == "ok"
+    assert _processor_seconds(broker.pid) - before < 0.5
+    assert broker.run("1 + 1").result["data"]["text/plain"] == "2"
+    broker.run("%kavach restart")
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return what a process has used, without its children: proc_pid_stat(5), utime and stime."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kavach_ipy import Policy, Sandbox
 from tests.contract.cells import NEEDS
 from tests.escape.probes import FIRST, attack, found, number, outside
 
@@ -174,6 +175,24 @@ def test_working_directory_that_is_the_home_hides_its_dot_entries(
     listed = found("import os\nos.listdir('.')")
     assert isinstance(listed, list)
     assert [name for name in listed if name.startswith(".")] == []
+
+
+def test_credentials_that_a_home_gets_while_a_session_lives_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user logs in somewhere between two cells, and the second finds nothing of it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    read = "[open(name).read() for name in ('.netrc', '.ssh/id') if os.path.exists(name)]"
+    with Sandbox(Policy(session="long")) as box:
+        assert box.run("import os\nos.listdir('.')").check().result == []
+        (home / ".ssh").mkdir()
+        for name in (".netrc", ".ssh/id", "letter"):
+            (home / name).write_text(SECRET, encoding="utf-8")
+        assert outside(f"import os\nprint({read})").count(SECRET) == 2
+        assert box.run(read).check().result == []
 
 
 def test_working_directory_below_the_home_shows_nothing_above(

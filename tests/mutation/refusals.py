@@ -85,9 +85,18 @@ GUARDS = (
         "dot entries of a home",
         "a working directory that is the home shows no credentials",
         "launch/host.py",
-        '(name for name in os.listdir(cwd.real) if name.startswith(b"."))',
-        "(())",
+        "    return tuple(sorted(there | _CREDENTIALS))\n",
+        "    return tuple(sorted(_CREDENTIALS))\n",
         "tests/escape/test_file_read.py"
         "::test_working_directory_that_is_the_home_hides_its_dot_entries",
+    ),
+    Guard(
+        "credentials that come later",
+        "what a user logs in to while a session lives is not in its working directory",
+        "launch/host.py",
+        "    return tuple(sorted(there | _CREDENTIALS))\n",
+        "    return tuple(sorted(there))\n",
+        "tests/escape/test_file_read.py"
+        "::test_credentials_that_a_home_gets_while_a_session_lives_are_not_there",
     ),
 )
