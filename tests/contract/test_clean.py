@@ -99,7 +99,7 @@ ENDINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "exit": ("import os; os._exit(3)", {}),
     "segfault": ("import ctypes; ctypes.string_at(0)", {}),
     "timeout": ("while True: pass", {"timeout": 0.5}),
-    "memory": ("x = [bytearray(1 << 26) for _ in range(9)]", {"memory": "128M"}),
+    "memory": ("x = bytearray(1 << 28)", {"memory": "128M"}),
     "output": ("while True: print('x' * 10_000)", {"output": "64K"}),
     "disk": ("open('/tmp/x', 'wb').write(b'x' * (9 << 20))", {"disk": "8M"}),
 }

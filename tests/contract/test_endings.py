@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 
@@ -116,4 +117,5 @@ def test_end_is_told_in_the_words_of_its_limit() -> None:
     """A stopped cell names what was used, what is allowed and the option that raises it."""
     failure = stopped("while True: pass", timeout=0.3)
     assert failure.allowed == "300ms"
-    assert "0.3 s" in failure.used
+    # On a busy machine it is looked at a little later.
+    assert re.fullmatch(r"0\.[3-9] s", failure.used)

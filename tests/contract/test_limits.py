@@ -387,7 +387,7 @@ def test_what_the_explanations_offer_works() -> None:
 
 
 STOPPED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "timeout": ("import signal; signal.pause()", {"timeout": 0.5}, "0.5"),
+    "timeout": ("import signal; signal.pause()", {"timeout": 0.5}, " s"),
     "cpu": ("while True: pass", {"cpu": 1}, "processor time"),
     "memory": (
         "import os, signal as s\nfor _ in range(3): os.fork()\nx = b'x' * (60 << 20)\ns.pause()",

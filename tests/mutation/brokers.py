@@ -8,10 +8,10 @@ __all__ = ["GUARDS"]
 
 _EXCHANGE = "launch/exchange.py"
 _APP = "front/app.py"
-_HOSTILE = "tests/broker/test_hostile_session.py"
+_HOSTILE = "tests/kernel/broker/test_hostile_session.py"
 _FRAMES = f"{_HOSTILE}::test_frame_that_no_session_sends_ends_it"
-_PROCESS = "tests/broker/test_process.py"
-_ENDS = "tests/broker/test_endings.py"
+_PROCESS = "tests/kernel/broker/test_process.py"
+_ENDS = "tests/kernel/broker/test_endings.py"
 _REPLIES = "tests/unit/gate/test_replies.py"
 
 GUARDS = (
@@ -125,7 +125,7 @@ GUARDS = (
         "front/tightening.py",
         "    return tighten(policy, policy.replace(**changes))\n",
         "    return policy.replace(**changes)\n",
-        "tests/broker/test_tightening.py::test_metadata_cannot_loosen",
+        "tests/kernel/broker/test_tightening.py::test_metadata_cannot_loosen",
     ),
     Guard(
         "broker: pipes that hang up",
@@ -133,7 +133,7 @@ GUARDS = (
         "launch/serving.py",
         "                if event and (is_over or not self._read(ends, pipes, fd)):\n",
         "                if event and not self._read(ends, pipes, fd):\n",
-        "tests/broker/test_hostile_session.py"
+        "tests/kernel/broker/test_hostile_session.py"
         "::test_session_without_standard_streams_keeps_nobody_busy",
     ),
 )

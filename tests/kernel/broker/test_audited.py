@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.broker.conftest import PROGRAM
+from tests.kernel.broker.conftest import PROGRAM
 from tests.kernel.kernels import start_kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.conftest import ISOLATED, PROGRAM
+from tests.kernel.broker.conftest import ISOLATED, PROGRAM
 from tests.kernel.kernels import ROOT, Kernel, start_kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]

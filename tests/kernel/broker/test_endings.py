@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.conftest import PROGRAM
 from tests.contract.cells import descendants, wait_for_the_end_of
+from tests.kernel.broker.conftest import PROGRAM
 from tests.kernel.kernels import Kernel, start_kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
