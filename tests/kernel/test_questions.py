@@ -47,6 +47,16 @@ def test_getpass_asks_for_a_password(kernel: Kernel) -> None:
     assert kernel.finish(request).result["data"]["text/plain"] == "6"
 
 
+@pytest.mark.parametrize("way", ["traceback.print_exc()", "logging.exception('caught')"])
+def test_a_question_that_failed_shows_the_cells_own_lines(kernel: Kernel, way: str) -> None:
+    """A traceback that the cell prints itself has its line, and no frame of ours."""
+    code = f"import logging, traceback\ntry:\n    input()\nexcept EOFError:\n    {way}"
+    shown = kernel.run(f"%%sandbox\n{code}").stderr
+    assert "input()" in shown
+    assert "--stdin" in shown
+    assert "kavach_ipy/" not in shown
+
+
 @pytest.mark.parametrize("stop", ["breakpoint()", "import pdb; pdb.set_trace()"])
 def test_the_debugger_takes_commands(kernel: Kernel, stop: str) -> None:
     """The cell stops at its line, and the variables there can be looked at."""

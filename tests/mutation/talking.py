@@ -124,4 +124,12 @@ GUARDS = (
         "Progress(_DisplayLine(shell))",
         "tests/kernel/test_progress.py::test_a_client_that_executes_notebooks_is_shown_no_line",
     ),
+    Guard(
+        "frames of ours",
+        "a traceback that a cell prints has no frame of this package",
+        "front/tracebacks.py",
+        '        vars(traceback)["_walk_tb_with_full_positions"] = walk_hidden\n',
+        "        pass\n",
+        "tests/kernel/test_questions.py::test_a_question_that_failed_shows_the_cells_own_lines",
+    ),
 )
