@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kavach_ipy.errors import KavachError
 from kavach_ipy.front.origins import Origin, Origins
-from kavach_ipy.gate.replies import comms, completed, executed, inspected
+from kavach_ipy.gate.replies import completed, executed, inspected
 
 if TYPE_CHECKING:
     from kavach_ipy.front.broker import Broker
@@ -111,8 +111,6 @@ class Ear:
                 answer = completed(reply.content, len(str(content["code"])))
             case "inspect":
                 answer = inspected(reply.content, self._display)
-            case "comm_info":
-                answer = dict(comms(reply.content))
             case "comm_open" | "comm_msg" | "comm_close":
                 if asked.origin is not None:
                     self.origins.finish(asked.origin)

@@ -165,9 +165,6 @@ class _Served:
                     content["detail_level"],
                     set(content["omit_sections"]),
                 )
-            case "comm_info":
-                comms = dict(self._kernel.comm_manager.comms)
-                found = {key: {"target_name": it.target_name} for key, it in comms.items()}
             case "comm_open" | "comm_msg" | "comm_close":
                 getattr(self._kernel.comm_manager, request.kind)(None, [], _message(request))
                 found = {}

@@ -20,13 +20,11 @@ from kavach_ipy.gate.text import clean_line
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Failure, Message
 
-__all__ = ["Executed", "comms", "completed", "executed", "failed", "inspected"]
+__all__ = ["Executed", "completed", "executed", "failed", "inspected"]
 
 _COUNT: Final = 1 << 31
 _MATCHES: Final = 10_000
 _MATCH: Final = 2000
-_COMMS: Final = 10_000
-_NAME: Final = 200
 _TYPES: Final = "_jupyter_types_experimental"
 _T = TypeVar("_T")
 
@@ -137,16 +135,6 @@ def inspected(content: Mapping[str, Json], policy: DisplayPolicy) -> dict[str, J
         return {"status": "ok", "found": False, "data": {}, "metadata": {}}
     data, metadata = _shown(content, policy)
     return {"status": "ok", "found": True, "data": data, "metadata": metadata}
-
-
-def comms(content: Mapping[str, Json]) -> dict[str, str]:
-    """Return the comms that a session has: id and the name of its target."""
-    found = {
-        key: value["target_name"]
-        for key, value in list(content.items())[:_COMMS]
-        if isinstance(value, dict) and _is_plain(value.get("target_name"))
-    }
-    return {key: str(name) for key, name in found.items() if _is_plain(key) and len(key) <= _NAME}
 
 
 def _expression(value: Json, policy: DisplayPolicy) -> Json:

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 RequestKind: TypeAlias = Literal[
-    "execute", "complete", "inspect", "comm_open", "comm_msg", "comm_close", "comm_info"
+    "execute", "complete", "inspect", "comm_open", "comm_msg", "comm_close"
 ]
 _KINDS: Final[frozenset[str]] = frozenset(get_args(RequestKind))
 _PARENT: Final = 256

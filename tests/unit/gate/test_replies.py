@@ -8,7 +8,7 @@ import pytest
 
 from kavach_ipy.errors import ProtocolError
 from kavach_ipy.gate.mimes import DisplayPolicy
-from kavach_ipy.gate.replies import comms, completed, executed, failed, inspected
+from kavach_ipy.gate.replies import completed, executed, failed, inspected
 
 _POLICY = DisplayPolicy()
 _OK: dict[str, Any] = {
@@ -129,14 +129,3 @@ def test_documentation_goes_through_the_display_policy() -> None:
         "metadata": {},
     }
     assert inspected({"found": 1, "data": content["data"]}, _POLICY)["data"] == {}
-
-
-def test_comms_are_names() -> None:
-    """Each with the name of its target, and nothing that is none."""
-    content: dict[str, Any] = {
-        "a" * 32: {"target_name": "jupyter.widget", "more": 1},
-        "b\n": {"target_name": "x"},
-        "c": {"target_name": 3},
-        "d": 4,
-    }
-    assert comms(content) == {"a" * 32: "jupyter.widget"}
