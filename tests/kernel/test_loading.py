@@ -110,6 +110,6 @@ def test_settings_come_from_the_configuration(fresh_kernel: Kernel) -> None:
     fresh_kernel.run("%load_ext kavach_ipy")
     assert "96MiB of new memory" in fresh_kernel.run("%kavach explain").stdout
     fresh_kernel.run("%unload_ext kavach_ipy")
-    fresh_kernel.run("get_ipython().config.Kavach.policy_file = '/etc/kavach/policy.toml'")
+    fresh_kernel.run("get_ipython().config.Kavach.policy_file = 'policy.toml'")
     assert fresh_kernel.run("%load_ext kavach_ipy").error["ename"] == "TraitError"
     assert "not found" in fresh_kernel.run("%%sandbox\n1").stderr
