@@ -22,13 +22,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, NamedTuple, TypeAlias
 
-from kavach_ipy.wire.marks import Mark
+from kavach_ipy.wire.marks import NO_MARK, Mark
 
 __all__ = ["Pipes", "StreamName", "mark_of_now"]
 
 StreamName: TypeAlias = Literal["stdout", "stderr"]
 
 _INT = struct.Struct("=i")
+_NOTHING = _INT.pack(0)
 _CHUNK = 1 << 18
 
 
@@ -42,6 +43,8 @@ def mark_of_now() -> Mark:
     """Return the mark of a frame that is sent now, in the process that sends it."""
     began = time.monotonic_ns()
     stdout, stderr = _unread(1), _unread(2)
+    if not stdout and not stderr:
+        return NO_MARK
     return Mark(began, time.monotonic_ns(), stdout, stderr)
 
 
@@ -50,10 +53,11 @@ def _unread(fd: int) -> int:
 
     What the cell has put in the place of the pipe (a file, say) counts for nothing here.
     """
-    with suppress(OSError):
-        count: int = _INT.unpack(fcntl.ioctl(fd, termios.FIONREAD, bytes(_INT.size)))[0]
-        return max(0, count)
-    return 0
+    try:
+        answer = fcntl.ioctl(fd, termios.FIONREAD, _NOTHING)
+    except OSError:
+        return 0
+    return 0 if answer == _NOTHING else max(0, int(_INT.unpack(answer)[0]))
 
 
 class _Pipe:
@@ -141,6 +145,8 @@ class Pipes:
 
     def catch_up(self, mark: Mark) -> None:
         """Pass on what lay in the pipes when a frame was sent, before the frame is."""
+        if mark is NO_MARK:
+            return
         for pipe, count in zip(self._pipes.values(), (mark.stdout, mark.stderr), strict=True):
             # No more than a pipe can hold, so that a mark that lies cannot keep us here.
             until = pipe.end_of(mark, min(count, _FULL_PIPE))

@@ -28,15 +28,18 @@ class Mark(NamedTuple):
 
 
 NO_MARK: Final = Mark(0, 0, 0, 0)
+"""Nothing lay in the pipes. It is left out of a frame: nearly every one would have it."""
 
 
 def read_mark(frame: Frame) -> Mark:
-    """Read the mark of MESSAGE or INPUT.
+    """Read the mark of MESSAGE, INPUT or PUBLISH.
 
     Raises:
-        ProtocolError: there is none, or it is something else.
+        ProtocolError: it is something else.
     """
-    numbers = frame.body.get("mark")
+    if "mark" not in frame.body:
+        return NO_MARK
+    numbers = frame.body["mark"]
     if (
         not isinstance(numbers, list)
         or len(numbers) != len(Mark._fields)

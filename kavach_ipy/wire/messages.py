@@ -177,15 +177,17 @@ def message_frame(
         "type": msg_type,
         "content": content,
         "metadata": metadata or {},
-        "mark": [*mark],
     }
-    return Frame(Kind.MESSAGE, body, buffers)
+    return Frame(Kind.MESSAGE, _marked(body, mark), buffers)
+
+
+def _marked(body: dict[str, Json], mark: Mark) -> dict[str, Json]:
+    return {**body, "mark": [*mark]} if mark.stdout or mark.stderr else body
 
 
 def read_message(frame: Frame) -> Message:
     """Read MESSAGE; only the types in `MESSAGE_TYPES` are allowed."""
-    _expect(frame, Kind.MESSAGE, {"type", "content", "metadata", "mark"}, has_buffers=True)
-    read_mark(frame)
+    _expect(frame, Kind.MESSAGE, {"type", "content", "metadata"}, has_buffers=True)
     msg_type = take(frame, frame.body, "type", str)
     if msg_type not in MESSAGE_TYPES:
         raise _broken(frame, f"message type {msg_type!r:.40}; allowed: {sorted(MESSAGE_TYPES)}.")
@@ -205,15 +207,13 @@ def input_frame(
         "prompt": prompt[:_TEXT],
         "password": is_password,
         "interrupts": interrupts,
-        "mark": [*mark],
     }
-    return Frame(Kind.INPUT, body)
+    return Frame(Kind.INPUT, _marked(body, mark))
 
 
 def read_input(frame: Frame) -> Question:
     """Read INPUT."""
-    _expect(frame, Kind.INPUT, {"prompt", "password", "interrupts", "mark"})
-    read_mark(frame)
+    _expect(frame, Kind.INPUT, {"prompt", "password", "interrupts"})
     return Question(
         take(frame, frame.body, "prompt", str),
         take(frame, frame.body, "password", bool),
@@ -324,6 +324,9 @@ def _expect(frame: Frame, kind: Kind, keys: set[str], *, has_buffers: bool = Fal
         raise _broken(frame, f"{kind.name} was due.")
     if frame.buffers and not has_buffers:
         raise _broken(frame, f"{len(frame.buffers)} buffers where none is allowed.")
+    if "mark" in frame.body and kind in {Kind.MESSAGE, Kind.INPUT}:
+        read_mark(frame)
+        keys = keys | {"mark"}
     _same_keys(frame, frame.body, keys)
 
 
