@@ -15,8 +15,9 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final
 
+from kavach_ipy.launch.link import line_of
 from kavach_ipy.launch.order import mark_of_now
 from kavach_ipy.wire.frames import Decoder, Kind
 from kavach_ipy.wire.messages import Answer, input_frame, read_answer
@@ -99,15 +100,7 @@ class Inbox:
             finally:
                 if heeds:
                     link.heed_interrupts()
-        match answer.status:
-            case "ok":
-                return answer.text
-            case "interrupted":
-                raise KeyboardInterrupt
-            case "eof":
-                raise EOFError(answer.text or "EOF when reading a line")
-            case _:
-                assert_never(answer.status)
+        return line_of(answer)
 
     def _wait(self) -> Answer:
         poll = select.poll()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kavach_ipy.wire.service import RequestKind
 
 __all__ = [
+    "COMM_KINDS",
     "Execution",
     "accept",
     "execution_of",
@@ -33,7 +34,7 @@ __all__ = [
     "request_of",
 ]
 
-_COMM_KINDS: Final = frozenset({"comm_close", "comm_msg", "comm_open"})
+COMM_KINDS: Final = ("comm_open", "comm_msg", "comm_close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def request_of(
 ) -> Request:
     """Return what a session is asked; of the message that asked, only what it needs is in it."""
     header: dict[str, Json] = {key: str(value) for key, value in parent.get("header", {}).items()}
-    if kind not in _COMM_KINDS:
+    if kind not in COMM_KINDS:
         return Request(number, kind, {"header": header, "metadata": {}, "content": {}}, content)
     message = {"header": header, "metadata": parent["metadata"], "content": parent["content"]}
     return Request(number, kind, message, content, tuple(parent.get("buffers") or ()))

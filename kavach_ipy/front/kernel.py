@@ -23,7 +23,7 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.errors import KavachError
 from kavach_ipy.front.broker import Broker
-from kavach_ipy.front.execution import execution_of
+from kavach_ipy.front.execution import COMM_KINDS, execution_of
 from kavach_ipy.front.meanwhile import Meanwhile
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.startup_files import profile_texts, shell_sections
@@ -33,7 +33,6 @@ __all__ = ["SandboxKernel"]
 _NOT_IN_A_SESSION: Final = frozenset({"kernel subshells", "debugger"})
 # ipykernel annotates little, and otherwise from version to version.
 _IPythonKernel: Any = ipkernel.IPythonKernel
-_COMM_KINDS: Final = ("comm_open", "comm_msg", "comm_close")
 
 
 class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
@@ -50,7 +49,7 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
         self.broker = Broker(self, self.settings, ["", *sys.path], startup)
         self._meanwhile = Meanwhile(self, lambda: self.broker.is_busy)
         self._answers: set[asyncio.Task[None]] = set()
-        for kind in _COMM_KINDS:
+        for kind in COMM_KINDS:
             self.shell_handlers[kind] = partial(self._comm, kind)
         for handlers in (self.shell_handlers, self.control_handlers):
             handlers["comm_info_request"] = self._comm_info
@@ -158,9 +157,7 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
         await self._in_loop(self.broker.comm(kind, parent))
 
     async def _comm_info(self, stream: Any, ident: Any, parent: Mapping[str, Any]) -> None:
-        target = parent["content"].get("target_name")
-        comms = await self._in_loop(self.broker.lookups.comm_info(target))
-        content = {"status": "ok", "comms": comms}
+        content = await self._in_loop(self.broker.lookups.comm_info(parent))
         self.session.send(stream, "comm_info_reply", content, parent, ident)
 
 

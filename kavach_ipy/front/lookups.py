@@ -8,7 +8,7 @@ Assumes: called in the kernel's loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from kavach_ipy.errors import KavachError
@@ -57,10 +57,16 @@ class Lookups:
         nothing = {"status": "ok", "found": False, "data": {}, "metadata": {}}
         return await self._quick("inspect", content) or nothing
 
-    async def comm_info(self, target: str | None) -> dict[str, Any]:
-        """Return the widgets that the front end knows of the session."""
-        comms = self._broker.comms()
-        return {key: {"target_name": name} for key, name in comms.items() if target in (None, name)}
+    async def comm_info(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the content of a ``comm_info_reply``: widgets that the front end knows.
+
+        Args:
+            asked: the ``comm_info_request``.
+        """
+        target = asked["content"].get("target_name")
+        comms = self._broker.comms().items()
+        known = {key: {"target_name": name} for key, name in comms if target in (None, name)}
+        return {"status": "ok", "comms": known}
 
     async def _quick(self, kind: RequestKind, content: dict[str, Any]) -> dict[str, Any] | None:
         made = self._broker.idle

@@ -21,7 +21,7 @@ from kavach_ipy.launch.link import ChildLink
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Failure, MessageType, shortened
 
-__all__ = ["Sender", "plain"]
+__all__ = ["Sender", "plain", "plain_dict"]
 
 # The wire refuses integers that do not fit 64 bits (wire.documents).
 _LEAST: Final = -(2**63)
@@ -57,7 +57,7 @@ class Sender:
         sys.stdout.flush()
         sys.stderr.flush()
         try:
-            self._link.message(kind, _plain_dict(content), _plain_dict(metadata or {}), buffers)
+            self._link.message(kind, plain_dict(content), plain_dict(metadata or {}), buffers)
         except (ProtocolError, RecursionError, TypeError, ValueError) as error:
             self.text("stderr", f"[sandbox] a {msg_type} stayed inside: {error}\n")
 
@@ -90,17 +90,29 @@ class Sender:
         metadata: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Stand in for ``Session.send``: the socket and the headers are the parent's business."""
-        del stream, parent, ident, track, header
+        del stream, ident, track, header
         if isinstance(msg_or_type, dict):
             message = msg_or_type
             buffers = buffers or message.get("buffers")
+            parent = parent or message.get("parent_header")
         else:
             message = {"msg_type": msg_or_type, "content": content, "metadata": metadata}
         msg_type = str(message.get("msg_type") or message["header"]["msg_type"])
-        self.message(
-            msg_type, message.get("content") or {}, message.get("metadata"), tuple(buffers or ())
-        )
+        content, metadata = message.get("content") or {}, message.get("metadata") or {}
+        self._forward(parent, msg_type, content, metadata, tuple(buffers or ()))
         return message
+
+    def _forward(
+        self,
+        parent: object,
+        msg_type: str,
+        content: dict[str, Any],
+        metadata: dict[str, Any],
+        buffers: tuple[bytes | memoryview, ...],
+    ) -> None:
+        """Pass on what ``Session.send`` was given; ``parent`` is the message that caused it."""
+        del parent
+        self.message(msg_type, content, metadata, buffers)
 
     def _send_piece(self, name: Name, text: str) -> None:
         self._link.message("stream", {"name": name, "text": text})
@@ -128,14 +140,15 @@ def plain(value: object) -> Json:
         case datetime() | date():
             return value.isoformat()
         case dict():
-            return _plain_dict(value)
+            return plain_dict(value)
         case list() | tuple() | set() | frozenset():
             return [plain(item) for item in value]
         case _:
             return _plain_other(value)
 
 
-def _plain_dict(value: dict[Any, Any]) -> dict[str, Json]:
+def plain_dict(value: dict[Any, Any]) -> dict[str, Json]:
+    """Return a dict as `plain` does, its keys as text."""
     return {str(key): plain(item) for key, item in value.items()}
 
 

@@ -10,11 +10,10 @@ Assumes: runs in the session, so nothing here protects the kernel's process: the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kavach_ipy.errors import ProtocolError
-from kavach_ipy.front.messages import Sender, plain
+from kavach_ipy.front.messages import Sender, plain_dict
 from kavach_ipy.wire.messages import MESSAGE_TYPES, Message, MessageType
 
 if TYPE_CHECKING:
@@ -32,41 +31,20 @@ class Publisher(Sender):
 
     def __init__(self, link: ChildLink) -> None:
         super().__init__(link)
-        self._channel = link
         self.current = ""
         """The request under way; messages that name no parent are taken for its own."""
 
-    def session_send(  # noqa: PLR0913, PLR0917 - the signature of jupyter_client.session.Session.send
+    def _forward(
         self,
-        stream: object,
-        msg_or_type: str | dict[str, Any],
-        content: dict[str, Any] | None = None,
-        parent: object = None,
-        ident: object = None,
-        buffers: Sequence[bytes | memoryview] | None = None,
-        track: bool = False,
-        header: object = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Stand in for ``Session.send``."""
-        del stream, ident, track, header
-        message: dict[str, Any]
-        if isinstance(msg_or_type, dict):
-            message = msg_or_type
-            buffers = buffers or message.get("buffers")
-            parent = parent or message.get("parent_header")
-        else:
-            message = {"msg_type": msg_or_type, "content": content, "metadata": metadata}
-        kind = str(message.get("msg_type") or message["header"]["msg_type"])
-        if kind in MESSAGE_TYPES:
-            self._publish(
-                _msg_id(parent) or self.current,
-                cast("MessageType", kind),
-                message.get("content") or {},
-                message.get("metadata") or {},
-                tuple(buffers or ()),
-            )
-        return message
+        parent: object,
+        msg_type: str,
+        content: dict[str, Any],
+        metadata: dict[str, Any],
+        buffers: tuple[bytes | memoryview, ...],
+    ) -> None:
+        if msg_type in MESSAGE_TYPES:
+            kind = cast("MessageType", msg_type)
+            self._publish(_msg_id(parent) or self.current, kind, content, metadata, buffers)
 
     def text(self, name: Name, text: str) -> None:
         """Send text that the request under way has printed."""
@@ -84,21 +62,17 @@ class Publisher(Sender):
             name, text = content.get("name"), str(content.get("text", ""))
             for start in range(0, len(text), _PIECE):
                 piece: dict[str, Json] = {"name": name, "text": text[start : start + _PIECE]}
-                self._channel.publish(parent, Message("stream", piece, {}))
+                self._link.publish(parent, Message("stream", piece, {}))
             return
         try:
-            shown = Message(kind, _plain(content), _plain(metadata), buffers)
-            self._channel.publish(parent, shown)
+            shown = Message(kind, plain_dict(content), plain_dict(metadata), buffers)
+            self._link.publish(parent, shown)
         except (ProtocolError, RecursionError, TypeError, ValueError) as error:
             note: dict[str, Json] = {
                 "name": "stderr",
                 "text": f"[sandbox] a {kind} stayed inside: {error}\n",
             }
-            self._channel.publish(parent, Message("stream", note, {}))
-
-
-def _plain(value: dict[str, Any]) -> dict[str, Json]:
-    return cast("dict[str, Json]", plain(value))
+            self._link.publish(parent, Message("stream", note, {}))
 
 
 def _msg_id(parent: object) -> str:

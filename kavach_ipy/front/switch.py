@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Switch"]
 
 _METHODS: Final = ("do_execute", "do_complete", "do_inspect")
-_COMM_KINDS: Final = ("comm_open", "comm_msg", "comm_close")
-_COMM_INFO: Final = "comm_info_request"
 
 
 class Switch:
@@ -58,7 +56,7 @@ class Switch:
             )
         # Loads all that a sandbox is made of, which %load_ext need not wait for.
         from kavach_ipy.front.broker import Broker  # noqa: PLC0415
-        from kavach_ipy.front.execution import execution_of  # noqa: PLC0415
+        from kavach_ipy.front.execution import COMM_KINDS, execution_of  # noqa: PLC0415
         from kavach_ipy.front.making import policy_for  # noqa: PLC0415
 
         try:
@@ -72,8 +70,7 @@ class Switch:
             return await broker.execute(execution_of(kernel, *args, **options))
 
         async def comm_info(stream: Any, ident: Any, parent: Any) -> None:
-            comms = await broker.lookups.comm_info(parent["content"].get("target_name"))
-            content = {"status": "ok", "comms": comms}
+            content = await broker.lookups.comm_info(parent)
             kernel.session.send(stream, "comm_info_reply", content, parent, ident)
 
         def do_inspect(
@@ -85,12 +82,13 @@ class Switch:
             del stream, ident
             await broker.comm(kind, parent)
 
-        self._before = dict(kernel.shell_handlers)
         functions = (do_execute, broker.lookups.complete, do_inspect)
         for name, function in zip(_METHODS, functions, strict=True):
             setattr(kernel, name, function)
-        kernel.shell_handlers.update({kind: partial(comm, kind) for kind in _COMM_KINDS})
-        kernel.shell_handlers[_COMM_INFO] = comm_info
+        handlers: dict[str, Any] = {kind: partial(comm, kind) for kind in COMM_KINDS}
+        handlers["comm_info_request"] = comm_info
+        self._before = {name: kernel.shell_handlers[name] for name in handlers}
+        kernel.shell_handlers.update(handlers)
 
     def off(self) -> None:
         """Let the kernel run its cells itself again, and end the session."""
@@ -100,6 +98,5 @@ class Switch:
         for name in _METHODS:
             # The class's own is there again.
             vars(self._kernel).pop(name, None)
-        for name in (*_COMM_KINDS, _COMM_INFO):
-            self._kernel.shell_handlers[name] = self._before[name]
+        self._kernel.shell_handlers.update(self._before)
         broker.close()

@@ -19,7 +19,7 @@ from kavach_ipy.launch.interrupts import Interrupts
 from kavach_ipy.launch.order import StreamName
 from kavach_ipy.wire.frames import Decoder, Frame, Kind
 from kavach_ipy.wire.marks import Mark, read_mark
-from kavach_ipy.wire.messages import Question, read_input
+from kavach_ipy.wire.messages import STREAM_FRAME, Question, read_input
 from kavach_ipy.wire.service import Published, Reply, Request, read_publish, read_reply
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ __all__ = ["Exchange", "Hearer"]
 _SAMPLE_SECONDS: Final = 0.1
 _SAMPLE_DUTY: Final = 30
 _IDLE_SECONDS: Final = 1.0
-_STREAM_FRAME: Final = 64
-"""Bytes of a stream frame that are not counted as printed, as in `launch.watch`."""
 _ANSWER_BYTES: Final = 4 << 20
 """Of a reply that is no cell's: completions, documentation."""
 _QUESTIONS: Final = 1000
@@ -170,7 +168,7 @@ class Exchange:
 
     def _publish(self, frame: Frame) -> None:
         if frame.body.get("type") == "stream":
-            self._bytes -= _STREAM_FRAME
+            self._bytes -= STREAM_FRAME
         else:
             self._messages += 1
         if self._messages <= self.policy.messages:

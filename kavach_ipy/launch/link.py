@@ -37,7 +37,7 @@ from kavach_ipy.wire.messages import (
 from kavach_ipy.wire.service import publish_frame
 from kavach_ipy.wire.values import encode_value, unsent_frame
 
-__all__ = ["GO", "INTERRUPTED", "READY", "Body", "ChildLink"]
+__all__ = ["GO", "INTERRUPTED", "READY", "Body", "ChildLink", "line_of"]
 
 # The two frames of the handshake never differ, so they are made once, before any fork.
 READY = b"".join(encode(ready_frame()))
@@ -177,15 +177,7 @@ class ChildLink:
             except ProtocolError as error:
                 raise EOFError(str(error)) from error
             answer = Answer("", "eof") if frame is None else read_answer(frame)
-        match answer.status:
-            case "ok":
-                return answer.text
-            case "interrupted":
-                raise KeyboardInterrupt
-            case "eof":
-                raise EOFError(answer.text or "EOF when reading a line")
-            case _:
-                assert_never(answer.status)
+        return line_of(answer)
 
     def done(self, failure: Failure | None) -> None:
         """Say that the cell is over. What threads of it still say stays inside.
@@ -277,6 +269,24 @@ class ChildLink:
         if msg_type == "stream" and isinstance(text, str):
             data = text.encode("utf-8", "replace")
             os.write(2 if content.get("name") == "stderr" else 1, data)
+
+
+def line_of(answer: Answer) -> str:
+    """Return the line that the user gave.
+
+    Raises:
+        EOFError: there is none, with the reason.
+        KeyboardInterrupt: the user interrupted instead.
+    """
+    match answer.status:
+        case "ok":
+            return answer.text
+        case "interrupted":
+            raise KeyboardInterrupt
+        case "eof":
+            raise EOFError(answer.text or "EOF when reading a line")
+        case _:
+            assert_never(answer.status)
 
 
 class _InterruptsAfter:

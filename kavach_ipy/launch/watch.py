@@ -27,6 +27,7 @@ from kavach_ipy.launch.signals import Signals
 from kavach_ipy.policy import Policy
 from kavach_ipy.wire.frames import Decoder, Frame, Kind
 from kavach_ipy.wire.marks import read_mark
+from kavach_ipy.wire.messages import STREAM_FRAME
 
 __all__ = ["Watch", "WatchedEnds"]
 
@@ -36,8 +37,6 @@ _SAMPLE_DUTY = 30
 """A sample is taken at most once in thirty times its own cost: reading smaps walks page tables."""
 _DRAIN_SECONDS = 1.0
 _VALUE_BYTES = 256 << 20
-_STREAM_FRAME = 64
-"""Bytes of a stream frame that are not counted as printed; an empty one has 85 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +240,7 @@ class Watch:
             case Kind.MESSAGE:
                 if frame.body.get("type") == "stream":
                     # Text is bounded in bytes: a cell may print a million lines, one frame each.
-                    self._bytes -= _STREAM_FRAME
+                    self._bytes -= STREAM_FRAME
                 else:
                     self._messages += 1
                 if self._messages > self.policy.messages:

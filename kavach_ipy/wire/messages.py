@@ -19,6 +19,7 @@ from kavach_ipy.wire.marks import NO_MARK, Mark, read_mark
 __all__ = [
     "MESSAGE_TYPES",
     "RESULT",
+    "STREAM_FRAME",
     "Answer",
     "Done",
     "Failure",
@@ -57,6 +58,9 @@ MessageType: TypeAlias = Literal[
 MESSAGE_TYPES: Final[frozenset[str]] = frozenset(get_args(MessageType))
 RESULT: Final = "<result>"
 """The name under which the last expression's value travels; no variable can be called so."""
+
+STREAM_FRAME: Final = 64
+"""Bytes of a stream frame that are not counted as printed; an empty one has 85 or more."""
 
 # Our own child keeps to these, so that a long traceback is cut there and not refused here.
 _TEXT: Final = 64 << 10
