@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import runpy
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.notebook.executing import ROOT, execute
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.notebook, pytest.mark.needs("userns", "seccomp", "landlock")]
 
@@ -20,12 +17,7 @@ pytestmark = [pytest.mark.notebook, pytest.mark.needs("userns", "seccomp", "land
 @pytest.fixture(scope="module")
 def cells() -> dict[str, NotebookNode]:
     """Every cell of the executed notebook by its id."""
-    # By path: notebooks/ is no package.
-    execute: Callable[[Path], NotebookNode] = runpy.run_path(str(ROOT / "notebooks/run.py"))[
-        "execute"
-    ]
-    executed = execute(ROOT / "notebooks/01_first_cell.ipynb")
-    return {cell.id: cell for cell in executed.cells if cell.cell_type == "code"}
+    return execute(ROOT / "notebooks/01_first_cell.ipynb")
 
 
 def _text(cell: NotebookNode) -> str:

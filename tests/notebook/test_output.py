@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import runpy
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.notebook.executing import ROOT, execute
 
 pytestmark = [pytest.mark.notebook, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
@@ -20,12 +14,8 @@ pytestmark = [pytest.mark.notebook, pytest.mark.needs("userns", "seccomp", "land
 @pytest.fixture(scope="module")
 def outputs() -> dict[str, list[Any]]:
     """What stands below each cell of the executed notebook, by the cell's id."""
-    # By path: notebooks/ is no package.
-    execute: Callable[[Path], NotebookNode] = runpy.run_path(str(ROOT / "notebooks/run.py"))[
-        "execute"
-    ]
     executed = execute(ROOT / "notebooks/04_output.ipynb")
-    return {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
+    return {key: cell.outputs for key, cell in executed.items()}
 
 
 def test_honest_output_is_rich(outputs: dict[str, list[Any]]) -> None:

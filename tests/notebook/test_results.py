@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import runpy
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.notebook.executing import ROOT, execute
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.notebook, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
@@ -20,12 +17,8 @@ pytestmark = [pytest.mark.notebook, pytest.mark.needs("userns", "seccomp", "land
 @pytest.fixture(scope="module")
 def shown() -> dict[str, str]:
     """What a reader sees below each cell of the executed notebook, by the cell's id."""
-    # By path: notebooks/ is no package.
-    execute: Callable[[Path], NotebookNode] = runpy.run_path(str(ROOT / "notebooks/run.py"))[
-        "execute"
-    ]
     executed = execute(ROOT / "notebooks/03_results.ipynb")
-    return {cell.id: _text(cell) for cell in executed.cells if cell.cell_type == "code"}
+    return {key: _text(cell) for key, cell in executed.items()}
 
 
 def _text(cell: NotebookNode) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tests.notebook.executing import ROOT, execute
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [
     pytest.mark.notebook,
@@ -42,11 +39,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> list[NotebookNode]:
     shutil.copytree(ROOT / "notebooks/data", folder / "data")
     path = folder / "tutorial.ipynb"
     nbformat.write(new_notebook(cells=made), path)  # type: ignore[no-untyped-call]
-    execute: Callable[[Path], NotebookNode] = runpy.run_path(str(ROOT / "notebooks/run.py"))[
-        "execute"
-    ]
-    executed: list[NotebookNode] = execute(path).cells
-    return executed
+    return list(execute(path).values())
 
 
 def _shown(cell: NotebookNode) -> str:
