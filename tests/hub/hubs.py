@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import requests
 from websocket import WebSocket, create_connection
 
 from tests.hub.machine import Machine
+from tests.kernel import kernels
 
 __all__ = ["Hub", "Notebook", "Run", "User", "start_hub"]
 
@@ -56,25 +57,8 @@ c.JupyterHub.load_roles = [
 """
 
 
-@dataclass
-class Run:
+class Run(kernels.Run):
     """What one cell made the server send."""
-
-    reply: dict[str, Any] = field(default_factory=dict)
-    outputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    def text(self, name: str) -> str:
-        """All text of one stream."""
-        return "".join(
-            str(content["text"])
-            for kind, content in self.outputs
-            if kind == "stream" and content["name"] == name
-        )
-
-    @property
-    def stdout(self) -> str:
-        """All text of standard output."""
-        return self.text("stdout")
 
     @property
     def told(self) -> str:
