@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,11 +129,14 @@ def rounds_asked(what: str | None, default: int) -> int:
     return rounds
 
 
-def print_table(rows: Sequence[Row]) -> int:
-    """Print the rows; 0 when every bound is kept."""
+def print_table(rows: Iterable[Row]) -> int:
+    """Print the rows as they come; 0 when every bound is kept."""
+    kept = True
     for row in rows:
         sys.stdout.write(f"{row}\n")
-    return 0 if all(row.holds for row in rows) else 1
+        sys.stdout.flush()
+        kept &= row.holds
+    return 0 if kept else 1
 
 
 def main() -> int:
