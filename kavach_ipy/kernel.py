@@ -15,6 +15,10 @@ __all__ = ["main"]
 def main() -> None:
     """Start the kernel."""
     # An import of this package starts nothing and loads nothing heavy.
+    from kavach_ipy.launch.eggs import lay  # noqa: PLC0415
+
+    # Both import for a quarter of a second, and a machine has more than one processor.
+    lay("kavach_ipy.front.served:ServedRunner")
     from kavach_ipy.front.app import main as run  # noqa: PLC0415
 
     run()

@@ -20,6 +20,7 @@ from IPython.core.profiledir import ProfileDir
 from traitlets.config import Config
 
 from kavach_ipy.fresh import take_inputs
+from kavach_ipy.front.debugging import leave_debugger_out
 from kavach_ipy.front.runner import Cell, Task, TiedShell
 from kavach_ipy.launch.link import ChildLink
 from kavach_ipy.launch.requests import CellRequest
@@ -101,6 +102,7 @@ class KernelRunner(_ShellRunner):
         from ipykernel.ipkernel import IPythonKernel  # noqa: PLC0415
         from jupyter_client.session import Session  # noqa: PLC0415
 
+        leave_debugger_out()
         kind = self.kernel_class or IPythonKernel
         kernel: Any = cast("Callable[..., object]", kind.instance)(
             config=_CONFIG,

@@ -23,6 +23,7 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.errors import KavachError
 from kavach_ipy.front.broker import Broker
+from kavach_ipy.front.debugging import leave_debugger_out
 from kavach_ipy.front.execution import COMM_KINDS, execution_of
 from kavach_ipy.front.meanwhile import Meanwhile
 from kavach_ipy.front.settings import Kavach
@@ -39,6 +40,7 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
     """An IPython kernel whose cells all run in one sandboxed session."""
 
     def __init__(self, **kwargs: Any) -> None:
+        leave_debugger_out()
         super().__init__(**kwargs)
         self.settings = Kavach(parent=self)
         # A cell imports from the notebook's directory, as in any kernel; this process never does.
@@ -138,6 +140,9 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
             "command": msg.get("command", ""),
             "message": "a sandboxed kernel has no debugger; pdb works in a cell.",
         }
+
+    async def poll_stopped_queue(self) -> None:
+        """Wait for no debugger: there is none that could stop."""
 
     def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End the session first: nothing of it outlives the kernel."""

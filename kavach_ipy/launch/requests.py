@@ -21,6 +21,7 @@ from kavach_ipy.wire.documents import Json
 
 __all__ = [
     "CELL",
+    "HATCH",
     "HOLD",
     "START",
     "CellRequest",
@@ -30,6 +31,9 @@ __all__ = [
     "send_cell",
     "send_hold",
 ]
+
+HATCH = b"hatch"
+"""To what will be a zygote: its environment, and the modules to import."""
 
 START = b"start"
 """To a zygote: build a sandbox."""

@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from importlib import import_module
 from typing import NoReturn
 
@@ -29,7 +30,7 @@ from kavach_ipy.launch.control import Report, send_report
 from kavach_ipy.launch.copies import read_plan
 from kavach_ipy.launch.fresh import find_runner, fresh_body
 from kavach_ipy.launch.link import Body
-from kavach_ipy.launch.requests import START, read
+from kavach_ipy.launch.requests import HATCH, START, read
 from kavach_ipy.launch.signals import SIGNALS
 from kavach_ipy.linux import privileges
 from kavach_ipy.wire.documents import Json
@@ -41,8 +42,8 @@ _DETAIL = 2000
 
 
 def main() -> NoReturn:
-    """Be the zygote; the arguments are the socket, the kernel's pid, the entry and the modules."""
-    number, kernel_pid, entry, *preload = sys.argv[1:]
+    """Be the zygote; the arguments are the socket, the kernel's pid and the entry."""
+    number, kernel_pid, entry = sys.argv[1:]
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, int(number))
     control.set_inheritable(False)
     # Modules may take their time to load, and nobody looks after the kernel meanwhile.
@@ -53,28 +54,49 @@ def main() -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # What the command line was belongs to the zygote; a cell finds what an interpreter has.
     sys.argv[:] = [""]
+    gc.disable()
     body = fresh_body(find_runner(entry)())
-    for name in preload:
+    _settle()
+    for name in _hatch(control, kernel):
         _load(name, control)
+        _settle()
     # Written to while it was loaded, for the kernel to quote where this process fails.
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for standard in (1, 2):
         os.dup2(null, standard)
     os.close(null)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
     # It follows the thread that started us, which may end; the descriptor follows the process.
     prctl.set_pdeathsig(0)
     _say(control, word="ready")
     while _wait(control.fileno(), kernel):
-        packet, fds, _, _ = socket.recv_fds(
-            control, len(START) + 1, _DESCRIPTORS + 1, socket.MSG_CMSG_CLOEXEC
-        )
+        packet, fds = _take(control, START)
         if packet != START or len(fds) != _DESCRIPTORS:
             break
         _fork(control, kernel, fds, body)
     os._exit(0)
+
+
+def _settle() -> None:
+    """Leave no garbage, and nothing that a collection in a fork would write to."""
+    gc.collect()
+    gc.freeze()
+
+
+def _hatch(control: socket.socket, kernel: int) -> list[str]:
+    """Wait for the rest of the environment, and for the names of modules to import."""
+    if not _wait(control.fileno(), kernel):
+        os._exit(0)
+    packet, fds = _take(control, HATCH)
+    if packet != HATCH or len(fds) != 1:
+        os._exit(0)
+    task = read(fds[0])
+    environment, preload = task["environment"], task["preload"]
+    assert isinstance(environment, dict)
+    assert isinstance(preload, list)
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    # The C library has read it when this interpreter began: tzset(3).
+    time.tzset()
+    return [str(name) for name in preload]
 
 
 def _load(name: str, control: socket.socket) -> None:
@@ -117,6 +139,13 @@ def _wait(fd: int, kernel: int) -> bool:
     poll.register(fd, select.POLLIN)
     poll.register(kernel, select.POLLIN)
     return kernel not in dict(poll.poll())
+
+
+def _take(control: socket.socket, word: bytes) -> tuple[bytes, list[int]]:
+    packet, fds, _, _ = socket.recv_fds(
+        control, len(word) + 1, _DESCRIPTORS + 1, socket.MSG_CMSG_CLOEXEC
+    )
+    return packet, fds
 
 
 def _fork(control: socket.socket, kernel: int, fds: list[int], body: Body) -> None:

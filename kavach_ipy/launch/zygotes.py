@@ -1,11 +1,11 @@
 """Zygotes as the kernel process has them: started when one is needed, replaced when it has died.
 
-A zygote (`launch.zygote`) is exec'd: it has a built environment, the descriptors that it is given,
-and nothing of this process's memory. It forks what a clean cell becomes.
+A zygote (`launch.zygote`) is exec'd (`launch.eggs`): it has a built environment, the descriptors
+that it is given, and nothing of this process's memory. It forks what a clean cell becomes.
 
 Guarantees: none is started before it is needed; one that has died is replaced, and reaped; none
 outlives this process; a fork of this process never uses its parent's.
-Assumes: the interpreter of this process can be exec'd once more.
+Assumes: as `launch.eggs`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,10 +23,12 @@ from dataclasses import dataclass, field
 
 from kavach_ipy.errors import PolicyError, SetupFailed
 from kavach_ipy.launch.copies import write_plan
+from kavach_ipy.launch.eggs import forget_laid, search_path, take_egg
 from kavach_ipy.launch.plan import Plan
 from kavach_ipy.launch.processes import Process, is_readable
-from kavach_ipy.launch.requests import START, send
+from kavach_ipy.launch.requests import HATCH, START, send
 from kavach_ipy.launch.signals import Signals
+from kavach_ipy.wire.documents import Json
 
 __all__ = ["Breed", "Zygote", "end_zygotes", "zygote_for"]
 
@@ -36,22 +37,6 @@ _ANSWER_SECONDS = 30.0
 _MOST = 4
 _PACKET = 1 << 14
 _QUOTED = 2000
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# -I keeps the environment, the user's site and the notebook's directory out of the search path;
-# then it is what this process found its packages by, less that directory. This package is the very
-# one that runs here, wherever it lies: both sides must understand each other.
-_BOOT = """\
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-package, count = sys.argv[1], int(sys.argv[2])
-sys.path[:] = sys.argv[3 : 3 + count]
-del sys.argv[1 : 3 + count]
-spec = spec_from_file_location("kavach_ipy", package)
-sys.modules["kavach_ipy"] = module = module_from_spec(spec)
-spec.loader.exec_module(module)
-from kavach_ipy.launch.zygote import main
-main()
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +153,7 @@ def zygote_for(breed: Breed, signals: Signals) -> Iterator[Zygote]:
 
 def end_zygotes() -> None:
     """End all of them; a next clean cell starts another."""
+    forget_laid()
     with _Living.lock:
         while _Living.zygotes:
             _Living.zygotes.popitem()[1].end()
@@ -177,7 +163,7 @@ atexit.register(end_zygotes)
 
 
 def _find(breed: Breed, signals: Signals) -> Zygote:
-    key = (breed, search_path := _search_path())
+    key = (breed, path := search_path())
     living = _Living.zygotes
     for dead in [known for known, zygote in living.items() if not zygote.is_alive]:
         living.pop(dead).end()
@@ -185,76 +171,34 @@ def _find(breed: Breed, signals: Signals) -> Zygote:
         for old in [known for known, zygote in living.items() if not zygote.users]:
             if len(living) >= _MOST:
                 living.pop(old).end()
-        living[key] = _start(breed, search_path, signals)
+        living[key] = _start(breed, path, signals)
     # The one that was used last goes last.
     living[key] = living.pop(key)
     return living[key]
 
 
-def _search_path() -> tuple[str, ...]:
-    """Where this process finds modules, without the notebook's directory.
-
-    What lies there is the notebook's to import, and not the zygote's, which is not confined.
-    """
-    here = os.path.realpath(os.curdir)
-    found = [path for path in sys.path if os.path.isabs(path) and os.path.realpath(path) != here]
-    # What came with this package may lie there. Last, so that nothing there stands in front.
-    return (*found, os.path.dirname(_PACKAGE))
-
-
-def _start(breed: Breed, search_path: tuple[str, ...], signals: Signals) -> Zygote:
-    # What it writes while it begins, to be quoted where it fails.
-    said = os.memfd_create("kavach-zygote", os.MFD_CLOEXEC)
+def _start(breed: Breed, path: tuple[str, ...], signals: Signals) -> Zygote:
+    egg = take_egg(breed.entry, path, dict(breed.environment))
+    zygote = Zygote(egg.program, egg.process, egg.control)
     try:
-        zygote = _exec(breed, search_path, said)
-        try:
-            with signals.let_through():
-                _await(zygote.control, zygote.process, _START_SECONDS)
-            answer, _ = _hear(zygote.control, zygote.process, 0.0)
-            _check(answer, said)
-        except BaseException:
-            zygote.end()
-            raise
-        else:
-            return zygote
+        # Where it has ended already, it is not heard below.
+        with suppress(OSError):
+            hatch: dict[str, Json] = {
+                "environment": dict(breed.environment),
+                "preload": list(breed.preload),
+            }
+            send(egg.control, HATCH, hatch, ())
+        with signals.let_through():
+            _await(egg.control, egg.process, _START_SECONDS)
+        answer, _ = _hear(egg.control, egg.process, 0.0)
+        _check(answer, egg.said)
+    except BaseException:
+        zygote.end()
+        raise
+    else:
+        return zygote
     finally:
-        os.close(said)
-
-
-def _exec(breed: Breed, search_path: tuple[str, ...], said: int) -> Zygote:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    paths = (os.path.join(_PACKAGE, "__init__.py"), str(len(search_path)), *search_path)
-    arguments = (str(theirs.fileno()), str(os.getpid()), breed.entry, *breed.preload)
-    try:
-        with theirs:
-            program = subprocess.Popen(  # noqa: S603 - our own program, in our own interpreter
-                [sys.executable, "-I", "-c", _BOOT, *paths, *arguments],
-                # The very file that this process runs (launch.program watches it), under the name
-                # by which it finds its environment.
-                executable="/proc/self/exe",
-                env=_environment(breed),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                close_fds=True,
-                pass_fds=(theirs.fileno(),),
-                # A terminal's Ctrl-C goes to a whole process group, and is the kernel's.
-                start_new_session=True,
-            )
-    except OSError as error:
-        ours.close()
-        raise SetupFailed("zygote", "exec", error.errno or 0, f"{sys.executable}.") from error
-    return Zygote(program, Process(program.pid, os.pidfd_open(program.pid)), ours)
-
-
-def _environment(breed: Breed) -> dict[str, str]:
-    # pyarrow, which pandas loads, brings an allocator that starts a thread: jemalloc(3), TUNING.
-    found = {"JE_ARROW_MALLOC_CONF": "background_thread:false", **dict(breed.environment)}
-    # Where the loader finds the interpreter's own libraries: ld.so(8). The cell does not see it.
-    if "LD_LIBRARY_PATH" in os.environ:
-        found["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    return found
+        os.close(egg.said)
 
 
 def _check(answer: dict[str, object], said: int) -> None:
