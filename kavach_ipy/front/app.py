@@ -23,6 +23,7 @@ from traitlets import Dict, List, Unicode
 from traitlets.config import Application
 
 from kavach_ipy.errors import CannotEnforce
+from kavach_ipy.front.debugging import leave_debugger_out
 from kavach_ipy.front.kernel import SandboxKernel
 
 __all__ = ["SandboxKernelApp", "main"]
@@ -50,6 +51,7 @@ class SandboxKernelApp(_IPKernelApp):  # type: ignore[misc] # as said above
         """Become what cannot be looked into, and prepare the kernel."""
         forget_working_directory()
         become_undumpable()
+        leave_debugger_out()
         super().initialize(argv)
 
     def load_config_file(self, *args: Any, **kwargs: Any) -> None:

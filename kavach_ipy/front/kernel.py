@@ -23,7 +23,6 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.errors import KavachError
 from kavach_ipy.front.broker import Broker
-from kavach_ipy.front.debugging import leave_debugger_out
 from kavach_ipy.front.execution import COMM_KINDS, execution_of
 from kavach_ipy.front.meanwhile import Meanwhile
 from kavach_ipy.front.settings import Kavach
@@ -40,7 +39,6 @@ class SandboxKernel(_IPythonKernel):  # type: ignore[misc] # as said above
     """An IPython kernel whose cells all run in one sandboxed session."""
 
     def __init__(self, **kwargs: Any) -> None:
-        leave_debugger_out()
         super().__init__(**kwargs)
         self.settings = Kavach(parent=self)
         # A cell imports from the notebook's directory, as in any kernel; this process never does.
