@@ -169,25 +169,31 @@ def starts(rounds: int) -> Iterator[Row]:
         rounds, partial(start_to_result, *_STOCK), partial(start_to_result, *_BROKER)
     )
     yield from rows("from the kernel's start to its first result", stock, broker, 1.5)
-    for what, options in (("", ()), (", c.Kavach.preload", _PRELOAD)):
-        medians = interleaved(
-            rounds,
-            partial(start_to_result, *_STOCK, head=_IMPORT),
-            partial(start_to_result, *_BROKER, *options, head=_IMPORT),
-        )
-        yield from rows(f"to the first result with numpy and pandas{what}", *medians, None)
-    with kernel(*_BROKER) as warm:
-        warm.answer()
+    stock_with, broker_with = interleaved(
+        rounds,
+        partial(start_to_result, *_STOCK, head=_IMPORT),
+        partial(start_to_result, *_BROKER, head=_IMPORT),
+    )
+    yield from rows("to the first result with numpy and pandas", stock_with, broker_with, None)
+    for what, options, head, against in (
+        ("a new session of a warm zygote, to its first result", (), "pass", stock),
+        ("  with numpy and pandas, of c.Kavach.preload", _PRELOAD, _IMPORT, stock_with),
+    ):
+        took = statistics.median(sessions(rounds, options, head))
+        yield Row(what, took, "ms")
+        yield Row("  against a stock kernel's start", took / against, "x", 0.8)
 
-        def again() -> float:
+
+def sessions(rounds: int, options: tuple[str, ...], head: str) -> Iterator[float]:
+    """Milliseconds from the end of a session to the first result of the next."""
+    with kernel(*_BROKER, *options) as broker:
+        broker.answer()
+        for _ in range(rounds):
             start = time.perf_counter()
-            warm.run("%kavach restart")
-            warm.answer()
-            return (time.perf_counter() - start) * 1e3
-
-        took = statistics.median(again() for _ in range(rounds))
-    yield Row("a new session of a warm zygote, to its first result", took, "ms")
-    yield Row("  against a stock kernel's start", took / stock, "x", 0.8)
+            for code in ("%kavach restart", head):
+                broker.run(code)
+            broker.answer()
+            yield (time.perf_counter() - start) * 1e3
 
 
 def measure(rounds: int) -> Iterator[Row]:
