@@ -16,7 +16,7 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.errors import PolicyError
 from kavach_ipy.front.commands import run_command
-from kavach_ipy.front.words import say
+from kavach_ipy.front.words import gone_back, say
 from kavach_ipy.gate.text import clean_text
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def _examined() -> str:
     return clean_text(done.stdout or done.stderr, _EXAMINED).rstrip()
 
 
-def run_broker_command(line: str, broker: Broker, settings: Kavach, switch: Switch | None) -> None:
+async def run_broker_command(
+    line: str, broker: Broker, settings: Kavach, switch: Switch | None
+) -> None:
     """Run a command of ``%kavach``.
 
     Args:
@@ -88,6 +90,12 @@ def run_broker_command(line: str, broker: Broker, settings: Kavach, switch: Swit
             say(f"every cell of this notebook runs in one session: {about}")
         case "doctor":
             say(_examined())
+        case "rollback" if not rest:
+            try:
+                undone = await broker.go_back()
+            except PolicyError as error:
+                raise UsageError(" ".join(str(error).split())) from None
+            say(gone_back("", undone))
         case "restart":
             broker.end()
             say("the session has ended, its variables are gone; the next cell begins a new one")

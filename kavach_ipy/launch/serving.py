@@ -7,11 +7,11 @@
 
 The sandbox is set up as that of a clean cell (`launch.zygotes`), by the thread that then listens to
 it, so that the kernel's loop waits for nothing. `launch.exchange` is what that thread knows of the
-requests that are under way.
+requests that are under way, `launch.standby` of the snapshot that takes over from a stopped cell.
 
 Guarantees: nothing was asked of it before it was verified; its limits hold also while it is asked
-for nothing; it ends with the first frame that no honest session sends; `Hearer.ended` is the last
-call, comes once, and after it nothing of the sandbox is left.
+for nothing; its process ends with the first frame that no honest session sends; `Hearer.ended` is
+the last call, comes once, and after it nothing of the sandbox is left.
 Assumes: the hearer does not wait for the kernel's loop.
 """
 
@@ -26,15 +26,19 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kavach_ipy.errors import CellStopped, KavachError, ProtocolError, SetupFailed
 from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.exchange import Exchange, Hearer
 from kavach_ipy.launch.order import Pipes
-from kavach_ipy.launch.parent import Parent
+from kavach_ipy.launch.outbox import Outbox
 from kavach_ipy.launch.requests import CELL, send
+from kavach_ipy.launch.session import may_go_back
 from kavach_ipy.launch.signals import handlers_later
+from kavach_ipy.launch.snapshots import Keeper
+from kavach_ipy.launch.standby import Standby
 from kavach_ipy.launch.zygotes import Breed, zygote_for
 from kavach_ipy.wire.frames import encode
 from kavach_ipy.wire.marks import Mark
@@ -42,6 +46,7 @@ from kavach_ipy.wire.messages import answer_frame
 from kavach_ipy.wire.service import Request, request_frame
 
 if TYPE_CHECKING:
+    from kavach_ipy.launch.layers import ConfinementReport
     from kavach_ipy.launch.plan import Plan
     from kavach_ipy.launch.signals import Signals
     from kavach_ipy.launch.watch import WatchedEnds
@@ -51,7 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["Service"]
 
 _CHUNK = 1 << 18
-_PIECES = 512
 _DRAIN_SECONDS = 1.0
 _JOIN_SECONDS = 10.0
 _MOST_WAITING = 64 << 20
@@ -66,6 +70,8 @@ class Service:
         make: Callable[[Signals], tuple[Plan, Breed]],
         task: dict[str, Json],
         hearer: Hearer,
+        *,
+        checkpoint: bool,
     ) -> None:
         """Prepare a session; `start` begins it.
 
@@ -73,6 +79,7 @@ class Service:
             make: called in the service's thread: what the sandbox promises, and what it is made of.
             task: what the session is told before its first request.
             hearer: hears it, in the service's thread.
+            checkpoint: keep a snapshot from before its last cell.
         """
         self._make = make
         self._task = task
@@ -82,8 +89,10 @@ class Service:
         weakref.finalize(self, os.close, self._wake)
         self._exchange = Exchange(hearer, self._say)
         self._todo: deque[Callable[[], None]] = deque()
-        self._out: deque[memoryview] = deque()
-        self._waiting = 0
+        self._out = Outbox()
+        self._checkpoint = checkpoint
+        self._standby: Standby | None = None
+        self._going_back: Callable[[str], None] | None = None
         # A signal handler appends, and the thread takes: both in one step.
         self._interrupts: deque[None] = deque()
         self._ending: CellStopped | None = None
@@ -118,14 +127,23 @@ class Service:
         """
         frame = request_frame(request)
         pieces = encode(frame)
-        if self._waiting > _MOST_WAITING:
+        if self._out.waiting > _MOST_WAITING:
             return False
 
         def begin() -> None:
             self._exchange.begin(request, policy)
-            self._send(pieces)
+            self._out.add(pieces)
 
-        self._do(begin)
+        def arrange() -> None:
+            assert self._standby is not None
+            if request.kind == "execute":
+                self._standby.before_cell(begin)
+            else:
+                if request.kind.startswith("comm_"):
+                    self._standby.outdate()
+                begin()
+
+        self._do(arrange)
         return True
 
     def answer(self, text: str, status: str = "ok") -> None:
@@ -143,6 +161,18 @@ class Service:
             self._poke()
         else:
             self._do(lambda: self._exchange.interrupt(number))
+
+    def go_back(self, told: Callable[[str], None]) -> None:
+        """Go back to what was before the last cell.
+
+        Args:
+            told: called in the service's thread, with nothing when it is done, else with why not.
+        """
+
+        def begin() -> None:
+            self._going_back = told
+
+        self._do(begin)
 
     def end(self, reason: CellStopped | None = None, *, wait: bool = True) -> None:
         """Kill all of it.
@@ -176,64 +206,152 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whoever waits for a reply must be told
             reason = SetupFailed("session", "listen", 0, f"{type(error).__name__}: {error}")
         self._pid = 0
+        self._tell_of_going_back(f"the session has ended: {reason}")
         self._hearer.ended(reason)
 
     def _live(self) -> KavachError:
         with handlers_later() as signals:
             plan, breed = self._make(signals)
-            with Parent(plan, signals) as parent:
+            with Keeper(plan, signals, self._ask_for_snapshot) as parent:
                 with zygote_for(breed, signals) as zygote:
                     report = parent.confine(lambda: parent.start_in(zygote))
                 send(parent.channel, CELL, {**self._task, "names": []}, ())
                 self._pid = parent.cell.pid
+                self._standby = Standby(
+                    parent, is_wanted=self._checkpoint, refused=self._hearer.unprotected
+                )
                 self._hearer.began(report)
                 self._exchange.attach(parent)
-                try:
-                    stopped = self._listen(parent)
-                except ProtocolError as error:
-                    stopped = verdicts.broken_wire(str(error))
-                stopped = parent.explain(plan.policy, stopped) or stopped
+                stopped = self._serve(parent, report)
                 parent.end()
                 return verdicts.touched_program() if parent.program.leave() else stopped
 
-    def _listen(self, parent: Parent) -> CellStopped:
+    def _serve(self, parent: Keeper, report: ConfinementReport) -> KavachError:
+        """Listen, and go on from a snapshot where that can be; why there is no session any more."""
+        while True:
+            stopped: CellStopped | None
+            try:
+                stopped = self._listen(parent)
+            except ProtocolError as error:
+                stopped = verdicts.broken_wire(str(error))
+            if stopped is not None:
+                stopped = parent.explain(parent.plan.policy, stopped) or stopped
+                is_lost = not self._exchange.is_running or not may_go_back(stopped)
+                if self._ending is not None or is_lost or not parent.has_snapshot:
+                    return stopped
+            try:
+                report = parent.restore(report)
+            except SetupFailed as error:
+                return stopped or error
+            except OSError as error:
+                return stopped or SetupFailed("snapshot", "restore", error.errno or 0, str(error))
+            self._go_on(parent, report, stopped)
+            self._tell_of_going_back("")
+
+    def _go_on(
+        self, parent: Keeper, report: ConfinementReport, stopped: CellStopped | None
+    ) -> None:
+        assert self._standby is not None
+        self._pid = parent.cell.pid
+        # What was not sent yet was for the one that has ended.
+        self._out.clear()
+        lost = self._exchange.attach_again(parent)
+        self._hearer.restored(report, stopped, lost)
+        self._standby.gone_back()
+
+    def _listen(self, parent: Keeper) -> CellStopped | None:
+        """Listen until the session has to end; None where it is to go back."""
         ends = parent.watched_ends()
         pipes = Pipes(ends.stdout, ends.stderr, self._exchange.output)
-        poll = select.poll()
+        heard = _Ends(parent, ends, pipes, select.poll())
         for fd in (self._wake, ends.cell, ends.channel, ends.stdout, ends.stderr):
-            poll.register(fd, select.POLLIN)
+            heard.poll.register(fd, select.POLLIN)
         while True:
             stopped = self._ending or self._exchange.verdict()
             if stopped is not None:
-                parent.stop()
-                self._drain(ends, pipes)
+                self._finish(heard)
                 return stopped
-            with suppress(FileNotFoundError):  # its other end has been closed
-                poll.modify(ends.channel, select.POLLIN | (select.POLLOUT if self._out else 0))
-            ready = dict(poll.poll(self._exchange.patience()))
+            if self._goes_back(parent):
+                return None
+            ready = self._wait(heard)
             if self._wake in ready:
                 os.eventfd_read(self._wake)
             self._catch_up()
-            if ready.get(ends.channel, 0) & select.POLLOUT:
-                self._write(ends.channel)
-            for fd in (ends.channel, ends.stdout, ends.stderr):
-                event = ready.get(fd, 0) & ~select.POLLOUT
-                # poll(2): a pipe that only hangs up holds nothing, and nobody writes to it.
-                is_over = fd != ends.channel and not event & select.POLLIN
-                if event and (is_over or not self._read(ends, pipes, fd)):
-                    poll.unregister(fd)
+            self._hear(heard, ready)
             self._hearer.rested()
             if ends.cell in ready:
                 status = parent.status()
-                parent.stop()
-                self._drain(ends, pipes)
+                self._finish(heard)
                 return verdicts.stopped_by_status(self._exchange.policy, status)
+
+    def _wait(self, heard: _Ends) -> dict[int, int]:
+        standby, channel = self._standby, heard.ends.channel
+        assert standby is not None
+        with suppress(FileNotFoundError):  # its other end has been closed
+            heard.poll.modify(channel, select.POLLIN | (select.POLLOUT if self._out else 0))
+        answer = standby.answer
+        if answer >= 0:
+            heard.poll.register(answer, select.POLLIN)
+        patience = self._exchange.patience()
+        if standby.is_waiting:
+            patience = min(patience, int(standby.patience() * 1000) + 1)
+        try:
+            ready = dict(heard.poll.poll(patience))
+        finally:
+            if answer >= 0:
+                heard.poll.unregister(answer)
+        if answer in ready:
+            standby.heard()
+        standby.late()
+        return ready
+
+    def _hear(self, heard: _Ends, ready: dict[int, int]) -> None:
+        ends = heard.ends
+        was_running = self._exchange.is_running
+        if ready.get(ends.channel, 0) & select.POLLOUT:
+            self._out.write(heard.parent.channel)
+        for fd in (ends.channel, ends.stdout, ends.stderr):
+            event = ready.get(fd, 0) & ~select.POLLOUT
+            # poll(2): a pipe that only hangs up holds nothing, and nobody writes to it.
+            is_over = fd != ends.channel and not event & select.POLLIN
+            if event and (is_over or not self._read(ends, heard.pipes, fd)):
+                heard.poll.unregister(fd)
+        if was_running and not self._exchange.is_running:
+            assert self._standby is not None
+            self._standby.after_cell()
+
+    def _finish(self, heard: _Ends) -> None:
+        """End the process that ran cells, and take what it has said."""
+        if self._ending is not None:
+            heard.parent.stop()
+        else:
+            heard.parent.end_cell()
+        self._drain(heard.ends, heard.pipes)
+
+    def _goes_back(self, parent: Keeper) -> bool:
+        """Whether the session is to go back, and can; who asked is told where it cannot."""
+        assert self._standby is not None
+        if self._going_back is None or parent.has_snapshot:
+            return self._going_back is not None
+        self._tell_of_going_back(f"there is none: {self._standby.why_none}")
+        return False
+
+    def _tell_of_going_back(self, why_not: str) -> None:
+        told, self._going_back = self._going_back, None
+        if told is not None:
+            told(why_not)
+
+    def _ask_for_snapshot(self, writer: int) -> None:
+        number = 0  # of no request: the answer comes by the pipe
+        frame = request_frame(Request(number, "hold", {}, {}))
+        self._out.add(encode(frame), os.dup(writer))
 
     def _catch_up(self) -> None:
         while self._todo:
             self._todo.popleft()()
+        assert self._standby is not None
         # After what was submitted before it: a signal is for what its sender saw.
-        while self._interrupts:
+        while self._interrupts and not self._standby.is_waiting:
             self._interrupts.popleft()
             self._exchange.interrupt(None)
 
@@ -288,26 +406,17 @@ class Service:
         self._drain_pipes(ends, pipes)
 
     def _say(self, text: str, status: str) -> None:
-        self._send(encode(answer_frame(text, status)))  # type: ignore[arg-type]
+        self._out.add(encode(answer_frame(text, status)))  # type: ignore[arg-type]
 
-    def _send(self, pieces: list[bytes | memoryview]) -> None:
-        self._out.extend(memoryview(piece).cast("B") for piece in pieces if len(piece))
-        self._waiting = sum(map(len, self._out))
 
-    def _write(self, fd: int) -> None:
-        try:
-            written = os.writev(fd, [self._out[i] for i in range(min(len(self._out), _PIECES))])
-        except BlockingIOError:
-            return
-        except OSError:
-            # It has ended, which its own descriptor tells.
-            self._out.clear()
-            return
-        while self._out and written >= len(self._out[0]):
-            written -= len(self._out.popleft())
-        if written:
-            self._out[0] = self._out[0][written:]
-        self._waiting = sum(map(len, self._out))
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """What is listened to."""
+
+    parent: Keeper
+    ends: WatchedEnds
+    pipes: Pipes
+    poll: select.poll
 
 
 _everyone: weakref.WeakSet[Service] = weakref.WeakSet()
