@@ -188,9 +188,9 @@ def test_interrupt_of_a_cell_that_waits_for_its_checkpoint_is_not_lost(broker: K
 
 
 def test_interrupt_before_the_session_was_told_is_the_cells(tmp_path: Path) -> None:
-    """Here, while the kernel waits for an audit's writer that does not answer."""
+    """Here, while the kernel waits for an audit's writer that is stopped."""
     logs = tmp_path / "audit"
-    program = f"{PROGRAM} --Kavach.audit=on --Kavach.audit_directory={logs}"
+    program = f"{PROGRAM} --Kavach.audit=required --Kavach.audit_directory={logs}"
     kernel = start_kernel(tmp_path / "ipython", program=program)
     try:
         kernel.run("import time")
@@ -201,8 +201,9 @@ def test_interrupt_before_the_session_was_told_is_the_cells(tmp_path: Path) -> N
             continue
         assert kernel.wait_on_control(0.05)
         kernel.manager.interrupt_kernel()
+        kernel.on_control("kernel_info_request", {})
+        os.kill(writer, signal.SIGCONT)
         assert kernel.finish(request).error["ename"] == "KeyboardInterrupt"
-        os.kill(writer, signal.SIGKILL)
     finally:
         kernel.close()
 
