@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import sys
 import threading
 from collections import deque
@@ -43,6 +44,7 @@ class Inbox:
         self._asking = threading.Lock()
         self._requests: deque[Request] = deque()
         self._answers: deque[Answer] = deque()
+        self._descriptors: deque[int] = deque()
         self.is_closed = False
         self.on_request: Callable[[], object] = lambda: None
         """Told where a request was read by somebody who waits for an answer."""
@@ -50,12 +52,13 @@ class Inbox:
     def read(self) -> None:
         """Read what is here, if anything is; never wait."""
         with self._reading:
-            fd = self._link.channel.fileno()
+            channel = self._link.channel
             poll = select.poll()
-            poll.register(fd, select.POLLIN)
+            poll.register(channel.fileno(), select.POLLIN)
             if not poll.poll(0):
                 return
-            data = os.read(fd, _CHUNK)
+            data, descriptors, _, _ = socket.recv_fds(channel, _CHUNK, 1, socket.MSG_CMSG_CLOEXEC)
+            self._descriptors.extend(descriptors)
             self.is_closed = not data
             for frame in self._decoder.feed(data):
                 if frame.kind is Kind.ANSWER:
@@ -69,6 +72,18 @@ class Inbox:
         while self._requests:
             found.append(self._requests.popleft())
         return found
+
+    def take_descriptor(self) -> int:
+        """Return the descriptor that came along with a request; -1 where none was left for it."""
+        return self._descriptors.popleft() if self._descriptors else -1
+
+    def renew(self) -> None:
+        """Forget what has arrived: it was for the process that this one was forked from."""
+        self._decoder = Decoder()
+        self._requests.clear()
+        self._answers.clear()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
 
     def ask(self, prompt: str, is_password: bool) -> str:
         """Ask the user for a line.

@@ -41,6 +41,7 @@ from kavach_ipy.front.making import Made, check_still_allowed, make_service
 from kavach_ipy.front.questions import Asking
 from kavach_ipy.front.recording import Recorder, finish
 from kavach_ipy.front.tightening import by_first_line, by_metadata
+from kavach_ipy.launch.session import first_line
 
 if TYPE_CHECKING:
     from kavach_ipy.front.origins import Origin
@@ -91,6 +92,9 @@ class Broker:
         self._starting: asyncio.Future[None] | None = None
         self.lookups = Lookups(self, kernel)
         self._recorder = Recorder(kernel, settings)
+        self._last = ""
+        # An interrupt of a cell that the session has not been told of yet.
+        self._is_early = self._came_early = False
 
     @property
     def is_busy(self) -> bool:
@@ -100,8 +104,12 @@ class Broker:
     @property
     def idle(self) -> Made | None:
         """The session, where it has begun and no cell runs in it."""
+        return None if self.is_busy else self._living
+
+    @property
+    def _living(self) -> Made | None:
         made = self._made
-        return None if made is None or self.is_busy or not made.service.pid else made
+        return made if made is not None and made.service.pid else None
 
     @property
     def pid(self) -> int:
@@ -135,8 +143,12 @@ class Broker:
         self._bind()
         assert self._turn is not None
         async with self._turn:
+            self._is_early, self._came_early = True, False
             with interruptible(self.interrupt):
-                return await self._execute(cell)
+                try:
+                    return await self._execute(cell)
+                finally:
+                    self._is_early = False
 
     async def _execute(self, cell: Execution) -> dict[str, Any]:
         shell = self._kernel.shell
@@ -145,7 +157,7 @@ class Broker:
         if cell.store_history and not cell.silent and cell.code.strip():
             shell.history_manager.store_inputs(count, cell.code, cell.code)
         if command is not None:
-            return self._command(cell, command, count)
+            return await self._command(cell, command, count)
         try:
             made, ear = await self._session()
             check_still_allowed(made.policy, self._settings)
@@ -168,24 +180,30 @@ class Broker:
         self.lookups.give_way(made.service)
         try:
             async with self._recorder.cell(code, policy) as record:
+                report = ear.report
                 _, reply = self.submit("execute", cell.parent, content, policy, origin)
+                self._is_early = False
+                if self._came_early:
+                    made.service.interrupt()
                 try:
                     answer = await reply
                 except CellStopped as stopped:
-                    finish(record, origin, ear.report, stopped)
+                    finish(record, origin, report, stopped)
                     raise
-                finish(record, origin, ear.report, failure_in(answer))
+                finish(record, origin, report, failure_in(answer))
         except (KavachError, UsageError) as error:
-            return refuse(self._kernel, cell, count, in_words(error))
+            told = in_words(error, is_restored=ear is self._ear)
+            return refuse(self._kernel, cell, count, told)
         finally:
             self._running = None
+            self._last = first_line(cell.code)
             self.asking.stop()
         return self._take(answer, count)
 
-    def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
+    async def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
         """Answer a cell that is ``%kavach …``."""
         try:
-            run_broker_command(line, self, self._settings, self._switch)
+            await run_broker_command(line, self, self._settings, self._switch)
         except (KavachError, UsageError) as error:
             return refuse(self._kernel, cell, count, error)
         return accept(self._kernel, cell, count)
@@ -266,13 +284,14 @@ class Broker:
         made, ear = self._made, self._ear
         assert made is not None
         assert ear is not None
-        interrupted = self._starting = self._bind().create_future()
-        try:
-            await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._starting = None
-        if interrupted.done():
-            raise KeyboardInterrupt
+        if not ear.ready.done():
+            interrupted = self._starting = self._bind().create_future()
+            try:
+                await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._starting = None
+            if self._came_early:
+                raise KeyboardInterrupt
         ear.ready.result()
         return made, ear
 
@@ -292,11 +311,33 @@ class Broker:
             if had_begun:
                 self._lost = reason
 
+    async def go_back(self) -> str:
+        """Bring back what the session was before its last cell; that cell's first line.
+
+        Raises:
+            PolicyError: there is nothing to go back to, and why.
+        """
+        made = self._living
+        if made is None:
+            raise PolicyError("rollback", "the session", "there is none; the next cell begins one")
+        loop = self._bind()
+        done: asyncio.Future[str] = loop.create_future()
+
+        def told(why: str) -> None:
+            loop.call_soon_threadsafe(settle, done, why)
+
+        made.service.go_back(told)
+        if why := await done:
+            raise PolicyError("rollback", "the session", why)
+        return self._last
+
     def interrupt(self, *_: object) -> None:
         """Interrupt the cell that runs; made for a signal handler."""
         starting, made = self._starting, self._made
-        if starting is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(settle, starting, None)
+        if self._is_early:
+            self._came_early = True
+            if starting is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(settle, starting, None)
         elif made is not None:
             made.service.interrupt()
 

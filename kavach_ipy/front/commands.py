@@ -19,7 +19,7 @@ from kavach_ipy.front.arguments import policy_of, read_cell_line
 from kavach_ipy.front.completion import COMMANDS
 from kavach_ipy.front.failures import as_shown
 from kavach_ipy.front.settings import Kavach
-from kavach_ipy.front.words import say
+from kavach_ipy.front.words import gone_back, say
 from kavach_ipy.policy import explain, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -106,10 +106,7 @@ def _roll_back(name: str, sessions: Sessions | None) -> None:
         raise UsageError(" ".join(str(error).split())) from None
     except KavachError as error:
         raise as_shown(error) from None
-    say(
-        f"the session {name!r} is back at what it was before its last cell, {undone!r}: variables"
-        " and imports; its processes and connections are gone, and files stay as they are"
-    )
+    say(gone_back(name, undone))
 
 
 def _status(settings: Kavach) -> None:

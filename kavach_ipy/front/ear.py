@@ -8,12 +8,13 @@ Assumes: `expect` and `forget` are called in the loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from kavach_ipy.errors import KavachError
+from kavach_ipy.errors import CellStopped, KavachError
 from kavach_ipy.front.origins import Origin, Origins
 from kavach_ipy.gate.replies import completed, executed, inspected
 
@@ -118,6 +119,25 @@ class Ear:
         self._asked.pop(reply.number)
         self._later(lambda: settle(future, answer))
 
+    def unprotected(self, why: str) -> None:
+        """Say why the cell that is about to run has no checkpoint."""
+        self.origins.note_latest(
+            f"there is no checkpoint before this cell: {why}. If the cell is stopped, the"
+            " notebook's variables are gone."
+        )
+
+    def restored(
+        self, report: ConfinementReport, stopped: CellStopped | None, lost: Iterable[int]
+    ) -> None:
+        """Take that the session is what it was before its last cell."""
+        self.report = report
+        reason = stopped or CellStopped("session", "it went back to what it was before")
+        waiting = [self._asked.pop(number) for number in lost]
+        self._show_what_was_held(waiting)
+        self.origins.widgets.gone_back()
+        for _, future in waiting:
+            self._later(functools.partial(_fail, future, reason))
+
     def ended(self, reason: KavachError) -> None:
         """Take why there is no session any more."""
 
@@ -126,19 +146,21 @@ class Ear:
             self._broker.over(self, reason, had_begun=had_begun)
             waiting = [future for _, future in self._asked.values()]
             self._asked.clear()
-            futures: list[asyncio.Future[Any]] = [self.ready, *waiting]
-            for future in futures:
-                if not future.done():
-                    future.set_exception(reason)
-                    # Nobody may be waiting for it.
-                    future.exception()
+            _fail(self.ready, reason)
+            for future in waiting:
+                _fail(future, reason)
 
         if hasattr(self, "origins"):
-            for asked, _ in tuple(self._asked.values()):
-                if asked.origin is not None:
-                    self.origins.finish(asked.origin)
+            self._show_what_was_held(tuple(self._asked.values()))
             self.origins.widgets.end()
         self._later(end)
+
+    def _show_what_was_held(
+        self, waiting: Iterable[tuple[Asked, asyncio.Future[dict[str, Any]]]]
+    ) -> None:
+        for asked, _ in waiting:
+            if asked.origin is not None:
+                self.origins.finish(asked.origin)
 
     def _after(self, seconds: float, action: Callable[[], None]) -> None:
         self._later(lambda: self._loop.call_later(seconds, action))
@@ -147,6 +169,13 @@ class Ear:
         # At its end the kernel closes its loop, and nobody waits any more.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(action)
+
+
+def _fail(future: asyncio.Future[Any], reason: KavachError) -> None:
+    if not future.done():
+        future.set_exception(reason)
+        # Nobody may be waiting for it.
+        future.exception()
 
 
 def settle(future: asyncio.Future[Any], value: object) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kavach_ipy.errors import CellFailed, CellStopped, KavachError
 from kavach_ipy.front.failures import as_shown
+from kavach_ipy.launch.verdicts import in_session, restored
 from kavach_ipy.wire.service import Request
 
 if TYPE_CHECKING:
@@ -121,15 +122,16 @@ def failure_in(reply: Mapping[str, Any]) -> CellFailed | None:
     return CellFailed(str(reply["ename"]), str(reply["evalue"]), tuple(reply["traceback"]))
 
 
-def in_words(error: Exception) -> Exception:
-    """Add what the end of a cell means for the notebook."""
+def in_words(error: Exception, *, is_restored: bool) -> Exception:
+    """Add what the end of a cell means for the notebook.
+
+    Args:
+        error: why it ended.
+        is_restored: whether its session goes on from before it.
+    """
     if not isinstance(error, CellStopped):
         return error
-    remedy = (
-        f"{error.remedy} The session has ended with it: its variables are gone, and the next cell"
-        " begins a new one."
-    )
-    return CellStopped(error.limit, error.used, error.allowed, remedy.strip())
+    return restored("", error) if is_restored else in_session("", error)
 
 
 @contextmanager

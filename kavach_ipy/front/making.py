@@ -98,4 +98,5 @@ def make_service(
         plan = make_plan(hidden, survey(hidden), may_trust_display=is_display_trusted)
         return plan, Breed(plan.environment, _ENTRY, preload)
 
-    return Made(Service(make, task, hearer), policy, display)
+    checkpoint = settings.checkpoint == "auto"
+    return Made(Service(make, task, hearer, checkpoint=checkpoint), policy, display)

@@ -100,6 +100,7 @@ class Origins:
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
         if is_cell:
+            self.widgets.cell_begins()
             self._latest = origin
             while self._early:
                 self.hear(self._early.popleft())
@@ -153,6 +154,11 @@ class Origins:
         self._text(origin, "stderr", origin.pace.left_out())
         self.rest()
         self.widgets.release()
+
+    def note_latest(self, text: str) -> None:
+        """Publish a line of ours below the latest cell."""
+        if self._latest is not None:
+            self.note(self._latest, text)
 
     def note(self, origin: Origin, text: str) -> None:
         """Publish a line of ours."""

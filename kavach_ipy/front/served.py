@@ -28,9 +28,11 @@ from kavach_ipy.front.fresh import KernelRunner, count_to
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import plain
 from kavach_ipy.front.publisher import Publisher
+from kavach_ipy.front.selector import Selector
 from kavach_ipy.front.served_kernel import ServedKernel, tie
 from kavach_ipy.front.startup import run_startup
 from kavach_ipy.front.tracebacks import hide_own_frames
+from kavach_ipy.launch.checkpoints import hold
 from kavach_ipy.wire.service import Request, reply_frame
 
 if TYPE_CHECKING:
@@ -61,10 +63,11 @@ class ServedRunner(KernelRunner):
         renew_random()
         renew_event_loop()
         hide_own_frames()
-        loop = asyncio.new_event_loop()
+        selector = Selector()
+        loop = asyncio.SelectorEventLoop(selector)
         asyncio.set_event_loop(loop)
         count_to(self._shell, int(str(task["number"])))
-        served = _Served(self, link, loop)
+        served = _Served(self, link, loop, selector)
         tie(self._shell, link, loop)
         link.heed_interrupts()
         run_startup(self._shell, _record(task, "profile"), _record(task, "config"))
@@ -83,7 +86,11 @@ class _Served:
     """One session while it serves."""
 
     def __init__(
-        self, runner: ServedRunner, link: ChildLink, loop: asyncio.AbstractEventLoop
+        self,
+        runner: ServedRunner,
+        link: ChildLink,
+        loop: asyncio.AbstractEventLoop,
+        selector: Selector,
     ) -> None:
         self._shell, self._inbox, self._publisher, self._flush = runner.parts
         self._kernel = self._shell.kernel
@@ -94,6 +101,9 @@ class _Served:
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: Request | None = None
+        self._selector = selector
+        self._holding: asyncio.Task[None] | None = None
+        self._due: tuple[int, asyncio.Future[None]] | None = None
 
     def serve(self) -> None:
         """Run the event loop, until the kernel's process has gone."""
@@ -103,6 +113,7 @@ class _Served:
             # A cell may stop the loop, and an interrupt that nobody catches leaves it.
             with suppress(KeyboardInterrupt):
                 self._loop.run_forever()
+            self._take_snapshot()
 
     def _read(self) -> None:
         self._inbox.read()
@@ -112,6 +123,9 @@ class _Served:
 
     def _take(self) -> None:
         for request in self._inbox.take():
+            if request.kind == "hold":
+                self._holding = self._loop.create_task(self._hold(self._inbox.take_descriptor()))
+                continue
             is_comm = request.kind.startswith("comm_")
             if is_comm and self._running is not None:
                 context = self._context.copy()
@@ -120,6 +134,34 @@ class _Served:
                 task = self._loop.create_task(self._in_turn(request), context=self._context)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _hold(self, answer: int) -> None:
+        """Leave the loop for a snapshot, between two requests: a loop that runs is one process's.
+
+        Args:
+            answer: a pipe to the kernel's process; -1 where there is none.
+        """
+        if answer >= 0:
+            async with self._turn:
+                done: asyncio.Future[None] = self._loop.create_future()
+                self._due = answer, done
+                self._loop.stop()
+                await done
+
+    def _take_snapshot(self) -> None:
+        due, self._due = self._due, None
+        if due is None:
+            return
+        answer, done = due
+        if hold(self._link, answer):
+            # This is the snapshot, and the session from here on.
+            self._selector.renew()
+            self._inbox.renew()
+            self._link.forget_interrupts()
+            for task in self._tasks:
+                # It was asked of the process before.
+                task.cancel()
+        done.set_result(None)
 
     async def _in_turn(self, request: Request) -> None:
         async with self._turn:
@@ -153,7 +195,9 @@ class _Served:
         content: dict[str, Any] = dict(request.content)
         match request.kind:
             case "execute":
-                self._shell.execution_count = content.pop("count")
+                self._shell.execution_count = count = content.pop("count")
+                # Some cells are answered by the broker, or were undone.
+                count_to(self._shell, count)
                 found = await self._kernel.do_execute(**content)
                 self._shell.exit_now = False
             case "complete":
@@ -168,6 +212,8 @@ class _Served:
             case "comm_open" | "comm_msg" | "comm_close":
                 getattr(self._kernel.comm_manager, request.kind)(None, [], _message(request))
                 found = {}
+            case "hold":
+                raise AssertionError("answered by a pipe")
         return dict(found)
 
     def _failed(self, error: BaseException) -> dict[str, Any]:

@@ -90,6 +90,17 @@ class WidgetComms:
             for made in self._comms.end():
                 self._send(made)
 
+    def cell_begins(self) -> None:
+        """Note what is there before a cell."""
+        with self._lock:
+            self._comms.cell_begins()
+
+    def gone_back(self) -> None:
+        """Tell the front end that the widgets of a cell that was undone are no longer alive."""
+        with self._lock:
+            for made in self._comms.gone_back():
+                self._send(made)
+
     def view(self, value: Json) -> dict[str, Json] | None:
         """Return the data of a display that shows a widget (`kavach_ipy.gate.display.Views`)."""
         with self._lock:

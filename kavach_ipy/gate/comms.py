@@ -84,6 +84,7 @@ class Comms:
         self._told: set[str] = set()
         # The session's names by the page's.
         self._names: dict[str, str] = {}
+        self._before: frozenset[str] = frozenset()
 
     def open_comms(self) -> dict[str, str]:
         """Return the page's name of each open comm, with its target, as comm_info tells them."""
@@ -166,6 +167,24 @@ class Comms:
         for name in list(self._widgets):
             self._forget(name)
         self._controls = Controls()
+        return messages
+
+    def cell_begins(self) -> None:
+        """Note which widgets are there before a cell."""
+        self._before = frozenset(self._widgets)
+
+    def gone_back(self) -> tuple[CommMessage, ...]:
+        """Close what the page has of a cell that is undone: the session has it no more.
+
+        Those that the cell has closed stay closed, and what the others show is told by the session
+        when it changes again.
+        """
+        gone = [name for name in self._widgets if name not in self._before]
+        messages = tuple(
+            closed(widget.public) for name in gone if (widget := self._widgets.find(name))
+        )
+        for name in gone:
+            self._forget(name)
         return messages
 
     def view(self, value: Json) -> dict[str, Json] | None:

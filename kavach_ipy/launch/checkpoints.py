@@ -134,7 +134,8 @@ def _be_held(answer: int) -> None:
     os.setsid()
     # fcntl(2): K reads the owner back as it numbers processes itself.
     fcntl.fcntl(answer, fcntl.F_SETOWN, os.getpid())
-    _say(answer, HELD)
+    if not _say(answer, HELD):
+        os._exit(0)  # nobody waits for it any more
     is_alone = False
     while True:
         found = signal.sigwaitinfo({WAKE, TAKE_OVER})
@@ -152,6 +153,8 @@ def _be_held(answer: int) -> None:
             return
 
 
-def _say(answer: int, word: bytes) -> None:
+def _say(answer: int, word: bytes) -> bool:
+    """Answer; whether somebody listens."""
     with suppress(OSError):
-        os.write(answer, word[:200] + b"\n")
+        return os.write(answer, word[:200] + b"\n") > 0
+    return False

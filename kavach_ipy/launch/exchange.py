@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kavach_ipy.errors import CellStopped, KavachError, ProtocolError
@@ -63,6 +63,20 @@ class Hearer(Protocol):
     def replied(self, reply: Reply) -> None:
         """Take the reply to a request."""
 
+    def unprotected(self, why: str) -> None:
+        """Take why the cell that is about to run has no checkpoint."""
+
+    def restored(
+        self, report: ConfinementReport, stopped: CellStopped | None, lost: Iterable[int]
+    ) -> None:
+        """Take that the session is what it was before its last cell.
+
+        Args:
+            report: what was verified of it.
+            stopped: why; None where that was asked for.
+            lost: numbers of the requests that no reply will come to.
+        """
+
     def ended(self, reason: KavachError) -> None:
         """Take why there is no session any more, or none began."""
 
@@ -92,13 +106,28 @@ class Exchange:
         assert self._policy is not None, "attached before anything is read"
         return self._policy
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a cell runs."""
+        return any(request.kind == "execute" for request in self._pending.values())
+
     def attach(self, parent: Parent) -> None:
         """Take the verified sandbox."""
         self._policy = parent.plan.policy
         self._decoder = parent.decoder
         self._meter = parent.meter(self._policy)
         self._signal = parent.cell.interrupt_group
+        self._interrupts = Interrupts(self._signal)
         self._sample_at = time.monotonic() + _SAMPLE_SECONDS
+
+    def attach_again(self, parent: Parent) -> tuple[int, ...]:
+        """Take what goes on in its place; the numbers of the requests that were under way."""
+        lost = tuple(self._pending)
+        self._pending.clear()
+        self._asked = self._stopped = None
+        self._bytes = self._messages = self._questions = 0
+        self.attach(parent)
+        return lost
 
     def begin(self, request: Request, policy: Policy) -> None:
         """Note a request that is being sent."""

@@ -17,9 +17,11 @@ from kavach_ipy.launch.checkpoints import READY, TAKE_OVER, WAKE
 from kavach_ipy.launch.processes import Process, is_readable
 from kavach_ipy.linux import _libc, verify
 
-__all__ = ["Snapshot", "read_answer", "refusal_in_words"]
+__all__ = ["ANSWER_SECONDS", "Snapshot", "read_answer", "refusal_in_words"]
 
-_ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
+"""For a session that is asked, and for a snapshot that is woken."""
+
 _ALONE_SECONDS = 5.0
 _TICK_SECONDS = 0.002
 _LINE = 300
@@ -53,7 +55,7 @@ class Snapshot:
         A signal that waits already is not sent twice (signal(7)), and a cell may have sent it the
         same one, which it does not heed: so both words are said until it answers.
         """
-        deadline = time.monotonic() + _ANSWER_SECONDS
+        deadline = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < deadline and not self.has_ended:
             self.tell(WAKE)
             self.tell(TAKE_OVER)
@@ -86,14 +88,15 @@ class Snapshot:
         return living - {1} == {self.inner} and not self.has_ended
 
 
-def read_answer(reader: int, session: int) -> bytes:
+def read_answer(reader: int, session: int, seconds: float) -> bytes:
     """Wait for the line that a session answers; empty where none comes in time.
 
     Args:
         reader: of the pipe that it was given.
         session: its pidfd.
+        seconds: to wait; 0 where only what is there already counts.
     """
-    deadline = time.monotonic() + _ANSWER_SECONDS
+    deadline = time.monotonic() + seconds
     said = b""
     while b"\n" not in said and len(said) < _LINE:
         if not _is_readable_before(reader, session, deadline):
@@ -107,12 +110,14 @@ def read_answer(reader: int, session: int) -> bytes:
 
 def _is_readable_before(fd: int, session: int, deadline: float) -> bool:
     """Wait for a descriptor until a deadline, or until a process has ended."""
-    while (left := deadline - time.monotonic()) > 0:
-        if is_readable(fd, min(left, _TICK_SECONDS * 10)):
+    while True:
+        left = deadline - time.monotonic()
+        if is_readable(fd, max(0.0, min(left, _TICK_SECONDS * 10))):
             return True
         if is_readable(session, 0):
             return is_readable(fd, 0)
-    return False
+        if left <= 0:
+            return False
 
 
 def refusal_in_words(said: bytes) -> str:

@@ -40,7 +40,7 @@ class Meter:
     image: bytes | None = None
     """What tells a fork of the zygote by (`limits.image_of`); None for forks of this process."""
 
-    held: dict[int, int] = field(default_factory=dict)
+    held: Callable[[], dict[int, int]] = dict
     """Snapshots that wait (`limits.measure`)."""
 
     cpu_seconds: dict[tuple[int, int], float] = field(default_factory=dict)
@@ -53,7 +53,8 @@ class Meter:
 
     def sample(self) -> CellStopped | None:
         """Measure once; why the sandbox must end, if it must."""
-        usage = limits.measure(self.proc_root, self.inherited, self.arena, self.image, self.held)
+        held = self.held()
+        usage = limits.measure(self.proc_root, self.inherited, self.arena, self.image, held)
         self.usage = usage
         for process, seconds in usage.cpu.items():
             # Kept after the process has ended: nobody may have waited for it.

@@ -26,7 +26,7 @@ from kavach_ipy.launch.signals import Signals
 from kavach_ipy.launch.snapshots import Keeper
 from kavach_ipy.policy import Policy, is_at_most
 
-__all__ = ["Session"]
+__all__ = ["Session", "first_line", "may_go_back"]
 
 _LOOK_SECONDS = 1.0
 _JOIN_SECONDS = 10.0
@@ -165,7 +165,7 @@ class Session:
         throw_away: bool,
     ) -> tuple[CellStopped | None, bool]:
         """Run one cell; why it was stopped, if it was, and whether it was undone."""
-        self.last = _first_line(job.task.get("code"))
+        self.last = first_line(job.task.get("code"))
         try:
             send_cell(self.parent.channel, job.request(), job.arena.fd, job.inputs)
         except OSError:
@@ -221,7 +221,7 @@ class Session:
 
     def _restore(self, stopped: CellStopped) -> bool:
         """Go on with what was before the cell; False where that cannot be had."""
-        return stopped.limit not in _FINAL and self._undo()
+        return may_go_back(stopped) and self._undo()
 
     def _undo(self) -> bool:
         if not self.parent.has_snapshot:
@@ -302,6 +302,12 @@ class Session:
                 self._looking.release()
 
 
-def _first_line(code: object) -> str:
+def may_go_back(stopped: CellStopped) -> bool:
+    """Tell whether the state from before a cell is another chance."""
+    return stopped.limit not in _FINAL
+
+
+def first_line(code: object) -> str:
+    """Return the first line of a cell that says something, for a person, cut where it is long."""
     line = next((line.strip() for line in str(code or "").splitlines() if line.strip()), "")
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"

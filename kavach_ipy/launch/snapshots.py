@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from kavach_ipy.errors import CellStopped, SetupFailed
 from kavach_ipy.launch.checkpoints import HELD
-from kavach_ipy.launch.held import Snapshot, read_answer, refusal_in_words
+from kavach_ipy.launch.held import ANSWER_SECONDS, Snapshot, read_answer, refusal_in_words
 from kavach_ipy.launch.layers import ConfinementReport, Layer
 from kavach_ipy.launch.link import GO
 from kavach_ipy.launch.listener import Listener
@@ -52,8 +53,19 @@ class _Question:
 class Keeper(Parent):
     """The parent of a session that may have a snapshot from before its last cell."""
 
-    def __init__(self, plan: Plan, signals: Signals) -> None:
+    def __init__(
+        self, plan: Plan, signals: Signals, tell: Callable[[int], object] | None = None
+    ) -> None:
+        """Make the descriptors of a session.
+
+        Args:
+            plan: what it promises.
+            signals: as of any.
+            tell: hands the session the pipe for its answer, where the channel is not written to by
+                the words of `launch.requests`.
+        """
         super().__init__(replace(plan, processes=plan.processes + _OWN_PROCESSES), signals)
+        self._tell = tell or (lambda writer: send_hold(self.channel, writer))
         self._snapshot: Snapshot | None = None
         self._stale: Snapshot | None = None
         self._dead = -1
@@ -90,7 +102,7 @@ class Keeper(Parent):
             reader, writer = os.pipe2(os.O_CLOEXEC)
             self._question = _Question(self._ends.keep(reader), self._ends.keep(writer), used)
             if self._may_grow(used):
-                send_hold(self.channel, writer)
+                self._tell(writer)
         except (OSError, ValueError):
             self._forget_question()
 
@@ -99,21 +111,47 @@ class Keeper(Parent):
 
         Called between two cells. What the session says of it is cleaned, and cut.
         """
-        # The older one ends when the cell is on its way: that takes as long as a fork.
-        self._stale, self._snapshot = self._snapshot, None
-        why = self._settle()
+        why = self.settle()
         if why:
             # What was in the way when the last cell was over may be gone.
             self.ask()
-            why = self._settle()
-        self._snapshot, self._ready = self._ready, None
+            why = self.settle()
+        self.keep()
         return why
+
+    def keep(self) -> None:
+        """Let what is ready, if anything is, be what there is to go back to."""
+        # The older one ends when the cell is on its way: that takes as long as a fork.
+        self._end_one(self._stale)
+        self._stale, self._snapshot, self._ready = self._snapshot, self._ready, None
 
     def release(self) -> None:
         """End the snapshot, if there is one."""
-        self._end_one(self._stale)
+        self.release_older()
         self._end_one(self._snapshot)
-        self._stale = self._snapshot = None
+        self._snapshot = None
+
+    def release_older(self) -> None:
+        """End the snapshot before the last one: the cell is on its way."""
+        self._end_one(self._stale)
+        self._stale = None
+
+    def forget_next(self) -> None:
+        """End what is ready, and what was asked for: the session has done something since."""
+        self._forget_question()
+        self._end_one(self._ready)
+        self._ready = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `keep` would have something to keep."""
+        return self._ready is not None and not self._ready.has_ended
+
+    @property
+    def answer(self) -> int:
+        """The descriptor on which an answer is to come; -1 where none is."""
+        question = self._question
+        return question.reader if question and self._may_grow(question.used) else -1
 
     def _end_one(self, snapshot: Snapshot | None) -> None:
         if snapshot is not None:
@@ -121,9 +159,13 @@ class Keeper(Parent):
             self._ends.drop(snapshot.process.fd)
             self._ends.drop(snapshot.answer)
 
-    def _settle(self) -> str:
-        """Take hold of the snapshot that was asked for; why there is none, else nothing."""
-        if self._ready is not None and not self._ready.has_ended:
+    def settle(self, seconds: float = ANSWER_SECONDS) -> str:
+        """Take hold of the snapshot that was asked for; why there is none, else nothing.
+
+        Args:
+            seconds: to wait for the answer; 0 where the session may be late, and be asked again.
+        """
+        if self.is_ready:
             return ""
         self._end_one(self._ready)
         self._ready = None
@@ -136,8 +178,8 @@ class Keeper(Parent):
                     f"it holds {format_size(question.used >> 20 << 20)}, more than half of"
                     f" --memory, and a snapshot may come to hold as much again"
                 )
-            said = read_answer(question.reader, self.cell.fd)
-            self._is_mute = not said
+            said = read_answer(question.reader, self.cell.fd, seconds)
+            self._is_mute = not said and seconds > 0
             if said != HELD:
                 return refusal_in_words(said)
             # fcntl(2): the owner, as this process numbers it.
@@ -178,9 +220,7 @@ class Keeper(Parent):
         """
         self.end_cell()
         snapshot, self._snapshot = self._snapshot, None
-        self._forget_question()
-        self._end_one(self._ready)
-        self._ready = None
+        self.forget_next()
         if snapshot is None:
             raise _lost("there is none.")
         if self._cell is not NOBODY:
@@ -225,9 +265,7 @@ class Keeper(Parent):
         lives_on: bool = False,
     ) -> CellStopped | None:
         """As any; the cell has been sent, so the snapshot before the last one can end."""
-        snapshot, self._snapshot = self._snapshot, None
-        self.release()
-        self._snapshot = snapshot
+        self.release_older()
         return super().watch(listener, names, arena, signals, policy, lives_on=lives_on)
 
     def status(self) -> int | None:
@@ -238,17 +276,17 @@ class Keeper(Parent):
     def meter(self, policy: Policy, arena: int = -1) -> Meter:
         """As any; what snapshots keep is told from what the session uses."""
         meter = super().meter(policy, arena)
-        meter.held = self._held()
+        meter.held = self._held
         return meter
 
     def look(self) -> CellStopped | None:
         """As any; a snapshot that was asked for is told from the session."""
-        self._settle()
+        self.settle()
         return super().look()
 
     def used_memory(self) -> int:
         """As any; what a snapshot keeps of its own is not counted."""
-        self._settle()
+        self.settle()
         held = self._held()
         return limits.measure(self._proc_root, self._inherited, -1, self._image, held).memory
 

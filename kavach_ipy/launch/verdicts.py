@@ -122,22 +122,36 @@ def ended() -> CellStopped:
 
 
 def in_session(name: str, stopped: CellStopped) -> CellStopped:
-    """Add what the end of a cell means for the session that it ran in."""
+    """Add what the end of a cell means for the session that it ran in.
+
+    Args:
+        name: of the session; empty where the notebook has one for all of its cells.
+        stopped: why the cell ended.
+    """
     remedy = (
-        f"{stopped.remedy} The session {name!r} has ended with it: its variables are gone, and the"
-        " next cell begins a new one."
+        f"{stopped.remedy.replace(_GONE, '')} The session{_called(name)} has ended with it: its"
+        " variables are gone, and the next cell begins a new one."
     )
     return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
 
 
 def restored(name: str, stopped: CellStopped) -> CellStopped:
-    """Add what the end of a cell means for a session that goes on with what was before it."""
+    """Add what the end of a cell means for a session that goes on with what was before it.
+
+    Args:
+        name: as for `in_session`.
+        stopped: why the cell ended.
+    """
     remedy = (
-        f"{stopped.remedy.replace(_GONE, '')} The session {name!r} is back at what it was before"
-        " this cell: its variables and imports are kept; gone are what the cell did to them, every"
-        " process of the session and its open connections. Files stay as the cell left them."
+        f"{stopped.remedy.replace(_GONE, '')} The session{_called(name)} is back at what it was"
+        " before this cell: its variables and imports are kept; gone are what the cell did to them,"
+        " every process of the session and its open connections. Files stay as the cell left them."
     )
     return CellStopped(stopped.limit, stopped.used, stopped.allowed, remedy.strip())
+
+
+def _called(name: str) -> str:
+    return f" {name!r}" if name else ""
 
 
 def not_undone() -> CellStopped:

@@ -124,7 +124,7 @@ class Watch:
                 sample_at = now + (patience or 0)
                 usage = self.meter.usage
                 if usage is not None:
-                    processes = len(usage.cpu) - len(self.meter.held)
+                    processes = len(usage.cpu) - len(self.meter.held())
                     self.listener.usage(now - start, usage.memory, processes)
             if stopped is not None:
                 self._end()

@@ -4,7 +4,7 @@
 
     kernel process ── REQUEST number, kind, parent ──▶ session
     kernel process ◀── PUBLISH parent, message ─────── session      any number, at any time
-    kernel process ◀── REPLY number, content ───────── session      one for each request
+    kernel process ◀── REPLY number, content ───────── session      one for each request, but "hold"
 
 Guarantees: a reader returns typed data, or raises `ProtocolError` for a wrong kind, a missing or
 unknown key, or a wrong type; a parent is a short text, and never a header.
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 RequestKind: TypeAlias = Literal[
-    "execute", "complete", "inspect", "comm_open", "comm_msg", "comm_close"
+    "execute", "complete", "inspect", "comm_open", "comm_msg", "comm_close", "hold"
 ]
 _KINDS: Final[frozenset[str]] = frozenset(get_args(RequestKind))
 _PARENT: Final = 256
@@ -49,7 +49,8 @@ class Request:
 
     Attributes:
         number: comes back in the reply.
-        kind: the message type of the messaging protocol, without ``_request``.
+        kind: the message type of the messaging protocol, without ``_request``; or "hold", which
+            asks for a snapshot by the descriptor that comes along (`launch.checkpoints`).
         parent: the message that asked for it: header, metadata, content.
         content: the arguments.
         buffers: of a comm message.
