@@ -24,6 +24,7 @@ MAX_VALUES = 1 << 19
 """Values of one document, keys and containers among them: half a second of decoding."""
 
 _MARKS = "[{:,"
+_LONG = 1000
 _KEYS_WORTH_COUNTING = 2000
 _EQUAL_HASHES = 16
 _INT_DIGITS = 20
@@ -70,7 +71,7 @@ def write_document(value: dict[str, Json]) -> bytes:
 
 def _check_structure(document: str) -> None:
     # In a text these marks mean nothing, but where they are few they mean nothing anywhere.
-    if sum(map(document.count, _MARKS)) <= MAX_DEPTH:
+    if _has_few_marks(document):
         return
     parts = _parts(document)
     outside = "".join(parts[::2])
@@ -80,6 +81,24 @@ def _check_structure(document: str) -> None:
         raise ValueError(f"it holds more than {MAX_VALUES} values")
     if outside.count(":") > _KEYS_WORTH_COUNTING:
         _check_hashes(parts)
+
+
+def _has_few_marks(document: str) -> bool:
+    """Tell whether at most `MAX_DEPTH` marks stand in a document.
+
+    In a long text, str.find looks for one character with memchr(3), 50 times as fast as str.count.
+    """
+    if len(document) < _LONG:
+        return sum(map(document.count, _MARKS)) <= MAX_DEPTH
+    found = 0
+    for mark in _MARKS:
+        at = document.find(mark)
+        while at >= 0:
+            found += 1
+            if found > MAX_DEPTH:
+                return False
+            at = document.find(mark, at + 1)
+    return True
 
 
 def _parts(document: str) -> list[str]:
