@@ -69,19 +69,28 @@ class Shown:
 
 
 class DisplayIds:
-    """The display ids of one run, each renamed, so that an update reaches only its own outputs."""
+    """The display ids of one run, each renamed, so that an update reaches only its own outputs.
 
-    __slots__ = ("_names", "_prefix")
+    A session may show any number of them; the oldest are forgotten, and updated no more.
+    """
+
+    __slots__ = ("_made", "_names", "_prefix")
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(8)
         self._names: dict[str, str] = {}
+        self._made = 0
 
-    def make(self, name: str) -> str | None:
-        """Return our id for one that the cell shows; None when there are too many."""
-        known = self._names.get(name)
-        if known is None and len(self._names) < _IDS:
-            known = self._names[name] = f"kavach-{self._prefix}-{len(self._names)}"
+    def make(self, name: str) -> str:
+        """Return our id for one that the cell shows."""
+        known = self._names.pop(name, None)
+        if known is None:
+            known = f"kavach-{self._prefix}-{self._made}"
+            self._made += 1
+            while len(self._names) >= _IDS:
+                del self._names[next(iter(self._names))]
+        # What was shown last goes last.
+        self._names[name] = known
         return known
 
     def find(self, name: str) -> str | None:

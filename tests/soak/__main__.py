@@ -16,13 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kavach_ipy.linux.probe import run_probe
+from tests.soak.broker_cells import broker_cells
 from tests.soak.census import adopt_orphans, wait_for_no_leftovers
 from tests.soak.hostile_frames import hostile_frames
 from tests.soak.many_cells import many_cells
 from tests.soak.random_ends import random_ends
 from tests.soak.random_policies import random_policies
 
-PARTS = ("cells", "ends", "policies", "frames")
+PARTS = ("cells", "broker", "ends", "policies", "frames")
 
 
 def main() -> int:
@@ -39,6 +40,12 @@ def main() -> int:
         "cells": (
             f"{options.cells} cells in one kernel",
             lambda folder: many_cells(options.cells, seed, folder, _say),
+        ),
+        "broker": (
+            f"{options.cells} cells in one kernel that sandboxes each",
+            lambda folder: broker_cells(
+                options.cells, seed, folder, _say, checkpoint=options.checkpoint
+            ),
         ),
         "ends": (
             f"{options.ends} cells killed at random moments",
@@ -78,6 +85,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--cells", type=int, default=2000, help="in one kernel")
+    parser.add_argument(
+        "--checkpoint", choices=("auto", "off"), default="auto", help="of the part broker"
+    )
     parser.add_argument("--ends", type=int, default=200, help="cells that are killed")
     parser.add_argument("--policies", type=int, default=3000, help="that are planned")
     parser.add_argument("--applied", type=int, default=100, help="of them, for real")

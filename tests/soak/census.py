@@ -12,7 +12,7 @@ import re
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ __all__ = [
     "HOST_COUNTERS",
     "Census",
     "adopt_orphans",
+    "judge",
     "leftovers",
     "namespaces_of",
     "slope",
@@ -185,6 +186,33 @@ def slope(points: Sequence[tuple[int, float]]) -> float:
         for end, later in points[index + 1 :]
     ]
     return statistics.median(pairs) if pairs else 0.0
+
+
+def judge(
+    history: Sequence[tuple[int, Census]], bounds: Mapping[str, float], say: Callable[[str], None]
+) -> list[str]:
+    """Tell how each measure grew with each cell, and return those that grew by more than allowed.
+
+    Args:
+        history: looks, each with the number of cells before it.
+        bounds: what a measure may grow by with each cell.
+        say: takes a line a measure.
+    """
+    wrong = []
+    for name, bound in bounds.items():
+        points = [(number, census.flat[name]) for number, census in history if name in census.flat]
+        if not points:
+            say(f"  {name:<24} not readable here")
+            continue
+        growth = slope(points)
+        verdict = "ok" if growth <= bound else "GROWS"
+        say(
+            f"  {name:<24} {points[0][1]:>12.0f} → {points[-1][1]:>12.0f}   "
+            f"{growth:+8.3f} a cell, bound {bound:g}  {verdict}"
+        )
+        if growth > bound:
+            wrong.append(f"{name} grows by {growth:.3f} with each cell; bound {bound:g}")
+    return wrong
 
 
 def _pid_namespace(pid: int) -> str:

@@ -17,7 +17,7 @@ from tests.kernel.kernels import Kernel, Run
 from tests.soak.census import (
     HOST_COUNTERS,
     Census,
-    slope,
+    judge,
     take_census,
     wait_for_no_leftovers,
 )
@@ -115,23 +115,10 @@ def _judge(history: list[tuple[int, Census]], say: Callable[[str], None]) -> lis
         for number, census in history[1:]
         for change in first.changes(census)
     ]
-    for name, limit in BOUNDS.items():
-        bound = limit
-        if name in HOST_COUNTERS:
-            bound = max(limit, _HOST_SLACK / history[-1][0])
-            if history[-1][0] < _MANY:
-                # Other programs open and close files meanwhile; only many cells outweigh them.
-                continue
-        points = [(number, census.flat[name]) for number, census in history if name in census.flat]
-        if not points:
-            say(f"  {name:<24} not readable here")
-            continue
-        growth = slope(points)
-        verdict = "ok" if growth <= bound else "GROWS"
-        say(
-            f"  {name:<24} {points[0][1]:>12.0f} → {points[-1][1]:>12.0f}   "
-            f"{growth:+8.3f} a cell, bound {bound:g}  {verdict}"
-        )
-        if growth > bound:
-            wrong.append(f"{name} grows by {growth:.3f} with each cell; bound {bound:g}")
-    return wrong
+    bounds = dict(BOUNDS)
+    for name in HOST_COUNTERS:
+        bounds[name] = max(bounds[name], _HOST_SLACK / history[-1][0])
+        if history[-1][0] < _MANY:
+            # Other programs open and close files meanwhile; only many cells outweigh them.
+            del bounds[name]
+    return wrong + judge(history, bounds, say)

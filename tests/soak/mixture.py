@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-__all__ = ["CELLS", "TOKEN", "Cell"]
+__all__ = ["BROKER_CELLS", "CELLS", "TOKEN", "BrokerCell", "Cell"]
 
 TOKEN = f"kavach-left-{os.getpid()}"
 """Another soak on the same machine has another."""
@@ -97,3 +97,75 @@ CELLS = (
     Cell("loopback", "%%sandbox --loopback\nimport socket\nsocket.create_server(('127.0.0.1', 0))"),
 )
 """One unit of the mixture has each of these as often as its share says."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerCell:
+    """One kind of cell of a notebook whose cells are all sandboxed."""
+
+    name: str
+    code: str
+    ends: str = "ok"
+    """As of `Cell`; of a completion, one of the matches."""
+
+    share: int = 1
+    """How many of it are in the mixture."""
+
+    completes: bool = False
+    """Tab is pressed at its end."""
+
+    ends_session: bool = False
+    """Where no checkpoint is kept."""
+
+
+BROKER_CELLS = (
+    BrokerCell("pass", "pass", share=4),
+    BrokerCell("result", "1 + 1", share=4),
+    BrokerCell("print", "for n in range(20):\n    print('line', n)", share=3),
+    BrokerCell("much", "print('x' * 300_000)"),
+    BrokerCell("system", "import os\nos.system('echo out; echo err >&2')"),
+    BrokerCell("shell", "lines = !echo one; echo two\nassert lines == ['one', 'two']"),
+    BrokerCell("exception", "1 / 0", "ZeroDivisionError", share=2),
+    BrokerCell("syntax", "1 +", "SyntaxError"),
+    BrokerCell("frame", "import pandas\npandas.DataFrame({'a': range(50)})"),
+    BrokerCell(
+        "display", "display({'text/plain': 'a', 'text/html': '<b>a</b>'}, raw=True)", share=2
+    ),
+    BrokerCell(
+        "update",
+        "shown = display('first', display_id=True)\nshown.update('second')\n"
+        "from IPython.display import clear_output\nclear_output(wait=True)\nprint('third')",
+        share=2,
+    ),
+    BrokerCell("await", "import asyncio\nawait asyncio.sleep(0.001)"),
+    BrokerCell(
+        "task",
+        "import asyncio\nasync def later():\n    await asyncio.sleep(0.001)\n    print('later')\n"
+        "task = asyncio.ensure_future(later())",
+    ),
+    BrokerCell(
+        "thread",
+        "import threading\nthread = threading.Thread(target=print, args=('thread',))\n"
+        "thread.start(); thread.join()",
+    ),
+    BrokerCell("process", "import subprocess\nsubprocess.run(['true'], check=True)"),
+    BrokerCell("magic", "%timeit -n 1 -r 1 pass"),
+    BrokerCell(
+        "widget",
+        "import ipywidgets\nslider = ipywidgets.IntSlider()\ndisplay(slider)\nslider.value = 3\n"
+        "ipywidgets.Widget.close_all()",
+    ),
+    BrokerCell("input", "input()", "StdinNotImplementedError"),
+    BrokerCell(
+        "file",
+        f"import os\nwith open('/tmp/{TOKEN}', 'w') as file:\n    file.write('text')\n"
+        f"os.remove('/tmp/{TOKEN}')",
+    ),
+    BrokerCell("completion", "prin", "print", completes=True),
+    BrokerCell(
+        "timeout", "%%sandbox --timeout 200ms\nwhile True: pass", "timeout", ends_session=True
+    ),
+    BrokerCell("less", "%%sandbox --output 1M\nprint('a')"),
+    BrokerCell("status", "%kavach status"),
+)
+"""As `CELLS`."""

@@ -204,10 +204,16 @@ def test_display_ids_are_renamed_and_reach_their_own_cell_only() -> None:
     assert odd.transient == {}
 
 
-def test_display_ids_are_bounded() -> None:
-    """A cell cannot fill the kernel with ids."""
+def test_display_ids_are_bounded_and_the_oldest_goes_first() -> None:
+    """A cell cannot fill the kernel with ids, and a session never runs out of them."""
     ids = DisplayIds()
-    assert sum(ids.make(str(at)) is not None for at in range(20_000)) == 10_000
+    made = [ids.make(str(at)) for at in range(10_000)]
+    assert ids.make("0") == made[0]
+    made += [ids.make(str(at)) for at in range(10_000, 20_000)]
+    assert len(set(made)) == 20_000
+    assert ids.find("9999") is None
+    assert [ids.find(str(at)) for at in (0, 10_001, 19_999)] == [None, made[10_001], made[-1]]
+    assert ids.make("0") not in made
 
 
 def test_clear_output_says_whether_it_waits() -> None:

@@ -1,0 +1,182 @@
+"""Thousands of cells through one kernel that sandboxes every cell: nothing adds up on either side.
+
+Guarantees: every measure is taken from outside, of the kernel's process and of its session's; what
+must be equal is compared with the look after the warm-up, and what may move is judged by its slope.
+Assumes: called in a process that adopted orphans (`census.adopt_orphans`).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.contract.cells import descendants
+from tests.kernel.kernels import DEADLINE, Kernel, Run, start_kernel
+from tests.soak.census import Census, judge, take_census
+from tests.soak.mixture import BROKER_CELLS, TOKEN, BrokerCell
+
+__all__ = ["broker_cells"]
+
+# The kernel's process keeps each cell's source, for the history, and the session its result, too.
+_KERNEL_BOUNDS = {
+    "anonymous memory, KiB": 2.0,
+    "shared memory, KiB": 0.2,
+    "address space, KiB": 8.0,
+    "mappings": 0.01,
+}
+_SESSION_BOUNDS = {
+    "anonymous memory, KiB": 4.0,
+    "address space, KiB": 16.0,
+    "mappings": 0.02,
+}
+_SETTLE_SECONDS = 3.0
+_MOMENT = 0.2
+_PROGRAM = "-P -m kavach_ipy.kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at both processes."""
+
+    kernel: Census
+    session: Census
+
+    def changes(self, later: _Look) -> list[str]:
+        """What is not as it was."""
+        return [
+            f"{name}: {change}"
+            for name, before, after in (
+                ("kernel", self.kernel, later.kernel),
+                ("session", self.session, later.session),
+            )
+            for change in before.changes(after)
+        ]
+
+
+def broker_cells(
+    cells: int,
+    seed: int,
+    folder: Path,
+    say: Callable[[str], None],
+    looks: int = 20,
+    *,
+    checkpoint: str = "auto",
+) -> list[str]:
+    """Run `cells` cells of the mixture and measure between them; what did not hold.
+
+    Args:
+        cells: after a warm-up of an eighth of them, at least one of each kind.
+        seed: for the order.
+        folder: for the kernel's home, directory and temporary files.
+        say: takes lines of progress.
+        looks: how many times everything is measured.
+        checkpoint: whether a snapshot is made before each cell, as in ``c.Kavach.checkpoint``.
+    """
+    draw = random.Random(seed)
+    kinds = [cell for cell in BROKER_CELLS if checkpoint == "auto" or not cell.ends_session]
+    unit = [cell for cell in kinds for _ in range(cell.share)]
+    kernel, places = _start(folder, checkpoint)
+    try:
+        wrong = [
+            text
+            for cell in (*kinds, *draw.choices(unit, k=cells // 8))
+            for text in _run(kernel, cell)
+        ]
+        history = [(0, _look(kernel, places))]
+        ran: Counter[str] = Counter()
+        start = time.monotonic()
+        for number in range(1, cells + 1):
+            cell = draw.choice(unit)
+            ran[cell.name] += 1
+            wrong += _run(kernel, cell)
+            if number % max(1, cells // looks) == 0:
+                history.append((number, _look(kernel, places, history[0][1])))
+                rate = number / (time.monotonic() - start)
+                say(f"  {number} of {cells} cells, {rate:.0f} a second, {len(wrong)} wrong")
+                if len(wrong) > 20:
+                    break
+    finally:
+        kernel.close()
+    say(f"  kinds: {', '.join(f'{name} {count}' for name, count in sorted(ran.items()))}")
+    first = history[0][1]
+    wrong += [
+        f"after {number} cells, {change}"
+        for number, look in history[1:]
+        for change in first.changes(look)
+    ]
+    say("  the kernel's process")
+    wrong += judge([(number, look.kernel) for number, look in history], _KERNEL_BOUNDS, say)
+    say("  the session's")
+    wrong += judge([(number, look.session) for number, look in history], _SESSION_BOUNDS, say)
+    return wrong
+
+
+def _start(folder: Path, checkpoint: str) -> tuple[Kernel, list[Path]]:
+    places = [folder / name for name in ("home", "project", "temporary")]
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+        place.chmod(0o777)
+    home, project, temporary = map(str, places)
+    program = f"{_PROGRAM} --Kavach.checkpoint={checkpoint}"
+    kernel = start_kernel(folder / "ipython", project, program=program, HOME=home, TMPDIR=temporary)
+    loaded = kernel.run("import numpy, pandas")
+    assert loaded.status == "ok", loaded
+    # The first message of more than 64 KiB makes pyzmq start a thread, and a context for it, which
+    # stay (zmq.utils.garbage).
+    assert len(kernel.run("print('x' * (1 << 20))").stdout) > 1 << 20
+    # jedi reads its own files first, for longer than a completion may take.
+    limit = time.monotonic() + DEADLINE
+    while "print" not in kernel.complete("prin"):
+        assert time.monotonic() < limit
+    return kernel, places
+
+
+def _run(kernel: Kernel, cell: BrokerCell) -> list[str]:
+    if cell.completes:
+        found = kernel.complete(cell.code)
+        return [] if cell.ends in found else [f"{cell.name}: no {cell.ends!r} in {found!r:.300}"]
+    run = kernel.run(cell.code, allow_stdin=False)
+    told = "ok" if run.status == "ok" else _words(run)
+    return [] if cell.ends in told else [f"cell {cell.name}: {told!r:.300}, not {cell.ends!r}"]
+
+
+def _words(run: Run) -> str:
+    return f"{run.reply['ename']}: {run.reply['evalue']} {run.stderr}"
+
+
+def _look(kernel: Kernel, places: list[Path], first: _Look | None = None) -> _Look:
+    """Look when both are idle; again, for a moment, where something differs from the first."""
+    inside = kernel.value("(__import__('gc').collect(), __import__('os').getpid())[1]")
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        # What is left of the request is a snapshot, which is being made.
+        kernel.wait_on_control(_MOMENT)
+        session = _session_of(kernel.pid, int(inside))
+        look = _Look(_census(kernel.pid, places), _census(session))
+        if first is None or not first.changes(look) or time.monotonic() > deadline:
+            return look
+
+
+def _census(pid: int, places: list[Path] | None = None) -> Census:
+    """Look at a process whose children may be others each time: their number counts."""
+    census = take_census(pid, places or [], TOKEN if places else "")
+    census.exact["children"] = len(descendants(pid))
+    return census
+
+
+def _session_of(kernel: int, inside: int) -> int:
+    """The process that runs cells: the one that has this number in its namespace."""
+    own = os.readlink(f"/proc/{kernel}/ns/pid")
+    for pid in descendants(kernel):
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+        numbers = re.search(r"^NSpid:\t(.*)$", status, re.MULTILINE)
+        assert numbers is not None
+        if int(numbers[1].split()[-1]) == inside and os.readlink(f"/proc/{pid}/ns/pid") != own:
+            return pid
+    raise AssertionError(f"no descendant of {kernel} is {inside} to itself")
