@@ -11,13 +11,16 @@ Assumes: runs in a zygote and in its children, never in the notebook's process.
 from __future__ import annotations
 
 import logging
+import os
+import pdb  # noqa: T100 - given to the shell, not stopped in
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core import interactiveshell
+from IPython.core import debugger, interactiveshell
 from IPython.core.profiledir import ProfileDir
-from traitlets.config import Config
+from traitlets.config import Application, Config
 
 from kavach_ipy.fresh import take_inputs
 from kavach_ipy.front.debugging import leave_debugger_out
@@ -28,7 +31,7 @@ from kavach_ipy.launch.requests import CellRequest
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["KernelRunner", "TerminalRunner", "count_to"]
+__all__ = ["KernelRunner", "TerminalRunner", "count_to", "stand_here"]
 
 # The history would be a file of the user's home, and a thread that writes to it.
 _CONFIG = Config({"HistoryManager": {"enabled": False, "hist_file": ":memory:"}})
@@ -59,6 +62,7 @@ class _ShellRunner:
 
     def prepare(self, link: ChildLink) -> None:
         """Tie the shell to the channel."""
+        stand_here(self._shell)
         self._tied = TiedShell(self._shell, link)
 
     def run(self, link: ChildLink, cell: CellRequest) -> None:
@@ -113,7 +117,32 @@ class KernelRunner(_ShellRunner):
             log=logging.getLogger("kavach_ipy"),
         )
         kernel.iopub_thread = kernel.iopub_socket
+        _be_found(kernel)
         return cast("Shell", kernel.shell)
+
+
+def _be_found(kernel: Any) -> None:
+    """Let a kernel be found, and its debugger used, as where ipykernel's application made it.
+
+    ``%matplotlib`` and ``%gui`` look for the kernel at the application that is there.
+    """
+    application: Any = Application.instance()
+    application.kernel = kernel
+    # ipykernel.kernelapp.IPKernelApp.init_pdb: an interrupt ends what the debugger waits for.
+    vars(debugger)["Pdb"] = vars(pdb)["Pdb"] = debugger.InterruptiblePdb
+    vars(pdb)["set_trace"] = debugger.set_trace
+
+
+def stand_here(shell: Shell) -> None:
+    """Let the shell's list of directories begin where the cell's process stands.
+
+    The zygote, where it was built, stands in the root directory.
+    """
+    with suppress(OSError):
+        here = os.getcwd()
+        shell.starting_dir = here
+        visited = shell.user_ns["_dh"]
+        visited[:] = [type(visited[0])(here)]
 
 
 def _silent_thread() -> object:

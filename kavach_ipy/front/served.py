@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from kavach_ipy.fresh import renew_random
 from kavach_ipy.front.asked import Inbox
-from kavach_ipy.front.fresh import KernelRunner, count_to
+from kavach_ipy.front.fresh import KernelRunner, count_to, stand_here
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import plain
 from kavach_ipy.front.publisher import Publisher
@@ -50,6 +50,7 @@ class ServedRunner(KernelRunner):
 
     def prepare(self, link: ChildLink) -> None:
         """Tie the kernel to the channel."""
+        stand_here(self._shell)
         self._inbox = Inbox(link)
         self._publisher = Publisher(link)
         self._flush = isolate(self._shell, self._publisher, self._inbox.ask, may_ask=True)

@@ -132,6 +132,7 @@ class Shell(Protocol):
     """``IPython.core.interactiveshell.InteractiveShell``, with or without a kernel."""
 
     user_ns: dict[str, Any]
+    starting_dir: str
     user_ns_hidden: dict[str, Any]
     execution_count: int
     cache_size: int

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tests.kernel.kernels import Kernel, Run, start_kernel
 
-__all__ = ["Pair", "Snippet", "read_snippets", "seen"]
+__all__ = ["Pair", "Snippet", "normal", "read_snippets", "seen"]
 
 CELLS: Final = Path(__file__).parent / "cells"
 _HEAD: Final = "%%sandbox"
@@ -132,11 +132,11 @@ def seen(run: Run) -> list[Any]:
     end = {key: reply.get(key) for key in ("status", "ename", "evalue", "execution_count")}
     end["traceback"] = reply.get("traceback")
     end["payload"] = reply.get("payload")
-    normal: list[Any] = _normal([*found, ("reply", end)])
+    normal: list[Any] = normal([*found, ("reply", end)])
     return normal
 
 
-def _normal(value: Any) -> Any:
+def normal(value: Any) -> Any:
     match value:
         case str():
             for pattern, mark in _RUN_DEPENDENT:
@@ -144,11 +144,11 @@ def _normal(value: Any) -> Any:
             return value
         case dict():
             return {
-                key: _structure(item) if key == "text/html" else _normal(item)
+                key: _structure(item) if key == "text/html" else normal(item)
                 for key, item in value.items()
             }
         case list() | tuple():
-            return [_normal(item) for item in value]
+            return [normal(item) for item in value]
         case _:
             return value
 
@@ -157,7 +157,7 @@ def _structure(html: str) -> list[str]:
     """The elements and texts of HTML, without what a reader does not see."""
     reader = _Structure()
     reader.feed(html)
-    return [_normal(part) for part in reader.parts]
+    return [normal(part) for part in reader.parts]
 
 
 class _Structure(HTMLParser):
