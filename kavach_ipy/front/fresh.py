@@ -114,7 +114,7 @@ class KernelRunner(_ShellRunner):
             profile_dir=_NowhereDir(location="/"),
             iopub_socket=_silent_thread(),
             shell_channel_thread=None,
-            log=logging.getLogger("kavach_ipy"),
+            log=_silent_log(),
         )
         kernel.iopub_thread = kernel.iopub_socket
         _be_found(kernel)
@@ -143,6 +143,15 @@ def stand_here(shell: Shell) -> None:
         shell.starting_dir = here
         visited = shell.user_ns["_dh"]
         visited[:] = [type(visited[0])(here)]
+
+
+def _silent_log() -> logging.Logger:
+    """Return the kernel's own log: an application's, and none that a cell sets up."""
+    log = logging.getLogger("kavach_ipy.kernel")
+    # ipykernel logs every error of a cell; where the cell shows INFO, it would see them twice.
+    log.propagate = False
+    log.addHandler(logging.NullHandler())
+    return log
 
 
 def _silent_thread() -> object:

@@ -132,11 +132,12 @@ def seen(run: Run) -> list[Any]:
     end = {key: reply.get(key) for key in ("status", "ename", "evalue", "execution_count")}
     end["traceback"] = reply.get("traceback")
     end["payload"] = reply.get("payload")
-    normal: list[Any] = normal([*found, ("reply", end)])
-    return normal
+    shown: list[Any] = normal([*found, ("reply", end)])
+    return shown
 
 
 def normal(value: Any) -> Any:
+    """Return a value without what two runs of one cell differ by anyway."""
     match value:
         case str():
             for pattern, mark in _RUN_DEPENDENT:

@@ -8,8 +8,9 @@ Assumes: as `tests.notebook.plain_and_sandboxed`, whose cells these notebooks ar
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,21 +31,27 @@ ENDS: Final = ("the exit of site",)
 """Cells that end a kernel, and with it the notebook's execution."""
 
 
-def execute_both(file: str, folder: Path) -> list[tuple[Snippet, Any, Any]]:
-    """Execute the cells of one file in both kernels, at the same time.
+def execute_both(files: Sequence[str], folder: Path) -> list[tuple[Snippet, Any, Any]]:
+    """Execute the cells of some files in both kernels, at the same time.
 
     Args:
-        file: below ``cells``.
+        files: below ``cells``, in the order of the notebook.
         folder: for the directories of both.
 
     Returns:
         Each cell, as the stock kernel and as the other one left it.
     """
     head = read_snippets("setup.ipy")
-    snippets = (*head, *(one for one in read_snippets(file) if one.name not in ENDS))
-    with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(_execute, name, snippets, folder / name) for name in _PROGRAMS]
-        plain, sandboxed = (one.result() for one in running)
+    snippets = (
+        *head,
+        *(one for file in files for one in read_snippets(file) if one.name not in ENDS),
+    )
+
+    async def execute() -> list[list[Any]]:
+        both = (_execute(name, snippets, folder / name) for name in _PROGRAMS)
+        return await asyncio.gather(*both)
+
+    plain, sandboxed = asyncio.run(execute())
     found = list(zip(snippets, plain, sandboxed, strict=True))
     return found[len(head) :]
 
@@ -65,7 +72,7 @@ def shown(cell: Any) -> list[Any]:
     return seen
 
 
-def _execute(name: str, snippets: tuple[Snippet, ...], folder: Path) -> list[Any]:
+async def _execute(name: str, snippets: tuple[Snippet, ...], folder: Path) -> list[Any]:
     directory = folder / "notebook"
     directory.mkdir(parents=True)
     made: Any = nbformat.v4
@@ -83,4 +90,6 @@ def _execute(name: str, snippets: tuple[Snippet, ...], folder: Path) -> list[Any
         allow_errors=True,
         resources={"metadata": {"path": str(directory)}},
     )
-    return list(client.execute().cells)
+    # Else it would end neither the kernel nor its own sockets.
+    client.owns_km = True
+    return list((await client.async_execute()).cells)
