@@ -154,8 +154,8 @@ class Broker:
         shell = self._kernel.shell
         count = shell.execution_count
         command = command_in(cell.code)
-        # It wakes IPython's thread that writes the history, which takes turns with this one: later.
-        asyncio.get_running_loop().call_soon(self._remember, cell, count)
+        if cell.store_history and not cell.silent and cell.code.strip():
+            shell.history_manager.store_inputs(count, cell.code, cell.code)
         if command is not None:
             return await self._command(cell, command, count)
         try:
@@ -199,11 +199,6 @@ class Broker:
             self._last = first_line(cell.code)
             self.asking.stop()
         return self._take(answer, count)
-
-    def _remember(self, cell: Execution, count: int) -> None:
-        """Put a cell into the history."""
-        if cell.store_history and not cell.silent and cell.code.strip():
-            self._kernel.shell.history_manager.store_inputs(count, cell.code, cell.code)
 
     async def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
         """Answer a cell that is ``%kavach …``."""

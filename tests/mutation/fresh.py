@@ -6,11 +6,13 @@ from tests.mutation.guard import Edit, Guard
 
 __all__ = ["GUARDS"]
 
+_EGGS = "launch/eggs.py"
 _ZYGOTES = "launch/zygotes.py"
 _ZYGOTE = "launch/zygote.py"
 _SESSIONS = "launch/sessions.py"
 _SESSION = "launch/session.py"
 _CLEAN = "tests/contract/test_clean.py"
+_EARLY = "tests/contract/test_eggs.py"
 _LIVES = "tests/contract/test_sessions.py"
 _MEMORY = "tests/escape/test_fresh_memory.py"
 
@@ -18,7 +20,7 @@ GUARDS = (
     Guard(
         "zygote: descriptors",
         "what the notebook has open is not inherited by what clean cells are forks of",
-        _ZYGOTES,
+        _EGGS,
         "                close_fds=True,\n",
         "                close_fds=False,\n",
         f"{_MEMORY}::test_no_descriptor_of_the_notebook_is_inherited",
@@ -26,15 +28,15 @@ GUARDS = (
     Guard(
         "zygote: environment",
         "a token of the notebook's environment is in no clean cell's memory",
-        _ZYGOTES,
-        "                env=_environment(breed),\n",
-        "                env={**os.environ, **_environment(breed)},\n",
+        _EGGS,
+        "                env=_completed(environment),\n",
+        "                env={**os.environ, **_completed(environment)},\n",
         f"{_MEMORY}::test_canary_of_the_notebook_is_in_no_memory_of_a_clean_cell",
     ),
     Guard(
         "zygote: the notebook's directory",
         "the zygote, which nothing confines, imports no module that lies beside the notebook",
-        _ZYGOTES,
+        _EGGS,
         "os.path.isabs(path) and os.path.realpath(path) != here",
         "True",
         f"{_CLEAN}::test_zygote_imports_nothing_from_the_notebooks_directory",
@@ -42,10 +44,26 @@ GUARDS = (
     Guard(
         "zygote: a group of its own",
         "a terminal's interrupt does not end what clean cells are forks of",
-        _ZYGOTES,
+        _EGGS,
         "                start_new_session=True,\n",
         "",
         f"{_CLEAN}::test_zygote_leads_a_session_of_its_own",
+    ),
+    Guard(
+        "zygote: of another environment",
+        "one that was begun before its policy was known has no variable that the policy hides",
+        _EGGS,
+        "        is_narrower = laid.environment.items() <= environment.items()\n",
+        "        is_narrower = True\n",
+        f"{_EARLY}::test_egg_is_passed_over_where_it_is_not_as_asked_for",
+    ),
+    Guard(
+        "zygote: of another search path",
+        "one that was begun early imports nothing that its cells would not find",
+        _EGGS,
+        "(laid.entry, laid.search_path) == (entry, path)",
+        "laid.entry == entry",
+        f"{_EARLY}::test_egg_is_passed_over_where_it_is_not_as_asked_for",
     ),
     Guard(
         "zygote: replaced",

@@ -433,8 +433,8 @@ GUARDS = (
         "display ids",
         "a cell updates its own outputs only",
         "gate/display.py",
-        '            known = self._names[name] = f"kavach-{self._prefix}-{len(self._names)}"\n',
-        "            known = self._names[name] = name\n",
+        '            known = f"kavach-{self._prefix}-{self._made}"\n',
+        "            known = name\n",
         f"{_SHOWN}::test_display_ids_are_renamed_and_reach_their_own_cell_only",
     ),
     Guard(

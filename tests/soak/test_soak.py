@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import prctl
 import pytest
 
+from tests.soak.broker_cells import broker_cells
 from tests.soak.census import adopt_orphans, slope, take_census, wait_for_no_leftovers
 from tests.soak.hostile_frames import hostile_frames
 from tests.soak.kernel import rest, soaked_kernel
@@ -46,6 +47,11 @@ def _holds(part: Callable[[Callable[[str], None]], list[str]]) -> None:
 def test_nothing_adds_up_over_many_cells(folder: Path) -> None:
     """Descriptors, mounts, processes, threads, files and memory of one kernel stay as they were."""
     _holds(lambda say: many_cells(240, 1, folder, say, looks=6))
+
+
+def test_nothing_adds_up_where_every_cell_is_sandboxed(folder: Path) -> None:
+    """Of a kernel that runs none itself, and of its session, with a snapshot before each cell."""
+    _holds(lambda say: broker_cells(60, 1, folder, say, looks=3))
 
 
 def test_cells_killed_at_random_leave_nothing(folder: Path) -> None:

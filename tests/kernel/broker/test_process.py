@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.cells import children
 from tests.kernel.broker.conftest import ISOLATED, PROGRAM
 from tests.kernel.kernels import ROOT, Kernel, start_kernel
 
@@ -189,3 +190,33 @@ def test_kernel_becomes_undumpable_before_anything_else() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert said.stdout == "False\n"
+
+
+def test_zygote_is_begun_before_the_kernels_settings_are_known(broker: Kernel) -> None:
+    """It was exec'd without the environment that its cells have; so both import side by side."""
+    assert broker.value("'PATH' in __import__('os').environ") == "True"
+    own = os.readlink(f"/proc/{broker.pid}/ns/pid")
+    (zygote,) = (pid for pid in children(broker.pid) if os.readlink(f"/proc/{pid}/ns/pid") == own)
+    block = Path(f"/proc/{zygote}/environ").read_bytes().split(b"\0")
+    assert not [entry for entry in block if entry.startswith(b"PATH=")]
+
+
+def test_debugger_is_not_loaded_and_can_be(broker: Kernel) -> None:
+    """Neither process has imported it, which a start would wait for; a cell may."""
+    assert broker.value("'debugpy' in __import__('sys').modules") == "False"
+    assert b"debugpy" not in Path(f"/proc/{broker.pid}/maps").read_bytes()
+    assert broker.value("__import__('debugpy').__name__") == "'debugpy'"
+
+
+def test_errors_are_not_logged_where_a_cell_shows_a_log(broker: Kernel) -> None:
+    """What the kernel's own log is told of a cell's error is not for the notebook's."""
+    assert broker.run("import logging\nlogging.basicConfig(level=1)").status == "ok"
+    assert broker.run("1 / 0").stderr == ""
+
+
+def test_figures_and_directories_are_as_in_any_kernel(broker: Kernel) -> None:
+    """``%matplotlib`` finds the kernel, and ``%cd -`` the way back."""
+    assert broker.run("%matplotlib inline").status == "ok"
+    here = broker.value("__import__('os').getcwd()")
+    assert broker.run("%cd -q /tmp").status == broker.run("%cd -q -").status == "ok"
+    assert broker.value("__import__('os').getcwd()") == here != "'/'"
