@@ -202,7 +202,8 @@ class Broker:
     def _take(self, reply: dict[str, Any], count: int) -> dict[str, Any]:
         """Adopt what the session says of the count, and of the kernel's end."""
         shell = self._kernel.shell
-        if reply["execution_count"] < 0:
+        # A session that could choose would choose one that no session can count to.
+        if reply["execution_count"] not in {count - 1, count}:
             reply["execution_count"] = count
         shell.execution_count = max(count, reply["execution_count"] + 1)
         if reply["payload"] and not reply["payload"][0]["keepkernel"]:
