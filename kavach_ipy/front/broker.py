@@ -93,6 +93,8 @@ class Broker:
         self.lookups = Lookups(self, kernel)
         self._recorder = Recorder(kernel, settings)
         self._last = ""
+        # An interrupt of a cell that the session has not been told of yet.
+        self._is_early = self._came_early = False
 
     @property
     def is_busy(self) -> bool:
@@ -141,8 +143,12 @@ class Broker:
         self._bind()
         assert self._turn is not None
         async with self._turn:
+            self._is_early, self._came_early = True, False
             with interruptible(self.interrupt):
-                return await self._execute(cell)
+                try:
+                    return await self._execute(cell)
+                finally:
+                    self._is_early = False
 
     async def _execute(self, cell: Execution) -> dict[str, Any]:
         shell = self._kernel.shell
@@ -176,6 +182,9 @@ class Broker:
             async with self._recorder.cell(code, policy) as record:
                 report = ear.report
                 _, reply = self.submit("execute", cell.parent, content, policy, origin)
+                self._is_early = False
+                if self._came_early:
+                    made.service.interrupt()
                 try:
                     answer = await reply
                 except CellStopped as stopped:
@@ -327,6 +336,8 @@ class Broker:
         starting, made = self._starting, self._made
         if starting is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(settle, starting, None)
+        elif self._is_early:
+            self._came_early = True
         elif made is not None:
             made.service.interrupt()
 

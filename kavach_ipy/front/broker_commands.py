@@ -28,6 +28,7 @@ __all__ = ["command_in", "run_broker_command"]
 
 _EXAMINE_SECONDS: Final = 30.0
 _EXAMINED: Final = 20_000
+_NO_SESSION: Final = "no session is there yet; the next cell begins one"
 _COMMAND: Final = re.compile(r"\s*%kavach(?:[ \t]+([^\n]*))?\s*")
 
 
@@ -69,35 +70,42 @@ async def run_broker_command(
         case "on":
             say("every cell of this notebook runs in a sandbox already")
         case "off":
-            if switch is None:
-                raise UsageError(
-                    "%kavach off: this kernel runs every cell in a sandbox, and has no other way"
-                )
-            try:
-                settings.floor().check_off("%kavach off")
-            except PolicyError as error:
-                raise UsageError(str(error)) from error
-            switch.off()
-            say("cells run in the notebook's kernel again, from the next one on")
+            _switch_off(settings, switch)
         case "status":
             report = broker.report
-            if report is None:
-                say("no session is there yet; the next cell begins one")
-            else:
-                say(report.text())
+            say(
+                "no session is there; the next cell begins one" if report is None else report.text()
+            )
         case "sessions" if not rest:
             about = f"process {broker.pid}" if broker.pid else "not there yet"
             say(f"every cell of this notebook runs in one session: {about}")
         case "doctor":
             say(_examined())
         case "rollback" if not rest:
-            try:
-                undone = await broker.go_back()
-            except PolicyError as error:
-                raise UsageError(" ".join(str(error).split())) from None
-            say(gone_back("", undone))
+            await _go_back(broker)
         case "restart":
             broker.end()
             say("the session has ended, its variables are gone; the next cell begins a new one")
         case _:
             run_command(line, settings)
+
+
+def _switch_off(settings: Kavach, switch: Switch | None) -> None:
+    if switch is None:
+        raise UsageError(
+            "%kavach off: this kernel runs every cell in a sandbox, and has no other way"
+        )
+    try:
+        settings.floor().check_off("%kavach off")
+    except PolicyError as error:
+        raise UsageError(str(error)) from error
+    switch.off()
+    say("cells run in the notebook's kernel again, from the next one on")
+
+
+async def _go_back(broker: Broker) -> None:
+    try:
+        undone = await broker.go_back()
+    except PolicyError as error:
+        raise UsageError(" ".join(str(error).split())) from None
+    say(gone_back("", undone))

@@ -146,7 +146,8 @@ class Ear:
             self._broker.over(self, reason, had_begun=had_begun)
             waiting = [future for _, future in self._asked.values()]
             self._asked.clear()
-            for future in (self.ready, *waiting):
+            _fail(self.ready, reason)
+            for future in waiting:
                 _fail(future, reason)
 
         if hasattr(self, "origins"):

@@ -31,8 +31,8 @@ from kavach_ipy.front.publisher import Publisher
 from kavach_ipy.front.selector import Selector
 from kavach_ipy.front.served_kernel import ServedKernel, tie
 from kavach_ipy.front.startup import run_startup
-from kavach_ipy.launch.checkpoints import hold
 from kavach_ipy.front.tracebacks import hide_own_frames
+from kavach_ipy.launch.checkpoints import hold
 from kavach_ipy.wire.service import Request, reply_frame
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class _Served:
         match request.kind:
             case "execute":
                 self._shell.execution_count = count = content.pop("count")
-                # Cells that the broker has answered, or that were undone, were none of this process.
+                # Some cells are answered by the broker, or were undone.
                 count_to(self._shell, count)
                 found = await self._kernel.do_execute(**content)
                 self._shell.exit_now = False
