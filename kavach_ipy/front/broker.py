@@ -91,7 +91,7 @@ class Broker:
         self.asking = Asking(kernel)
         self._starting: asyncio.Future[None] | None = None
         self.lookups = Lookups(self, kernel)
-        self._recorder = Recorder(kernel, settings)
+        self.recorder = Recorder(kernel, settings)
         self._last = ""
         # An interrupt of a cell that the session has not been told of yet.
         self._is_early = self._came_early = False
@@ -132,7 +132,7 @@ class Broker:
             loop = self._bind()
             ear = Ear(self, self._kernel, loop)
             self._made = make_service(
-                self._settings, ear, self._first_words(), self._recorder.hiding
+                self._settings, ear, self._first_words(), self.recorder.hiding
             )
             self._ear = ear
             ear.display(self._made)
@@ -179,7 +179,7 @@ class Broker:
         }
         self.lookups.give_way(made.service)
         try:
-            async with self._recorder.cell(code, policy) as record:
+            async with self.recorder.cell(code, policy) as record:
                 report = ear.report
                 _, reply = self.submit("execute", cell.parent, content, policy, origin)
                 self._is_early = False
@@ -360,7 +360,7 @@ class Broker:
     def close(self) -> None:
         """End the session, and the log of its cells."""
         self.end()
-        self._recorder.close()
+        self.recorder.close()
 
     def _first_words(self) -> dict[str, Any]:
         """What a session is told before its first request."""

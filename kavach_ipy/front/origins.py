@@ -52,7 +52,7 @@ class Origin:
     counts: dict[str, int] = field(
         default_factory=lambda: {"stdout": 0, "stderr": 0, "displays": 0}
     )
-    """Characters of each stream, and displays, for the audit."""
+    """Characters of each stream, and displays, from this cell to the next, for the audit."""
 
 
 class Origins:
@@ -179,19 +179,24 @@ class Origins:
         self._held(origin)
         if self._waits is not None and self._waits != (origin, name):
             self.rest()
-        origin.counts[name] += len(text)
+        self._count(origin, name, len(text))
         self._waits = origin, name
         self._parts.append(text)
         self._size += len(text)
         if self._size > _PIECE:
             self.rest()
 
+    def _count(self, origin: Origin, what: str, count: int) -> None:
+        # The cell that runs answers for it, also where it names an earlier one.
+        counts = (self._latest or origin).counts
+        counts[what] += count
+
     def _held(self, origin: Origin) -> None:
         self._show(origin, origin.pace.release())
 
     def _show(self, origin: Origin, all_shown: list[Shown]) -> None:
         for shown in all_shown:
-            origin.counts["displays"] += 1
+            self._count(origin, "displays", 1)
             if shown.needs_plotly:
                 self._give_plotly(origin)
             data: dict[str, Any] = {"data": dict(shown.data), "metadata": dict(shown.metadata)}
