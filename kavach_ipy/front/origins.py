@@ -151,6 +151,10 @@ class Origins:
         for name, text in origin.streams.finish():
             self._text(origin, name, text)
         self._held(origin)
+        if origin is self._latest:
+            # Threads of earlier cells show things too, and none of those cells ends once more.
+            for earlier in self._known.values():
+                self._held(earlier)
         self._text(origin, "stderr", origin.pace.left_out())
         self.rest()
         self.widgets.release()

@@ -108,6 +108,24 @@ def test_forged_parent_is_the_cells_own_or_one_that_was_sent(broker: Kernel) -> 
     assert run.stdout == "forged\n"
 
 
+def test_last_update_of_an_earlier_cell_is_shown(broker: Kernel) -> None:
+    """What came too fast for a page is not kept for ever below a cell that is over."""
+    earlier = broker.start(f"{CHANNEL}\nsend(message('display_data', DISPLAY))")
+    broker.finish(earlier)
+    later = broker.start(
+        "for i in range(500):\n"
+        "    DISPLAY['data'] = {'text/plain': str(i)}\n"
+        f"    send(message('update_display_data', DISPLAY, parent={earlier!r}))"
+    )
+    texts = []
+    while "499" not in texts:
+        kind, content = broker.next_output(earlier)
+        assert kind == "update_display_data"
+        texts.append(content["data"]["text/plain"])
+    assert broker.reply_to(later)["status"] == "ok"
+    assert len(texts) < 200
+
+
 def test_reply_that_comes_too_early_is_no_way_out(broker: Kernel) -> None:
     """The cell is over for the front end; when the session answers it again, it ends."""
     broker.run(
