@@ -285,13 +285,14 @@ class Broker:
         made, ear = self._made, self._ear
         assert made is not None
         assert ear is not None
-        interrupted = self._starting = self._bind().create_future()
-        try:
-            await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._starting = None
-        if interrupted.done():
-            raise KeyboardInterrupt
+        if not ear.ready.done():
+            interrupted = self._starting = self._bind().create_future()
+            try:
+                await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._starting = None
+            if self._came_early:
+                raise KeyboardInterrupt
         ear.ready.result()
         return made, ear
 
@@ -334,10 +335,10 @@ class Broker:
     def interrupt(self, *_: object) -> None:
         """Interrupt the cell that runs; made for a signal handler."""
         starting, made = self._starting, self._made
-        if starting is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(settle, starting, None)
-        elif self._is_early:
+        if self._is_early:
             self._came_early = True
+            if starting is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(settle, starting, None)
         elif made is not None:
             made.service.interrupt()
 

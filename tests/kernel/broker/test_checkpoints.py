@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.contract.cells import descendants, wait_for_the_end_of
+from tests.contract.cells import children, descendants, wait_for_the_end_of
 from tests.kernel.broker.conftest import PROGRAM
 from tests.kernel.broker.endings import ENDINGS
 from tests.kernel.broker.pages import Page
@@ -159,6 +160,19 @@ def test_checkpoints_that_are_off_cost_and_keep_nothing(tmp_path: Path) -> None:
         kernel.close()
 
 
+def test_processor_time_that_is_used_up_ends_the_session(tmp_path: Path) -> None:
+    """It is that of the session's whole life, so what was before the cell has none either."""
+    kernel = start_kernel(tmp_path, program=f"{PROGRAM} --Kavach.cpu=3s")
+    try:
+        kernel.run("kept = 1")
+        run = kernel.run("while True: pass")
+        assert "cpu" in run.error["evalue"]
+        assert "variables are gone" in run.error["evalue"]
+        assert kernel.run("'kept' in globals()").result["data"]["text/plain"] == "False"
+    finally:
+        kernel.close()
+
+
 def test_interrupt_of_a_cell_that_waits_for_its_checkpoint_is_not_lost(broker: Kernel) -> None:
     """It is the cell's, as soon as there is one."""
     broker.run("held = bytearray(b'x' * (64 << 20))")
@@ -168,8 +182,30 @@ def test_interrupt_of_a_cell_that_waits_for_its_checkpoint_is_not_lost(broker: K
         # On its own channel, so it may overtake the cell.
         while broker.next_output(request)[0] != "execute_input":
             continue
+        assert broker.wait_on_control(0.005)
         broker.manager.interrupt_kernel()
         assert broker.finish(request).error["ename"] == "KeyboardInterrupt"
+
+
+def test_interrupt_before_the_session_was_told_is_the_cells(tmp_path: Path) -> None:
+    """Here, while the kernel waits for an audit's writer that is stopped."""
+    logs = tmp_path / "audit"
+    program = f"{PROGRAM} --Kavach.audit=required --Kavach.audit_directory={logs}"
+    kernel = start_kernel(tmp_path / "ipython", program=program)
+    try:
+        kernel.run("import time")
+        (writer,) = [pid for pid in children(kernel.pid) if "audit" in _command(pid)]
+        os.kill(writer, signal.SIGSTOP)
+        request = kernel.start("print('ran')\ntime.sleep(600)")
+        while kernel.next_output(request)[0] != "execute_input":
+            continue
+        assert kernel.wait_on_control(0.05)
+        kernel.manager.interrupt_kernel()
+        kernel.on_control("kernel_info_request", {})
+        os.kill(writer, signal.SIGCONT)
+        assert kernel.finish(request).error["ename"] == "KeyboardInterrupt"
+    finally:
+        kernel.close()
 
 
 def test_widgets_of_a_stopped_cell_are_closed_and_the_others_live(broker: Kernel) -> None:
@@ -206,6 +242,10 @@ def test_nothing_is_left_of_restored_sessions(tmp_path: Path) -> None:
     finally:
         kernel.close()
     wait_for_the_end_of(family)
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
 
 
 def _program(pid: int) -> str:
