@@ -186,10 +186,9 @@ _Wanted: TypeAlias = tuple[AuditMode, str, str, bool, tuple[str, ...]]
 
 
 def _wanted(settings: AuditSettings) -> _Wanted:
-    # No setting takes back what a policy file asks for.
-    mode = stricter(settings.audit, settings.floor().audit)
     return (
-        mode,
+        # No setting takes back what a policy file asks for.
+        stricter(settings.audit, settings.floor().audit),
         settings.audit_directory,
         settings.audit_key,
         settings.audit_code,

@@ -1,4 +1,4 @@
-"""A kernel that sandboxes every cell is killed, whatever is going on: nothing of a cell lives on."""
+"""A kernel that sandboxes every cell is killed, whatever goes on: nothing of a cell lives on."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _left_by(program: str, directory: Path, act: Callable[[Kernel], None], secon
 
 
 def _wait_for_one_of(pids: list[int], limit: float) -> None:
-    """Until one of them has ended: the first process of a namespace waits for the others' reaper."""
+    """Until one has ended: the first process of a namespace waits for who reaps the others."""
     fds = []
     try:
         with suppress(ProcessLookupError):

@@ -51,8 +51,7 @@ def test_output_is_counted_for_the_cell_that_ran(tmp_path: Path) -> None:
         earlier = kernel.start("print('first')")
         kernel.finish(earlier)
         message = (
-            "message('stream', {'name': 'stdout', 'text': 'much more'},"
-            f" parent={earlier!r})"
+            f"message('stream', {{'name': 'stdout', 'text': 'much more'}}, parent={earlier!r})"
         )
         kernel.run(f"{CHANNEL}\nsend({message})")
         first, second = _cells(logs)
