@@ -91,6 +91,7 @@ class Broker:
         self._running: Execution | None = None
         self.asking = Asking(kernel)
         self._starting: asyncio.Future[None] | None = None
+        self._going_back: asyncio.Future[str] | None = None
         self.lookups = Lookups(self, kernel)
         self.recorder = Recorder(kernel, settings)
         self._last = ""
@@ -328,6 +329,9 @@ class Broker:
         """Take the end of a session."""
         if ear is self._ear:
             self._made = self._ear = None
+            if self._going_back is not None:
+                # It was asked when it had ended already, and was still being put away.
+                settle(self._going_back, f"the session has ended: {reason}")
             if had_begun:
                 self._lost = reason
 
@@ -341,7 +345,7 @@ class Broker:
         if made is None:
             raise PolicyError("rollback", "the session", "there is none; the next cell begins one")
         loop = self._bind()
-        done: asyncio.Future[str] = loop.create_future()
+        done = self._going_back = loop.create_future()
 
         def told(why: str) -> None:
             loop.call_soon_threadsafe(settle, done, why)

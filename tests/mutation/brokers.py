@@ -208,4 +208,12 @@ GUARDS = (
         "        later = sum(read.began <= mark.ended for read in reads)\n",
         "tests/unit/launch/test_order.py::test_mark_that_lies_costs_no_more_than_another",
     ),
+    Guard(
+        "broker: going back too late",
+        "a session that dies before it goes back keeps no cell waiting",
+        "front/broker.py",
+        "            if self._going_back is not None:\n",
+        "            if False:\n",
+        f"{_HOSTILE}::test_session_that_dies_before_it_goes_back_keeps_nobody_waiting",
+    ),
 )

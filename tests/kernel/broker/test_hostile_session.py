@@ -154,6 +154,25 @@ def test_count_that_a_session_claims_is_not_taken(broker: Kernel, count: str) ->
     assert broker.run("1 + 1").result["execution_count"] == before + 3
 
 
+def test_session_that_dies_before_it_goes_back_keeps_nobody_waiting(broker: Kernel) -> None:
+    """A cell that is to be undone says that it is over while the kernel looks at its displays."""
+    broker.run("1")
+    slow = "message('display_data', {'data': {'text/html': '<p style=\"color:red\">a' * 3000},"
+    run = broker.run(
+        f"%%sandbox -o kept\n{CHANNEL}\n"
+        "kept = 1\n"
+        "from kavach_ipy.wire.frames import encode\n"
+        f"SLOW = {slow} 'metadata': {{}}, 'transient': {{}}}})\n"
+        "def end(link, reply):\n"
+        "    send(SLOW)\n"
+        "    send(b''.join(encode(reply)) + SLOW)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "type(get_ipython().kernel.link).send = end"
+    )
+    assert "could not be undone" in run.reply["evalue"]
+    assert broker.value("1 + 1") == "2"
+
+
 def test_answer_to_tab_is_of_limited_size(broker: Kernel) -> None:
     """What is longer than any completion ends the session; the next cell says why."""
     broker.run(
