@@ -132,9 +132,9 @@ GUARDS = (
     Guard(
         "broker: pipes that hang up",
         "a session without standard streams keeps nobody busy",
-        "launch/serving.py",
-        "                if event and (is_over or not self._read(ends, pipes, fd)):\n",
-        "                if event and not self._read(ends, pipes, fd):\n",
+        "launch/duty.py",
+        "            if event and (is_over or not heard.reading.take(fd)):\n",
+        "            if event and not heard.reading.take(fd):\n",
         "tests/kernel/broker/test_hostile_session.py"
         "::test_session_without_standard_streams_keeps_nobody_busy",
     ),
@@ -211,9 +211,9 @@ GUARDS = (
     Guard(
         "broker: going back too late",
         "a session that dies before it goes back keeps no cell waiting",
-        "front/broker.py",
-        "            if self._going_back is not None:\n",
-        "            if False:\n",
+        "front/ear.py",
+        "            settle(self.over, None)\n",
+        "",
         f"{_HOSTILE}::test_session_that_dies_before_it_goes_back_keeps_nobody_waiting",
     ),
 )
