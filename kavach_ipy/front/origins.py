@@ -153,7 +153,7 @@ class Origins:
         self._held(origin)
         if origin is self._latest:
             # Threads of earlier cells show things too, and none of those cells ends once more.
-            for earlier in self._known.values():
+            for earlier in tuple(self._known.values()):
                 self._held(earlier)
         self._text(origin, "stderr", origin.pace.left_out())
         self.rest()
