@@ -83,7 +83,7 @@ class Ear:
 
     def rested(self) -> None:
         """Publish what was gathered."""
-        self.origins.rest()
+        self.origins.rested()
 
     def asked(self, question: Question) -> None:
         """Let the user be asked."""

@@ -216,4 +216,12 @@ GUARDS = (
         "",
         f"{_HOSTILE}::test_session_that_dies_before_it_goes_back_keeps_nobody_waiting",
     ),
+    Guard(
+        "broker: pace of text",
+        "a page gets text at a pace that it can follow",
+        "front/origins.py",
+        "        if not self._messages.wait(min(len(self._texts), _TEXTS)):\n",
+        "        if True:\n",
+        f"{_HOSTILE}::test_text_from_here_and_there_comes_as_fast_as_a_page_can_follow",
+    ),
 )

@@ -207,6 +207,17 @@ def test_kernel_answers_during_a_flood(broker: Kernel, line: str) -> None:
     assert broker.value("1 + 1") == "2"
 
 
+def test_text_from_here_and_there_comes_as_fast_as_a_page_can_follow(broker: Kernel) -> None:
+    """Two streams by turns are no message for each letter, and none of it is lost."""
+    run = broker.run(
+        f"{CHANNEL}\n"
+        "two = [message('stream', {'name': it, 'text': it[-3]}) for it in ('stdout', 'stderr')]\n"
+        "for _ in range(100):\n    send(b''.join(two) * 50)"
+    )
+    assert (run.stdout, run.stderr) == ("o" * 5000, "e" * 5000)
+    assert len(run.of("stream")) < 2000
+
+
 def test_session_without_standard_streams_keeps_nobody_busy(broker: Kernel) -> None:
     """A pipe that nobody writes to any more is not looked at again, and cells go on."""
     assert broker.run("import os, time\nos.close(1)\nos.close(2)").status == "ok"
