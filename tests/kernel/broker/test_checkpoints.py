@@ -22,14 +22,6 @@ _STOPPED = "%%sandbox --timeout 0.3s\nwhile True: pass"
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of the host."""
-    directory = tmp_path_factory.mktemp("written")
-    directory.chmod(0o777)
-    return directory
-
-
-@pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, written: Path) -> Iterator[Kernel]:
     """A kernel whose session may have 256 MiB, and write into a directory of the host."""
     program = f"{PROGRAM} --Kavach.memory=256M --Kavach.writable={written}"
