@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from kavach_ipy.errors import CellStopped, KavachError
+from kavach_ipy.errors import CellStopped, KavachError, PolicyError
 from kavach_ipy.front.origins import Origin, Origins
-from kavach_ipy.gate.replies import completed, executed, inspected
+from kavach_ipy.gate.replies import completed, executed, inspected, packed
 
 if TYPE_CHECKING:
     from kavach_ipy.front.broker import Broker
@@ -50,6 +50,7 @@ class Ear:
         self._display: DisplayPolicy | None = None
         self._asked: dict[int, tuple[Asked, asyncio.Future[dict[str, Any]]]] = {}
         self.ready: asyncio.Future[None] = loop.create_future()
+        self.over: asyncio.Future[None] = loop.create_future()
         self.report: ConfinementReport | None = None
 
     def display(self, made: Made) -> None:
@@ -82,7 +83,7 @@ class Ear:
 
     def rested(self) -> None:
         """Publish what was gathered."""
-        self.origins.rest()
+        self.origins.rested()
 
     def asked(self, question: Question) -> None:
         """Let the user be asked."""
@@ -106,18 +107,29 @@ class Ear:
                 names = content["user_expressions"]
                 assert isinstance(names, dict)
                 answer = executed(reply.content, names, self._display).content
+                if "outputs" in content and answer["status"] == "ok":
+                    answer["packed"] = packed(reply.content)
                 if asked.origin is not None:
                     self.origins.finish(asked.origin)
             case "complete":
                 answer = completed(reply.content, len(str(content["code"])))
             case "inspect":
                 answer = inspected(reply.content, self._display)
-            case "comm_open" | "comm_msg" | "comm_close":
+            case "comm_open" | "comm_msg" | "comm_close" | "take":
                 if asked.origin is not None:
                     self.origins.finish(asked.origin)
                 answer = {}
+            case "hold":
+                raise AssertionError("has no reply")
         self._asked.pop(reply.number)
         self._later(lambda: settle(future, answer))
+
+    def refused(self, number: int, why: str) -> None:
+        """Take why a cell did not run that was to be undone."""
+        asked, future = self._asked.pop(number)
+        value = f"-o {asked.request.content['outputs']}"
+        error = PolicyError("%%sandbox", value, f"it could not be undone: {why}. Nothing ran")
+        self._later(functools.partial(_fail, future, error))
 
     def unprotected(self, why: str) -> None:
         """Say why the cell that is about to run has no checkpoint."""
@@ -149,6 +161,7 @@ class Ear:
             _fail(self.ready, reason)
             for future in waiting:
                 _fail(future, reason)
+            settle(self.over, None)
 
         if hasattr(self, "origins"):
             self._show_what_was_held(tuple(self._asked.values()))

@@ -96,23 +96,35 @@ class Duty:
         assert self._standby is not None, "there is a session"
         return self._standby
 
-    def begin(self, request: Request, pieces: list[bytes | memoryview], policy: Policy) -> None:
+    def begin(
+        self,
+        request: Request,
+        pieces: list[bytes | memoryview],
+        policy: Policy,
+        arena: int = -1,
+    ) -> None:
         """Send a request, a cell after its snapshot was taken.
 
         Args:
             request: with a number that no other one has.
             pieces: its frame.
             policy: what it may take.
+            arena: goes along; a cell with one is to be undone, and does not run where it cannot
+                be. The caller's, who keeps it open until the reply.
         """
 
         def go() -> None:
-            self._exchange.begin(request, policy)
-            self._out.add(pieces)
+            is_cell = request.kind == "execute"
+            self._exchange.begin(request, policy, arena if is_cell else -1)
+            self._out.add(pieces, os.dup(arena) if arena >= 0 else -1)
+
+        def refuse(why: str) -> None:
+            self._hearer.refused(request.number, why)
 
         if request.kind == "execute":
-            self._before_cells.before_cell(go)
+            self._before_cells.before_cell(go, refuse if arena >= 0 else None)
             return
-        if request.kind.startswith("comm_"):
+        if request.kind.startswith("comm_") or request.kind == "take":
             self._before_cells.outdate()
         go()
 

@@ -85,6 +85,7 @@ def test_the_comparison_sees_a_difference(pair: Pair) -> None:
 
 def test_each_difference_is_told_in_the_documents() -> None:
     """Every reason that a cell may differ for is a row of the page, and no row is out of date."""
-    told = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), flags=re.MULTILINE))
+    section, _, _ = PAGE.read_text("utf-8").partition("## Where every cell is sandboxed")
+    told = set(re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE))
     used = {snippet.reason for snippet in CELLS} - {None}
     assert told == used == set(DIFFERENCES)
