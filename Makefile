@@ -28,7 +28,7 @@ PY := $(BIN)/python
 CHECKED := kavach_ipy tests notebooks benchmarks docs jupyter-config noxfile.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs browser hub bench bench-checkpoints bench-confinement bench-output bench-showing bench-values soak fuzz fuzz-guided libraries mutate build clean venv-browser venv-demo venv-hub venv-test
+.PHONY: help demo test lint unit docs browser hub bench bench-broker bench-checkpoints bench-confinement bench-output bench-showing bench-values soak fuzz fuzz-guided libraries mutate build clean venv-browser venv-demo venv-hub venv-test
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-output: venv-test ## what a sandboxed cell prints and displays against a p
 
 bench-values: venv-test ## values on their way back, against stock pickle and the one copy that must be
 	$(PY) benchmarks/values.py
+
+bench-broker: venv-test ## a kernel that sandboxes every cell against the stock one: cells, start, output, memory
+	$(PY) benchmarks/broker.py
 
 bench-checkpoints: venv-test ## a cell of a session with a checkpoint before it, and without one
 	$(PY) benchmarks/checkpoints.py

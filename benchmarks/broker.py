@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _STOCK = ("-m", "ipykernel_launcher")
 _BROKER = ("-I", "-m", "kavach_ipy.kernel")
 _PRELOAD = ("--Kavach.preload=numpy", "--Kavach.preload=pandas")
+_NO_CHECKPOINT = ("--Kavach.checkpoint=off",)
+_PAUSE = 0.1
 _IMPORT = "import numpy, pandas"
 _RESULT = "1 + 1"
 _CELLS = {
@@ -132,11 +134,17 @@ def rows(what: str, stock: float, broker: float, bound: float | None) -> list[Ro
     ]
 
 
-def round_trips(stock: Kernel, broker: Kernel, rounds: int) -> Iterator[Row]:
-    """Measure small cells, with numpy and pandas imported."""
+def round_trips(stock: Kernel, broker: Kernel, rounds: int, pause: float = 0.0) -> Iterator[Row]:
+    """Measure small cells, with numpy and pandas imported, and seconds between two of them."""
+
+    def take(kernel: Kernel, code: str) -> float:
+        time.sleep(pause)
+        return kernel.time(code)
+
     for name, code in _CELLS.items():
-        medians = interleaved(rounds, partial(stock.time, code), partial(broker.time, code))
-        yield from rows(f"a cell's round trip, {name}", *medians, 1.15)
+        takes = [partial(take, kernel, code) for kernel in (stock, broker)]
+        what = f"a cell's round trip, {name}" + (f", {pause * 1e3:.0f} ms later" if pause else "")
+        yield from rows(what, *interleaved(rounds, *takes), 1.15)
 
 
 def outputs(stock: Kernel, broker: Kernel, rounds: int) -> Iterator[Row]:
@@ -199,17 +207,27 @@ def sessions(rounds: int, options: tuple[str, ...], head: str) -> Iterator[float
 def measure(rounds: int) -> Iterator[Row]:
     """Take every measurement of the table."""
     yield from starts(max(5, rounds // 10))
-    with kernel(*_STOCK) as stock, kernel(*_BROKER, "--Kavach.output=64M") as broker:
-        for one in (stock, broker):
-            one.answer()
-            one.run(_IMPORT)
-            for code in _CELLS.values():
-                one.run(code)
-        yield from round_trips(stock, broker, rounds)
-        yield Row("resident memory of the stock kernel's process", stock.resident, "MB")
-        yield Row("  of the broker's, after these cells", broker.resident, "MB", 80.0)
-        yield from outputs(stock, broker, max(3, rounds // 20))
-        yield Row("  of the broker's, after the output", broker.resident, "MB", 80.0)
+    with kernel(*_STOCK) as stock:
+        get_ready(stock)
+        for options in (_NO_CHECKPOINT, ()):
+            with kernel(*_BROKER, "--Kavach.output=64M", *options) as broker:
+                get_ready(broker)
+                sys.stdout.write(f"\n{' '.join(options) or 'by default'}\n")
+                yield from round_trips(stock, broker, rounds)
+                if not options:
+                    yield from round_trips(stock, broker, rounds // 2, _PAUSE)
+                yield Row("resident memory of the stock kernel's process", stock.resident, "MB")
+                yield Row("  of the broker's, after these cells", broker.resident, "MB", 80.0)
+                yield from outputs(stock, broker, max(3, rounds // 20))
+                yield Row("  of the broker's, after the output", broker.resident, "MB", 80.0)
+
+
+def get_ready(one: Kernel) -> None:
+    """Import what a notebook has, and run each cell once."""
+    one.answer()
+    one.run(_IMPORT)
+    for code in _CELLS.values():
+        one.run(code)
 
 
 def main() -> int:
