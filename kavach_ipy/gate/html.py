@@ -63,10 +63,14 @@ _TOKEN: Final = re.compile(
     r"|(?P<text>[^<]+(?>(?:<(?![a-z!?/])[^<]*)*)|(?>(?:<(?![a-z!?/])[^<]*)+))",
     re.DOTALL | re.IGNORECASE,
 )
+_WHITE: Final = r"[ \t\n\r]"
 # Cells without attributes whose text means nothing but itself: most of what a large table is made
-# of. Taken as one they cost a tenth.
+# of. Taken as one they cost a tenth. Between them stands what HTML calls white space, and nothing
+# else: a parser puts any other character before the table, uncounted ones too (HTML, 13.2.6.4.9).
 _PLAIN_CELLS: Final = re.compile(
-    rf"(?P<cells>(?:\s*<td>[ !\"#%'-;=?-\[\]-~]*</td>)+)|{_TOKEN.pattern}", _TOKEN.flags
+    rf"(?P<cells>(?:(?P<gap>{_WHITE}*)<td>[ !\"#%'-;=?-\[\]-~]*</td>)+){_WHITE}*"
+    rf"|{_TOKEN.pattern}",
+    _TOKEN.flags,
 )
 _TAGS: Final = set(TAGS)
 _ATTRIBUTES: Final = {tag: {"class", "style", *ATTRIBUTES.get(tag, ())} for tag in TAGS}
@@ -127,8 +131,9 @@ class _Writer:
         self._delimiters = 0
         self._open: list[str] = []
         self._sheets = ElementStyles()
-        # Where a row's first header stands in what is written, and its tag if another follows.
-        self._header: tuple[int, str] | None = None
+        # Where a row's first header stands in what is written, and its attributes if another
+        # follows; None for those once one has.
+        self._header: tuple[int, dict[str, str] | None] | None = None
         # Where the open cells and captions stand in it.
         self._holders: list[int] = []
         self._out: list[str] = []
@@ -139,12 +144,14 @@ class _Writer:
 
     def write(self, text: str) -> str | None:
         for match in _PLAIN_CELLS.finditer(text):
-            if match["cells"] is None:
+            if match.lastgroup != "cells":
                 self._take(match)
             elif self._open and self._open[-1] == "tr" and not self._sheets.styles_all("td"):
                 self._ampersands = 0
                 # As text in a row is dropped, none is waiting to be written.
-                self._out.append(match[0])
+                cells, gap = match.group("cells", "gap")
+                # The indentation of a frame's cells is a text each, which nh3 takes as long for.
+                self._out.append(cells.replace(f"{gap}<td>", "<td>") if len(gap) > 1 else cells)
             else:
                 for part in _TOKEN.finditer(match[0]):
                     self._take(part)
@@ -156,25 +163,28 @@ class _Writer:
         return written if len(written) <= _WRITTEN and self._ampersands <= _AMPERSANDS else None
 
     def _take(self, match: re.Match[str]) -> None:
-        name = match["name"]
-        if name is None:
-            if match["text"]:
-                self._text(match["text"])
-            elif match["raw"] and match["raw"].lower() == "style":
+        match match.lastgroup:
+            case "rest":
+                end, name, rest = match.group("end", "name", "rest")
+                name = name.lower()
+                if name not in TAGS:
+                    return
+                if end:
+                    self._end(name)
+                else:
+                    self._start(name, rest)
+            case "text":
+                self._text(match[0])
+            case "raw" if match["raw"].lower() == "style":
                 self._sheets.add(match[0])
-            return
-        name = name.lower()
-        if name not in TAGS:
-            return
-        if match["end"]:
-            self._end(name)
-        else:
-            self._start(name, match["rest"])
+            case _:
+                # A comment, a declaration, or what no page may hold.
+                pass
 
     def _text(self, text: str) -> None:
-        text = clean_characters(unescape(text) if "&" in text else text)
         if self._open and self._open[-1] in TABLE:
             return
+        text = clean_characters(unescape(text) if "&" in text else text)
         if not self._pieces and self._out and self._out[-1].startswith("<pre"):
             # HTML, 13.1.2.5: the first newline of a pre is not part of it.
             text = text.lstrip("\n")
@@ -234,12 +244,13 @@ class _Writer:
     def _note_header(self, attributes: dict[str, str], other: str) -> None:
         """Take back what the first header of a row has as the only one, when a second comes."""
         if self._header is None:
-            plain = {key: value for key, value in attributes.items() if key != "style"}
-            tag = write_tag("th", {**plain, "style": other} if other else plain)
-            self._header = len(self._out) - 1, tag
-        elif self._header[1]:
-            self._out[self._header[0]] = self._header[1]
-            self._header = self._header[0], ""
+            self._header = len(self._out) - 1, {**attributes, "style": other}
+        elif self._header[1] is not None:
+            at, attributes = self._header
+            if not attributes["style"]:
+                del attributes["style"]
+            self._out[at] = write_tag("th", attributes)
+            self._header = at, None
 
     def _make_room(self, name: str) -> None:
         """End what may not hold this element: inline elements, a paragraph, a former item."""
@@ -251,6 +262,9 @@ class _Writer:
 
     def _end(self, name: str) -> None:
         if name in VOID:
+            return
+        if self._open and self._open[-1] == name:
+            self._close_to(len(self._open) - 1)
             return
         # The end of something outside a cell does not end the cell's table.
         is_bound = self._holders and name not in PARTS and name != "table"

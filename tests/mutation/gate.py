@@ -421,6 +421,14 @@ GUARDS = (
         f"{_SHOWN}::test_latex_that_only_draws_is_typeset",
     ),
     Guard(
+        "white space between cells",
+        "plain cells of a table are taken as one with nothing but white space between them",
+        _HTML,
+        '_WHITE: Final = r"[ \\t\\n\\r]"\n',
+        '_WHITE: Final = r"\\s"\n',
+        f"{_CLEANED}::test_nothing_but_white_space_stands_between_plain_cells",
+    ),
+    Guard(
         "HTML in Markdown",
         "what Markdown becomes is cleaned as HTML is",
         "gate/markdown.py",
