@@ -41,6 +41,7 @@ from kavach_ipy.front.making import Made, check_still_allowed, make_service
 from kavach_ipy.front.questions import Asking
 from kavach_ipy.front.recording import Recorder, finish
 from kavach_ipy.front.tightening import by_first_line, by_metadata
+from kavach_ipy.front.undone import Sent, run_undone
 from kavach_ipy.launch.session import first_line
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class Broker:
         self.lookups = Lookups(self, kernel)
         self._recorder = Recorder(kernel, settings)
         self._last = ""
+        # An interrupt of a cell that the session has not been told of yet.
+        self._is_early = self._came_early = False
 
     @property
     def is_busy(self) -> bool:
@@ -141,8 +144,12 @@ class Broker:
         self._bind()
         assert self._turn is not None
         async with self._turn:
+            self._is_early, self._came_early = True, False
             with interruptible(self.interrupt):
-                return await self._execute(cell)
+                try:
+                    return await self._execute(cell)
+                finally:
+                    self._is_early = False
 
     async def _execute(self, cell: Execution) -> dict[str, Any]:
         shell = self._kernel.shell
@@ -156,14 +163,14 @@ class Broker:
             made, ear = await self._session()
             check_still_allowed(made.policy, self._settings)
             policy = by_metadata(made.policy, cell.metadata)
-            policy, code = by_first_line(policy, cell.code, self._settings)
+            tight = by_first_line(policy, cell.code, self._settings)
         except (KavachError, UsageError, KeyboardInterrupt) as error:
             return refuse(self._kernel, cell, count, error)
         origin = ear.origins.add(cell.parent, count, is_cell=True)
         self._say_what_was_lost(ear, origin)
         self._running = cell
         content = {
-            "code": code,
+            "code": tight.code,
             "silent": cell.silent,
             "store_history": cell.store_history,
             "user_expressions": dict(cell.user_expressions),
@@ -173,11 +180,11 @@ class Broker:
         }
         self.lookups.give_way(made.service)
         try:
-            async with self._recorder.cell(code, policy) as record:
+            async with self._recorder.cell(tight.code, tight.policy) as record:
                 report = ear.report
-                _, reply = self.submit("execute", cell.parent, content, policy, origin)
+                sent = Sent(cell.parent, content, tight.policy, origin)
                 try:
-                    answer = await reply
+                    answer = await self._run(sent, tight.outputs)
                 except CellStopped as stopped:
                     finish(record, origin, report, stopped)
                     raise
@@ -190,6 +197,19 @@ class Broker:
             self._last = first_line(cell.code)
             self.asking.stop()
         return self._take(answer, count)
+
+    async def _run(self, sent: Sent, outputs: tuple[str, ...]) -> dict[str, Any]:
+        if outputs:
+            return await run_undone(self, sent, outputs)
+        _, reply = self.submit("execute", sent.parent, sent.content, sent.policy, sent.origin)
+        self.was_sent()
+        return await reply
+
+    def was_sent(self) -> None:
+        """Hand on an interrupt that came before the session was told of the cell."""
+        self._is_early = False
+        if self._came_early and self._made is not None:
+            self._made.service.interrupt()
 
     async def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
         """Answer a cell that is ``%kavach …``."""
@@ -234,15 +254,23 @@ class Broker:
         """Return the comms that the front end knows of the session, with their targets."""
         return {} if self._ear is None else self._ear.origins.widgets.targets()
 
-    def submit(
+    def note(self, origin: Origin, text: str) -> None:
+        """Publish a line of ours below a cell."""
+        if self._ear is not None:
+            self._ear.origins.note(origin, text)
+
+    def submit(  # noqa: PLR0913, PLR0917 - a request has these parts
         self,
         kind: RequestKind,
         parent: Mapping[str, Any],
         content: dict[str, Any],
         policy: Policy,
         origin: Origin | None = None,
+        arena: int = -1,
     ) -> tuple[int, asyncio.Future[dict[str, Any]]]:
         """Ask the session for something; the number of the request, and its reply to come.
+
+        An arena goes along with a cell that is to be undone, and with what takes from it.
 
         Raises:
             KavachError: why there will be none.
@@ -254,7 +282,7 @@ class Broker:
         request = request_of(self._number, kind, parent, content)
         future = ear.expect(Asked(request, origin))
         try:
-            if not made.service.submit(request, policy):
+            if not made.service.submit(request, policy, arena):
                 ear.forget(request.number)
                 raise PolicyError(kind, "one more", "more waits for the session than it reads")
         except ProtocolError as error:
@@ -275,13 +303,14 @@ class Broker:
         made, ear = self._made, self._ear
         assert made is not None
         assert ear is not None
-        interrupted = self._starting = self._bind().create_future()
-        try:
-            await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._starting = None
-        if interrupted.done():
-            raise KeyboardInterrupt
+        if not ear.ready.done():
+            interrupted = self._starting = self._bind().create_future()
+            try:
+                await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._starting = None
+            if self._came_early:
+                raise KeyboardInterrupt
         ear.ready.result()
         return made, ear
 
@@ -324,8 +353,10 @@ class Broker:
     def interrupt(self, *_: object) -> None:
         """Interrupt the cell that runs; made for a signal handler."""
         starting, made = self._starting, self._made
-        if starting is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(settle, starting, None)
+        if self._is_early:
+            self._came_early = True
+            if starting is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(settle, starting, None)
         elif made is not None:
             made.service.interrupt()
 

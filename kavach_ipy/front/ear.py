@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from kavach_ipy.errors import CellStopped, KavachError
+from kavach_ipy.errors import CellStopped, KavachError, PolicyError
 from kavach_ipy.front.origins import Origin, Origins
-from kavach_ipy.gate.replies import completed, executed, inspected
+from kavach_ipy.gate.replies import completed, executed, inspected, packed
 
 if TYPE_CHECKING:
     from kavach_ipy.front.broker import Broker
@@ -106,18 +106,29 @@ class Ear:
                 names = content["user_expressions"]
                 assert isinstance(names, dict)
                 answer = executed(reply.content, names, self._display).content
+                if "outputs" in content and answer["status"] == "ok":
+                    answer["packed"] = packed(reply.content)
                 if asked.origin is not None:
                     self.origins.finish(asked.origin)
             case "complete":
                 answer = completed(reply.content, len(str(content["code"])))
             case "inspect":
                 answer = inspected(reply.content, self._display)
-            case "comm_open" | "comm_msg" | "comm_close":
+            case "comm_open" | "comm_msg" | "comm_close" | "take":
                 if asked.origin is not None:
                     self.origins.finish(asked.origin)
                 answer = {}
+            case "hold":
+                raise AssertionError("has no reply")
         self._asked.pop(reply.number)
         self._later(lambda: settle(future, answer))
+
+    def refused(self, number: int, why: str) -> None:
+        """Take why a cell did not run that was to be undone."""
+        asked, future = self._asked.pop(number)
+        value = f"-o {asked.request.content['outputs']}"
+        error = PolicyError("%%sandbox", value, f"it could not be undone: {why}. Nothing ran")
+        self._later(functools.partial(_fail, future, error))
 
     def unprotected(self, why: str) -> None:
         """Say why the cell that is about to run has no checkpoint."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kavach_ipy.gate.display import Shown
     from kavach_ipy.gate.outcome import Outcome
 
-__all__ = ["ShellSink", "bring_back", "explain_missing", "say_report"]
+__all__ = ["ShellSink", "assign", "bring_back", "explain_missing", "say_report"]
 
 _ONE_RESULT: Final = threading.Lock()
 _PROMPT: Final = "[sandbox] "
@@ -136,6 +136,11 @@ def bring_back(shell: Shell, outcome: Outcome, asked: Collection[str], sink: She
     if sink.has_result and outcome.result is not None:
         shell.displayhook.update_user_ns(outcome.result)
         shell.displayhook.fill_exec_result(outcome.result)
+    assign(shell, outcome, asked)
+
+
+def assign(shell: Shell, outcome: Outcome, asked: Collection[str]) -> None:
+    """Assign the names that were asked for and came back, or what stands for them."""
     back: dict[str, object] = {}
     for name in asked:
         if name in outcome.values:

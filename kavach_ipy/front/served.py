@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from kavach_ipy.fresh import renew_random
 from kavach_ipy.front.asked import Inbox
+from kavach_ipy.front.bringing import pack, unpack
 from kavach_ipy.front.fresh import KernelRunner, count_to
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import plain
@@ -103,6 +104,7 @@ class _Served:
         self._running: Request | None = None
         self._selector = selector
         self._holding: asyncio.Task[None] | None = None
+        self._arenas: dict[int, int] = {}
         self._due: tuple[int, asyncio.Future[None]] | None = None
 
     def serve(self) -> None:
@@ -123,9 +125,14 @@ class _Served:
 
     def _take(self) -> None:
         for request in self._inbox.take():
+            # In the order in which they came along.
+            has_descriptor = request.kind in {"hold", "take"} or "outputs" in request.content
+            descriptor = self._inbox.take_descriptor() if has_descriptor else -1
             if request.kind == "hold":
-                self._holding = self._loop.create_task(self._hold(self._inbox.take_descriptor()))
+                self._holding = self._loop.create_task(self._hold(descriptor))
                 continue
+            if descriptor >= 0:
+                self._arenas[request.number] = descriptor
             is_comm = request.kind.startswith("comm_")
             if is_comm and self._running is not None:
                 context = self._context.copy()
@@ -198,7 +205,7 @@ class _Served:
                 self._shell.execution_count = count = content.pop("count")
                 # Some cells are answered by the broker, or were undone.
                 count_to(self._shell, count)
-                found = await self._kernel.do_execute(**content)
+                found = await self._execute(request.number, content)
                 self._shell.exit_now = False
             case "complete":
                 found = self._kernel.do_complete(content["code"], content["cursor_pos"])
@@ -212,9 +219,27 @@ class _Served:
             case "comm_open" | "comm_msg" | "comm_close":
                 getattr(self._kernel.comm_manager, request.kind)(None, [], _message(request))
                 found = {}
+            case "take":
+                names, (at, length) = content["names"], content["frames"]
+                arena = self._arenas.pop(request.number, -1)
+                unpack(self._shell, names, arena, (at, length), self._link.policy.memory)
+                found = {}
             case "hold":
                 raise AssertionError("answered by a pipe")
         return dict(found)
+
+    async def _execute(self, number: int, content: dict[str, Any]) -> dict[str, Any]:
+        outputs = content.pop("outputs", None)
+        if outputs is None:
+            found: dict[str, Any] = await self._kernel.do_execute(**content)
+            return found
+        before = {name: id(value) for name, value in self._shell.user_ns.items()}
+        found = dict(await self._kernel.do_execute(**content))
+        if found["status"] == "ok":
+            arena = self._arenas.pop(number, -1)
+            limit = self._link.policy.memory
+            found["packed"] = [*pack(self._shell, outputs, before, arena, limit)]
+        return found
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         """Show what nobody has shown: it came before or after the request's own lines."""

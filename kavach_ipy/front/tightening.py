@@ -2,7 +2,8 @@
 
 A cell says so in its notebook metadata, ``{"kavach": {"timeout": "30s"}}``, which JupyterLab sends
 along, or on its first line, ``%%sandbox --timeout 30s``. A session is built once, so a cell can
-have less of what is watched from outside: time, output, messages.
+have less of what is watched from outside: time, output, messages. With ``-o`` it is undone when it
+is over, but for the names that it brings back.
 
 Guarantees: a cell never has more than its session; what cannot be had, or makes no sense, is a
 `PolicyError`, and nothing runs.
@@ -12,6 +13,7 @@ Assumes: nothing of what a notebook says.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
@@ -24,7 +26,7 @@ from kavach_ipy.policy.suggestions import did_you_mean
 if TYPE_CHECKING:
     from kavach_ipy.front.settings import Kavach
 
-__all__ = ["by_first_line", "by_metadata"]
+__all__ = ["Tightened", "by_first_line", "by_metadata"]
 
 _CAN_BE_LESS: Final = ("timeout", "output", "messages")
 _KEY: Final = "kavach"
@@ -52,8 +54,20 @@ def by_metadata(policy: Policy, metadata: object) -> Policy:
     return _less(policy, changes)
 
 
-def by_first_line(policy: Policy, code: str, settings: Kavach) -> tuple[Policy, str]:
-    """Tighten by a first line ``%%sandbox …``; the policy, and the code without it.
+@dataclass(frozen=True, slots=True)
+class Tightened:
+    """A cell, and what it may take."""
+
+    policy: Policy
+    code: str
+    """Without its first line."""
+
+    outputs: tuple[str, ...] = ()
+    """All that is left of it, where there are any: then the cell is undone."""
+
+
+def by_first_line(policy: Policy, code: str, settings: Kavach) -> Tightened:
+    """Tighten by a first line ``%%sandbox …``.
 
     Raises:
         PolicyError: an option makes no sense, or cannot be had for one cell.
@@ -61,7 +75,7 @@ def by_first_line(policy: Policy, code: str, settings: Kavach) -> tuple[Policy, 
     first, newline, rest = code.lstrip("\n").partition("\n")
     magic, _, line = first.partition(" ")
     if magic.strip() != _MAGIC:
-        return policy, code
+        return Tightened(policy, code)
     try:
         asked = policy_of(read_cell_line(line), settings)
     except UsageError as error:
@@ -72,14 +86,17 @@ def by_first_line(policy: Policy, code: str, settings: Kavach) -> tuple[Policy, 
         for name in _CAN_BE_LESS
         if getattr(asked, name) != getattr(plain, name)
     }
-    if asked.replace(**{name: getattr(plain, name) for name in _CAN_BE_LESS}) != plain:
+    built = asked.replace(**{name: getattr(plain, name) for name in (*_CAN_BE_LESS, "outputs")})
+    if built != plain:
         raise PolicyError(
             "%%sandbox",
             line,
-            f"in a sandboxed notebook a cell may have less --timeout and --output: {_WHY}",
+            "in a sandboxed notebook a cell may have less --timeout and --output, and bring back"
+            f" names with -o while all else that it does is undone: {_WHY}",
         )
     # A comment in its place, so that line numbers stay.
-    return _less(policy, changes), f"# {first.strip()}{newline}{rest}"
+    shorter = f"# {first.strip()}{newline}{rest}"
+    return Tightened(_less(policy, changes), shorter, tuple(asked.outputs or ()))
 
 
 def _less(policy: Policy, changes: Mapping[str, Any]) -> Policy:

@@ -1,8 +1,8 @@
 """Inputs, read in the clean cell that they were packed for.
 
 Guarantees: all of them, or `OutputWithheld` that names the first that cannot be made here.
-Assumes: called in the cell, after "go"; what is read is the notebook's, so the reader guards
-against mistakes here, and not against an attacker.
+Assumes: called in the cell, after "go". What `read_inputs` reads is the notebook's, so the reader
+guards against mistakes there, and not against an attacker; who packed for `read_packed` is hostile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kavach_ipy.gate.withheld import Withheld
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.frames import Decoder, Frame
 
-__all__ = ["read_inputs"]
+__all__ = ["read_inputs", "read_packed"]
 
 _SECONDS = 600.0
 
@@ -38,14 +38,36 @@ def read_inputs(
     """
     found: dict[str, object] = {}
     # The cell waits for what it was given, and a first value may import its whole library.
-    allowance = Allowance(_SECONDS, limit)
-    with Arena(fd, limit).seal() as sealed:
-        for frame in _frames(bytes(sealed.view(*frames))):
-            name, value = read_value(frame, sealed, names, allowance)
-            if isinstance(value, Withheld):
-                raise OutputWithheld(name, value.kind, value.reason, value.remedy)
-            found[name] = value
+    for name, value in read_packed(fd, frames, names, limit, Allowance(_SECONDS, limit)):
+        if isinstance(value, Withheld):
+            raise OutputWithheld(name, value.kind, value.reason, value.remedy)
+        found[name] = value
     return found
+
+
+def read_packed(
+    fd: int,
+    frames: tuple[int, int],
+    names: frozenset[str],
+    limit: int,
+    allowance: Allowance | None = None,
+) -> Iterator[tuple[str, object]]:
+    """Yield each name with its value, or its `Withheld`; the descriptor is closed.
+
+    Args:
+        fd: memory that nobody writes to any more; it is sealed here.
+        frames: where the frames lie in it.
+        names: what may be there.
+        limit: bytes that it may hold.
+        allowance: what is left for all values of the run; a fresh one where it is None.
+
+    Raises:
+        ProtocolError: the memory is not what an honest process makes.
+    """
+    allowance = Allowance() if allowance is None else allowance
+    with Arena(fd, limit) as arena, arena.seal() as sealed:
+        for frame in _frames(bytes(sealed.view(*frames))):
+            yield read_value(frame, sealed, names, allowance)
 
 
 def _frames(data: bytes) -> Iterator[Frame]:

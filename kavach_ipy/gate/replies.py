@@ -20,9 +20,10 @@ from kavach_ipy.gate.text import clean_line
 from kavach_ipy.wire.documents import Json
 from kavach_ipy.wire.messages import Failure, Message
 
-__all__ = ["Executed", "completed", "executed", "failed", "inspected"]
+__all__ = ["Executed", "completed", "executed", "failed", "inspected", "packed"]
 
 _COUNT: Final = 1 << 31
+_SIZE: Final = 1 << 62
 _MATCHES: Final = 10_000
 _MATCH: Final = 2000
 _TYPES: Final = "_jupyter_types_experimental"
@@ -70,6 +71,18 @@ def executed(
         name: _expression(found[name], policy) for name in asked if name in found
     }
     return Executed(reply | {"status": "ok", "user_expressions": shown}, count, keeps)
+
+
+def packed(content: Mapping[str, Json]) -> list[Json]:
+    """Return where a cell that is undone has put its values; nobody here reads there.
+
+    Raises:
+        ProtocolError: that is no place.
+    """
+    found = _take(content, "packed", list)
+    if len(found) != 2 or not all(type(it) is int and 0 <= it < _SIZE for it in found):
+        raise _broken(f"values at {found!r:.80}")
+    return found
 
 
 def failed(content: Mapping[str, Json]) -> dict[str, Json]:

@@ -63,6 +63,9 @@ class Hearer(Protocol):
     def replied(self, reply: Reply) -> None:
         """Take the reply to a request."""
 
+    def refused(self, number: int, why: str) -> None:
+        """Take why a request was not sent: it was to be undone, and cannot be."""
+
     def unprotected(self, why: str) -> None:
         """Take why the cell that is about to run has no checkpoint."""
 
@@ -129,8 +132,16 @@ class Exchange:
         self.attach(parent)
         return lost
 
-    def begin(self, request: Request, policy: Policy) -> None:
-        """Note a request that is being sent."""
+    def begin(self, request: Request, policy: Policy, arena: int = -1) -> None:
+        """Note a request that is being sent.
+
+        Args:
+            request: the request.
+            policy: what it may take.
+            arena: where the cell may put values until its reply; -1 where it may not.
+        """
+        if arena >= 0 and self._meter is not None:
+            self._meter.arena = arena
         if request.kind == "execute" or not self._pending:
             self._interrupts = Interrupts(self._signal)
             self._began, self._answering = time.monotonic(), 0.0
@@ -204,16 +215,20 @@ class Exchange:
             self._hearer.published(read_publish(frame))
 
     def _reply(self, reply: Reply) -> None:
-        request = self._pending.pop(reply.number, None)
+        request = self._pending.get(reply.number)
         if request is None:
             raise ProtocolError(0, "REPLY", f"nothing with the number {reply.number} is under way.")
+        if request.kind == "execute" and self._meter is not None:
+            self._meter.arena = -1
         if request.kind != "execute":
             size = len(json.dumps(reply.content))
             if size > _ANSWER_BYTES:
                 raise ProtocolError(0, "REPLY", f"{size} bytes; {_ANSWER_BYTES} are allowed.")
             # What is offered by Tab is not printed, and nothing else bounds how often one asks.
             self._bytes -= size
+        # What the gate refuses of it is the end of a cell that still runs.
         self._hearer.replied(reply)
+        del self._pending[reply.number]
 
     def _ask(self, question: Question) -> None:
         self._questions += 1

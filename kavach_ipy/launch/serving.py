@@ -94,12 +94,14 @@ class Service:
         """Whether the thread has ended, after `Hearer.ended`."""
         return not self._thread.is_alive()
 
-    def submit(self, request: Request, policy: Policy) -> bool:
+    def submit(self, request: Request, policy: Policy, arena: int = -1) -> bool:
         """Ask for something; False where too much waits for the session already.
 
         Args:
             request: with a number that no other one has.
             policy: what it may take: time, output and messages of this request.
+            arena: goes along; a cell with one is to be undone (`go_back`), and is refused where it
+                cannot be. The caller's, who keeps it open until the reply.
 
         Raises:
             ProtocolError: the request is larger than a frame may be.
@@ -107,7 +109,7 @@ class Service:
         pieces = encode(request_frame(request))
         if self._duty.waiting > _MOST_WAITING:
             return False
-        self._do(lambda: self._duty.begin(request, pieces, policy))
+        self._do(lambda: self._duty.begin(request, pieces, policy, arena))
         return True
 
     def answer(self, text: str, status: str = "ok") -> None:

@@ -9,7 +9,8 @@ Nobody blocks on the session here, so that what it prints meanwhile is read (`la
 waits, where nobody listens).
 
 Guarantees: each cell that is handed over runs, with a snapshot of the state right before it or with
-the reason why there is none, after five seconds at most.
+the reason why there is none, after five seconds at most; one that is to be undone does not run
+without.
 Assumes: called in the service's thread.
 """
 
@@ -44,6 +45,7 @@ class Standby:
         self._refused = refused
         self._told: set[str] = set()
         self._go: Callable[[], None] | None = None
+        self._refuse: Callable[[str], None] | None = None
         self._deadline = 0.0
         self._is_last_try = False
         self._has_run = False
@@ -61,13 +63,19 @@ class Standby:
         """The descriptor on which the session is to answer; -1 where nothing is awaited."""
         return self._keeper.answer
 
-    def before_cell(self, go: Callable[[], None]) -> None:
+    def before_cell(
+        self, go: Callable[[], None], refuse: Callable[[str], None] | None = None
+    ) -> None:
         """Have a snapshot, and then send a cell.
 
         Args:
             go: sends it; called once, here or by a later `heard`.
+            refuse: called instead, with the reason, where there is no snapshot; None where the cell
+                runs without.
         """
-        if not self._is_wanted or not self._has_run:
+        self._refuse = refuse
+        # Before the first cell there is nothing to lose, but something to go back to.
+        if refuse is None and not (self._is_wanted and self._has_run):
             self._keeper.release()
             self.why_none = _OFF if self._has_run else _FIRST
             self._begin(go)
@@ -131,6 +139,9 @@ class Standby:
         assert go is not None
         self._keeper.keep()
         self.why_none = why
+        if why and self._refuse is not None:
+            self._refuse(why)
+            return
         if why and why not in self._told:
             self._told.add(why)
             self._refused(why)

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 RequestKind: TypeAlias = Literal[
-    "execute", "complete", "inspect", "comm_open", "comm_msg", "comm_close", "hold"
+    "execute", "complete", "inspect", "comm_open", "comm_msg", "comm_close", "hold", "take"
 ]
 _KINDS: Final[frozenset[str]] = frozenset(get_args(RequestKind))
 _PARENT: Final = 256
@@ -49,8 +49,9 @@ class Request:
 
     Attributes:
         number: comes back in the reply.
-        kind: the message type of the messaging protocol, without ``_request``; or "hold", which
-            asks for a snapshot by the descriptor that comes along (`launch.checkpoints`).
+        kind: the message type of the messaging protocol, without ``_request``; "hold", which
+            asks for a snapshot by the descriptor that comes along (`launch.checkpoints`); "take",
+            which brings what a cell that was undone has left in the memory that comes along.
         parent: the message that asked for it: header, metadata, content.
         content: the arguments.
         buffers: of a comm message.

@@ -357,7 +357,7 @@ def test_answer_that_is_none_means_no_snapshot(
     held: Kept, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next cell runs, and the user is told."""
-    monkeypatch.setattr(held_processes, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(held_processes, "ANSWER_SECONDS", 0.3)
     held.run(f"import fcntl\nfrom kavach_ipy.launch import fresh\n"
              f"def lie(link, answer): {answer}\nfresh.hold = lie").check()  # fmt: skip
     held.run("1").check()

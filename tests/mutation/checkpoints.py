@@ -9,6 +9,7 @@ __all__ = ["GUARDS"]
 _INSIDE = "launch/checkpoints.py"
 _OUTSIDE = "launch/snapshots.py"
 _KEPT = "tests/contract/test_checkpoints.py"
+_BROKER = "tests/kernel/broker/test_checkpoints.py"
 
 GUARDS = (
     Guard(
@@ -95,7 +96,7 @@ GUARDS = (
         "checkpoint: processor time",
         "a session that has used up its processor time ends",
         "launch/session.py",
-        "        return stopped.limit not in _FINAL and self._undo()\n",
+        "        return may_go_back(stopped) and self._undo()\n",
         "        return self._undo()\n",
         f"{_KEPT}::test_processor_time_that_is_used_up_ends_the_session",
     ),
@@ -138,5 +139,61 @@ GUARDS = (
         "            return endings.status_of(self.fd)\n",
         "            return None\n",
         f"{_KEPT}::test_restored_session_is_said_how_it_ends",
+    ),
+    Guard(
+        "checkpoint: of a broker, before the cell",
+        "a cell of a sandboxed notebook waits for its checkpoint",
+        "launch/standby.py",
+        "        if not self._is_wanted or not self._has_run:\n",
+        "        if not self._keeper.is_ready:\n",
+        f"{_BROKER}::test_cells_right_after_each_other_lose_nothing",
+    ),
+    Guard(
+        "checkpoint: of a broker, up to date",
+        "what a page has set since the last cell is not undone with the next",
+        "launch/standby.py",
+        "        if self._is_outdated:\n",
+        "        if False:\n",
+        f"{_BROKER}::test_widgets_of_a_stopped_cell_are_closed_and_the_others_live",
+    ),
+    Guard(
+        "checkpoint: of a broker, event loop",
+        "a session that goes on waits for what it waited for before the cell",
+        "front/served.py",
+        "            self._selector.renew()\n",
+        "",
+        f"{_BROKER}::test_event_loop_goes_on_from_before_the_cell",
+    ),
+    Guard(
+        "checkpoint: of a broker, widgets",
+        "a page is told which widgets are undone",
+        "front/ear.py",
+        "        self.origins.widgets.gone_back()\n",
+        "",
+        f"{_BROKER}::test_widgets_of_a_stopped_cell_are_closed_and_the_others_live",
+    ),
+    Guard(
+        "checkpoint: of a broker, final ends",
+        "a sandboxed notebook that has used up its processor time gets no second try",
+        "launch/duty.py",
+        "                is_lost = not self._exchange.is_running or not may_go_back(stopped)\n",
+        "                is_lost = not self._exchange.is_running\n",
+        f"{_BROKER}::test_processor_time_that_is_used_up_ends_the_session",
+    ),
+    Guard(
+        "checkpoint: of a broker, early interrupts",
+        "an interrupt of a cell that was not sent yet is the cell's",
+        "front/broker.py",
+        "            self._came_early = True\n",
+        "            pass\n",
+        f"{_BROKER}::test_interrupt_before_the_session_was_told_is_the_cells",
+    ),
+    Guard(
+        "checkpoint: of a broker, once",
+        "a snapshot that was gone back to is not there a second time",
+        "launch/snapshots.py",
+        "        snapshot, self._snapshot = self._snapshot, None\n        self.forget_next()\n",
+        "        snapshot = self._snapshot\n        self.forget_next()\n",
+        f"{_BROKER}::test_rollback_undoes_one_cell_once",
     ),
 )

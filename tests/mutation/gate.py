@@ -61,8 +61,9 @@ GUARDS = (
             Edit(
                 _READER,
                 "    return RULES[module, name]\n",
-                "    call = lambda _, given: getattr(import_module(module), name)(*given)\n"
-                "    return RULES.get((module, name)) or Rule((module, name), call, 0)\n",
+                "    act = lambda _, given: getattr(import_module(module), name)(*given)\n"
+                '    rule = Rule((module, name), "tags.uuid", act, 0)\n'
+                "    return RULES.get((module, name)) or rule\n",
             ),
         ),
         why_also="a name that passed the check would still be looked up in the same table",

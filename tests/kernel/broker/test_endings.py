@@ -11,37 +11,18 @@ import pytest
 
 from tests.contract.cells import descendants, wait_for_the_end_of
 from tests.kernel.broker.conftest import PROGRAM
+from tests.kernel.broker.endings import ENDINGS
 from tests.kernel.kernels import Kernel, start_kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
-_FORKS = """\
-import os, time
-for _ in range(8):
-    if os.fork() == 0:
-        held = bytearray(b"x" * (40 << 20))
-        time.sleep(60)
-time.sleep(60)
-"""
 
-
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("import os\nos._exit(3)", "exit: the process ended by itself with status 3"),
-        ("import ctypes\nctypes.string_at(0)", "signal: SIGSEGV"),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "signal: SIGKILL"),
-        (_FORKS, "memory"),
-        ("%%sandbox --timeout 0.3s\nwhile True: pass", "timeout"),
-        ("%%sandbox --output 1M\nwhile True: print('x' * 1000)", "output"),
-    ],
-    ids=["exit", "segv", "kill", "memory", "timeout", "output"],
-)
+@pytest.mark.parametrize(("code", "reason"), ENDINGS.values(), ids=ENDINGS)
 def test_dead_session_is_one_error_and_the_next_cell_has_a_new_one(
-    broker_of_little_memory: Kernel, code: str, reason: str
+    without_checkpoints: Kernel, code: str, reason: str
 ) -> None:
     """The reply says it too; that variables are gone is said once."""
-    kernel = broker_of_little_memory
+    kernel = without_checkpoints
     kernel.run("kept = 1")
     run = kernel.run(code)
     assert (run.status, run.reply["ename"]) == ("error", "CellStopped")
@@ -54,9 +35,9 @@ def test_dead_session_is_one_error_and_the_next_cell_has_a_new_one(
 
 
 @pytest.fixture(scope="module")
-def broker_of_little_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """A kernel whose sessions may have 256 MiB."""
-    program = f"{PROGRAM} --Kavach.memory=256M"
+def without_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel whose sessions may have 256 MiB, and are not kept from before a cell."""
+    program = f"{PROGRAM} --Kavach.memory=256M --Kavach.checkpoint=off"
     running = start_kernel(tmp_path_factory.mktemp("ipython"), program=program)
     try:
         yield running
@@ -67,10 +48,13 @@ def broker_of_little_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_session_that_dies_between_cells_says_so(broker: Kernel) -> None:
     """To the next cell, which runs in a new one."""
     broker.run("kept = 1")
-    broker.run("import os, threading\n_ = threading.Timer(0, os._exit, (0,)).start()")
+    pid = int(broker.run("%kavach sessions").stdout.split()[-1])
+    session = os.pidfd_open(pid)
+    broker.run("import asyncio, os\n_ = asyncio.get_running_loop().call_later(0.2, os._exit, 0)")
+    wait_for_the_end_of([session])
     run = broker.run("'kept' in globals()")
     while run.status == "error":
-        # The timer was slower than the next cell.
+        # It was sent before the kernel had noticed.
         run = broker.run("'kept' in globals()")
     assert run.result["data"]["text/plain"] == "False"
     assert "are gone" in run.stderr

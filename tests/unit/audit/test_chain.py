@@ -21,6 +21,7 @@ LINES, HEAD = lines_of(CELLS)
 WHOLE = b"".join(LINES)
 COUNT = len(LINES)
 PLACES = st.integers(0, COUNT - 1)
+ENDS = [len(b"".join(LINES[:count])) for count in range(1, COUNT)]
 
 
 def _verdict(data: bytes, head: bytes | None = HEAD, expected: Expected | None = None) -> Verdict:
@@ -111,7 +112,8 @@ def test_log_that_was_cut_anywhere_is_found(data: st.DataObject, is_closed: bool
     assert _where(cut, head) == torn
 
 
-@given(end=st.integers(0, len(WHOLE) - 1))
+# Between two lines nothing is torn, and only the missing head tells.
+@given(end=st.sampled_from(ENDS) | st.integers(0, len(WHOLE) - 1))
 def test_cut_log_without_a_head_is_not_called_intact(end: int) -> None:
     """Who takes the head away as well gains nothing."""
     assert not _verdict(WHOLE[:end], None).is_intact

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -292,7 +293,17 @@ def test_answer_to_a_cell_that_does_not_read_holds_nobody_up(cell: _Cell) -> Non
     cell.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     cell.ear.answer = answer_frame("x" * 1_000_000)
     cell.say(*[input_frame("?", is_password=False)] * 3, done_frame())
+    given_up = threading.Event()
+
+    def give_up() -> None:
+        given_up.set()
+        cell.theirs.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(LATE, give_up)
+    timer.start()
     assert cell.watch() is None
+    timer.cancel()
+    assert not given_up.is_set()
     assert cell.ear.frames[-1].kind is Kind.DONE
 
 
