@@ -52,6 +52,14 @@ _SETTLED = """async () => {
     }
     await new Promise((done) => setTimeout(done, 500));
 }"""
+# All in one go: a click, or what an attack still does, may take others off the page.
+_CLICK_ALL = """(selector) => {
+    for (const place of document.querySelectorAll(selector)) {
+        place.dispatchEvent(new MouseEvent("click", {
+            bubbles: true, cancelable: true, composed: true,
+        }));
+    }
+}"""
 
 
 @dataclass(slots=True)
@@ -100,8 +108,7 @@ class Notebook:
 
     def click_all(self, selector: str) -> None:
         """Click whatever matches, as a reader would who is curious, or fooled."""
-        for place in self.page.locator(selector).all():
-            place.dispatch_event("click")
+        self.page.evaluate(_CLICK_ALL, selector)
         self.page.evaluate(_SETTLED)
 
 
