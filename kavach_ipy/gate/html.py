@@ -67,13 +67,16 @@ _WHITE: Final = r"[ \t\n\r]"
 # Cells without attributes whose text means nothing but itself: most of what a large table is made
 # of. Taken as one they cost a tenth. Between them stands what HTML calls white space, and nothing
 # else: a parser puts any other character before the table, uncounted ones too (HTML, 13.2.6.4.9).
+_PLAIN: Final = r"[ !\"#%'-;=?-\[\]-~]*"
 _PLAIN_CELLS: Final = re.compile(
-    rf"(?P<cells>(?:(?P<gap>{_WHITE}*)<td>[ !\"#%'-;=?-\[\]-~]*</td>)+){_WHITE}*"
+    rf"(?P<cells>(?:(?P<gap>{_WHITE}*)<td>{_PLAIN}</td>)+){_WHITE}*"
+    rf"|{_WHITE}*<th>(?P<header>{_PLAIN}</th>)"
+    rf"|(?P<white>{_WHITE}*)(?P<part></?t(?:r|h|head|body)>)"
     rf"|{_TOKEN.pattern}",
     _TOKEN.flags,
 )
 _TAGS: Final = set(TAGS)
-_ATTRIBUTES: Final = {tag: {"class", "style", *ATTRIBUTES.get(tag, ())} for tag in TAGS}
+_ATTRIBUTES: Final = {"*": {"class", "style"}, **ATTRIBUTES}
 
 
 def clean_html(text: str) -> str | None:
@@ -144,15 +147,9 @@ class _Writer:
 
     def write(self, text: str) -> str | None:
         for match in _PLAIN_CELLS.finditer(text):
-            if match.lastgroup != "cells":
+            if match.lastgroup not in {"cells", "header"}:
                 self._take(match)
-            elif self._open and self._open[-1] == "tr" and not self._sheets.styles_all("td"):
-                self._ampersands = 0
-                # As text in a row is dropped, none is waiting to be written.
-                cells, gap = match.group("cells", "gap")
-                # The indentation of a frame's cells is a text each, which nh3 takes as long for.
-                self._out.append(cells.replace(f"{gap}<td>", "<td>") if len(gap) > 1 else cells)
-            else:
+            elif not self._take_plain(match):
                 for part in _TOKEN.finditer(match[0]):
                     self._take(part)
             if len(self._open) > _DEPTH or self._ampersands > _AMPERSANDS:
@@ -161,6 +158,24 @@ class _Writer:
         self._write("")
         written = "".join(self._out)
         return written if len(written) <= _WRITTEN and self._ampersands <= _AMPERSANDS else None
+
+    def _take_plain(self, match: re.Match[str]) -> bool:
+        """Write plain cells or a plain header; False where each tag has to be looked at."""
+        if not self._open or self._open[-1] != "tr":
+            return False
+        # As text in a row is dropped, none is waiting to be written.
+        if match.lastgroup == "header":
+            self._write_start("th", {})
+            self._out.append(match["header"])
+            self._sheets.close(len(self._open))
+            return True
+        if self._sheets.styles_all("td"):
+            return False
+        self._ampersands = 0
+        cells, gap = match.group("cells", "gap")
+        # The indentation of a frame's cells is a text each, which nh3 takes as long for.
+        self._out.append(cells.replace(f"{gap}<td>", "<td>") if len(gap) > 1 else cells)
+        return True
 
     def _take(self, match: re.Match[str]) -> None:
         match match.lastgroup:
@@ -173,6 +188,14 @@ class _Writer:
                     self._end(name)
                 else:
                     self._start(name, rest)
+            case "part":
+                white, part = match.group("white", "part")
+                if white:
+                    self._text(white)
+                if part[1] == "/":
+                    self._end(part[2:-1].lower())
+                else:
+                    self._start(part[1:-1].lower(), "")
             case "text":
                 self._text(match[0])
             case "raw" if match["raw"].lower() == "style":
@@ -225,15 +248,7 @@ class _Writer:
         attributes = clean_attributes(name, rest)
         if attributes is None:
             return
-        other = ""
-        if self._sheets:
-            style, other = self._styles(name, rest, attributes.get("style", ""))
-            if style:
-                attributes["style"] = style
-        self._ampersands = 0
-        self._write(write_tag(name, attributes))
-        if name == "th" and self._sheets:
-            self._note_header(attributes, other)
+        self._write_start(name, attributes, rest)
         if name not in VOID:
             if self._unset is None and "mathjax_ignore" in attributes.get("class", "").split():
                 self._unset = len(self._open)
@@ -241,15 +256,29 @@ class _Writer:
                 self._holders.append(len(self._open))
             self._open.append(name)
 
+    def _write_start(self, name: str, attributes: dict[str, str], rest: str = "") -> None:
+        """Write a start tag, with what style sheets say of it."""
+        other = ""
+        has_sheets = bool(self._sheets)
+        if has_sheets:
+            style, other = self._styles(name, rest, attributes.get("style", ""))
+            if style:
+                attributes["style"] = style
+        self._ampersands = 0
+        self._write(write_tag(name, attributes))
+        if has_sheets and name == "th":
+            self._note_header(attributes, other)
+
     def _note_header(self, attributes: dict[str, str], other: str) -> None:
         """Take back what the first header of a row has as the only one, when a second comes."""
         if self._header is None:
             self._header = len(self._out) - 1, {**attributes, "style": other}
-        elif self._header[1] is not None:
-            at, attributes = self._header
-            if not attributes["style"]:
-                del attributes["style"]
-            self._out[at] = write_tag("th", attributes)
+            return
+        at, alike = self._header
+        if alike is not None:
+            if not alike["style"]:
+                del alike["style"]
+            self._out[at] = write_tag("th", alike)
             self._header = at, None
 
     def _make_room(self, name: str) -> None:
