@@ -17,16 +17,16 @@ Assumes: every method but `interrupt` is called in the kernel's loop.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
 from kavach_ipy.front.broker_commands import command_in, run_broker_command
-from kavach_ipy.front.ear import Asked, Ear, settle
+from kavach_ipy.front.broker_comms import Handed, hand_on
+from kavach_ipy.front.ear import Asked, Ear
+from kavach_ipy.front.early import Early
 from kavach_ipy.front.execution import (
     Execution,
     accept,
@@ -37,11 +37,11 @@ from kavach_ipy.front.execution import (
     request_of,
 )
 from kavach_ipy.front.lookups import Lookups
-from kavach_ipy.front.making import Made, check_still_allowed, make_service
+from kavach_ipy.front.making import Made, check_still_allowed, first_words, make_service
 from kavach_ipy.front.questions import Asking
 from kavach_ipy.front.recording import Recorder, finish
 from kavach_ipy.front.tightening import by_first_line, by_metadata
-from kavach_ipy.front.undone import Sent, run_undone
+from kavach_ipy.front.undone import Sent, go_back, run_undone
 from kavach_ipy.launch.session import first_line
 
 if TYPE_CHECKING:
@@ -90,12 +90,10 @@ class Broker:
         self._lost: KavachError | None = None
         self._running: Execution | None = None
         self.asking = Asking(kernel)
-        self._starting: asyncio.Future[None] | None = None
         self.lookups = Lookups(self, kernel)
         self._recorder = Recorder(kernel, settings)
         self._last = ""
-        # An interrupt of a cell that the session has not been told of yet.
-        self._is_early = self._came_early = False
+        self._early = Early()
 
     @property
     def is_busy(self) -> bool:
@@ -132,9 +130,8 @@ class Broker:
         if self._made is None:
             loop = self._bind()
             ear = Ear(self, self._kernel, loop)
-            self._made = make_service(
-                self._settings, ear, self._first_words(), self._recorder.hiding
-            )
+            words = first_words(self._path, self._kernel.shell.execution_count, self._startup)
+            self._made = make_service(self._settings, ear, words, self._recorder.hiding)
             self._ear = ear
             ear.display(self._made)
             self._made.service.start()
@@ -144,12 +141,8 @@ class Broker:
         self._bind()
         assert self._turn is not None
         async with self._turn:
-            self._is_early, self._came_early = True, False
-            with interruptible(self.interrupt):
-                try:
-                    return await self._execute(cell)
-                finally:
-                    self._is_early = False
+            with self._early.cell(), interruptible(self.interrupt):
+                return await self._execute(cell)
 
     async def _execute(self, cell: Execution) -> dict[str, Any]:
         shell = self._kernel.shell
@@ -169,19 +162,11 @@ class Broker:
         origin = ear.origins.add(cell.parent, count, is_cell=True)
         self._say_what_was_lost(ear, origin)
         self._running = cell
-        content = {
-            "code": tight.code,
-            "silent": cell.silent,
-            "store_history": cell.store_history,
-            "user_expressions": dict(cell.user_expressions),
-            "allow_stdin": cell.allow_stdin,
-            "cell_id": cell.cell_id,
-            "count": count,
-        }
         self.lookups.give_way(made.service)
         try:
             async with self._recorder.cell(tight.code, tight.policy) as record:
                 report = ear.report
+                content = cell.content(tight.code, count)
                 sent = Sent(cell.parent, content, tight.policy, origin)
                 try:
                     answer = await self._run(sent, tight.outputs)
@@ -207,8 +192,7 @@ class Broker:
 
     def was_sent(self) -> None:
         """Hand on an interrupt that came before the session was told of the cell."""
-        self._is_early = False
-        if self._came_early and self._made is not None:
+        if self._early.was_sent() and self._made is not None:
             self._made.service.interrupt()
 
     async def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
@@ -235,20 +219,12 @@ class Broker:
         self._bind()
         assert self._turn is not None
         async with self._turn:
-            made, ear = self._made, self._ear
-            if made is None or ear is None or not made.service.pid:
-                # The widgets of a session end with it.
-                return
-            with interruptible(self.interrupt):
-                for message in ear.origins.widgets.take(kind, parent):
+            made, ear = self._living, self._ear
+            # The widgets of a session end with it.
+            if made is not None and ear is not None:
+                with interruptible(self.interrupt):
                     count = self._kernel.shell.execution_count
-                    origin = ear.origins.add(parent, count, is_cell=False)
-                    asked = {"header": parent.get("header", {}), "content": message.content,
-                             "metadata": message.metadata, "buffers": message.buffers}  # fmt: skip
-                    # Where the session ends meanwhile, the next cell says so.
-                    with suppress(KavachError):
-                        _, reply = self.submit(kind, asked, {}, made.policy, origin)
-                        await reply
+                    await hand_on(self, ear.origins, Handed(kind, parent, count, made.policy))
 
     def comms(self) -> dict[str, str]:
         """Return the comms that the front end knows of the session, with their targets."""
@@ -303,15 +279,7 @@ class Broker:
         made, ear = self._made, self._ear
         assert made is not None
         assert ear is not None
-        if not ear.ready.done():
-            interrupted = self._starting = self._bind().create_future()
-            try:
-                await asyncio.wait({ear.ready, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self._starting = None
-            if self._came_early:
-                raise KeyboardInterrupt
-        ear.ready.result()
+        await self._early.wait_for(ear.ready)
         return made, ear
 
     def _say_what_was_lost(self, ear: Ear, origin: Origin) -> None:
@@ -336,28 +304,13 @@ class Broker:
         Raises:
             PolicyError: there is nothing to go back to, and why.
         """
-        made = self._living
-        if made is None:
-            raise PolicyError("rollback", "the session", "there is none; the next cell begins one")
-        loop = self._bind()
-        done: asyncio.Future[str] = loop.create_future()
-
-        def told(why: str) -> None:
-            loop.call_soon_threadsafe(settle, done, why)
-
-        made.service.go_back(told)
-        if why := await done:
-            raise PolicyError("rollback", "the session", why)
+        await go_back(self._living)
         return self._last
 
     def interrupt(self, *_: object) -> None:
         """Interrupt the cell that runs; made for a signal handler."""
-        starting, made = self._starting, self._made
-        if self._is_early:
-            self._came_early = True
-            if starting is not None and self._loop is not None:
-                self._loop.call_soon_threadsafe(settle, starting, None)
-        elif made is not None:
+        made = self._made
+        if not self._early.note() and made is not None:
             made.service.interrupt()
 
     def ask(self, ear: Ear, question: Question) -> None:
@@ -380,14 +333,6 @@ class Broker:
         """End the session, and the log of its cells."""
         self.end()
         self._recorder.close()
-
-    def _first_words(self) -> dict[str, Any]:
-        """What a session is told before its first request."""
-        return {
-            "path": [*(sys.path if self._path is None else self._path)],
-            "number": self._kernel.shell.execution_count,
-            **self._startup,
-        }
 
     def _bind(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

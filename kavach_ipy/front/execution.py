@@ -54,6 +54,23 @@ class Execution:
     metadata: object = None
     cell_id: object = None
 
+    def content(self, code: str, count: int) -> dict[str, Any]:
+        """Return what a session is told of it.
+
+        Args:
+            code: without what is the kernel's process's own.
+            count: the prompt number.
+        """
+        return {
+            "code": code,
+            "silent": self.silent,
+            "store_history": self.store_history,
+            "user_expressions": dict(self.user_expressions),
+            "allow_stdin": self.allow_stdin,
+            "cell_id": self.cell_id,
+            "count": count,
+        }
+
 
 def execution_of(  # noqa: PLR0913, PLR0917 - the signature of ipykernel's do_execute
     kernel: Any,

@@ -6,6 +6,7 @@ Assumes: the service calls what it is given in its own thread.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kavach_ipy.front.settings import Kavach
     from kavach_ipy.launch.exchange import Hearer
     from kavach_ipy.launch.signals import Signals
+    from kavach_ipy.wire.documents import Json
 
 __all__ = ["Made", "check_still_allowed", "make_service", "policy_for"]
 
@@ -68,6 +70,17 @@ def check_still_allowed(policy: Policy, settings: Kavach) -> None:
     except PolicyError as error:
         advice = f"{error.allowed}; the session began before that: %kavach restart begins another"
         raise PolicyError(error.field, error.value, advice) from error
+
+
+def first_words(path: list[str] | None, number: int, startup: dict[str, Json]) -> dict[str, Json]:
+    """Return what a session is told before its first request.
+
+    Args:
+        path: where it finds modules; None for this process's own.
+        number: of its first prompt.
+        startup: what it runs before its first cell.
+    """
+    return {"path": [*(sys.path if path is None else path)], "number": number, **startup}
 
 
 def make_service(

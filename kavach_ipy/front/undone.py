@@ -10,20 +10,23 @@ Assumes: called in the kernel's loop, one cell at a time.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kavach_ipy.errors import PolicyError
+from kavach_ipy.front.ear import settle
 from kavach_ipy.launch import verdicts
 from kavach_ipy.wire.arena import Arena
 
 if TYPE_CHECKING:
     from kavach_ipy.front.broker import Broker
+    from kavach_ipy.front.making import Made
     from kavach_ipy.front.origins import Origin
     from kavach_ipy.policy import Policy
 
-__all__ = ["Sent", "run_undone"]
+__all__ = ["Sent", "go_back", "run_undone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,28 @@ class Sent:
     content: dict[str, Any]
     policy: Policy
     origin: Origin
+
+
+async def go_back(made: Made | None) -> None:
+    """Bring back what a session was before its last cell.
+
+    Args:
+        made: the session; None where there is none.
+
+    Raises:
+        PolicyError: there is nothing to go back to, and why.
+    """
+    if made is None:
+        raise PolicyError("rollback", "the session", "there is none; the next cell begins one")
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[str] = loop.create_future()
+
+    def told(why: str) -> None:
+        loop.call_soon_threadsafe(settle, done, why)
+
+    made.service.go_back(told)
+    if why := await done:
+        raise PolicyError("rollback", "the session", why)
 
 
 async def run_undone(broker: Broker, sent: Sent, outputs: tuple[str, ...]) -> dict[str, Any]:

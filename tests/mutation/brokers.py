@@ -130,9 +130,9 @@ GUARDS = (
     Guard(
         "broker: pipes that hang up",
         "a session without standard streams keeps nobody busy",
-        "launch/serving.py",
-        "                if event and (is_over or not self._read(ends, pipes, fd)):\n",
-        "                if event and not self._read(ends, pipes, fd):\n",
+        "launch/duty.py",
+        "            if event and (is_over or not heard.reading.take(fd)):\n",
+        "            if event and not heard.reading.take(fd):\n",
         "tests/kernel/broker/test_hostile_session.py"
         "::test_session_without_standard_streams_keeps_nobody_busy",
     ),

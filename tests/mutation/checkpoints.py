@@ -9,6 +9,7 @@ __all__ = ["GUARDS"]
 _INSIDE = "launch/checkpoints.py"
 _OUTSIDE = "launch/snapshots.py"
 _KEPT = "tests/contract/test_checkpoints.py"
+_UNDONE = "tests/kernel/broker/test_undone.py"
 _BROKER = "tests/kernel/broker/test_checkpoints.py"
 
 GUARDS = (
@@ -144,7 +145,7 @@ GUARDS = (
         "checkpoint: of a broker, before the cell",
         "a cell of a sandboxed notebook waits for its checkpoint",
         "launch/standby.py",
-        "        if not self._is_wanted or not self._has_run:\n",
+        "        if refuse is None and not (self._is_wanted and self._has_run):\n",
         "        if not self._keeper.is_ready:\n",
         f"{_BROKER}::test_cells_right_after_each_other_lose_nothing",
     ),
@@ -183,9 +184,9 @@ GUARDS = (
     Guard(
         "checkpoint: of a broker, early interrupts",
         "an interrupt of a cell that was not sent yet is the cell's",
-        "front/broker.py",
-        "            self._came_early = True\n",
-        "            pass\n",
+        "front/early.py",
+        "        self._came = True\n",
+        "",
         f"{_BROKER}::test_interrupt_before_the_session_was_told_is_the_cells",
     ),
     Guard(
@@ -195,5 +196,53 @@ GUARDS = (
         "        snapshot, self._snapshot = self._snapshot, None\n        self.forget_next()\n",
         "        snapshot = self._snapshot\n        self.forget_next()\n",
         f"{_BROKER}::test_rollback_undoes_one_cell_once",
+    ),
+    Guard(
+        "undone: or not run",
+        "a cell of a sandboxed notebook that cannot be undone does not run",
+        "launch/standby.py",
+        "            self._refuse(why)\n            return\n",
+        "            pass\n",
+        f"{_UNDONE}::test_cell_that_cannot_be_undone_does_not_run",
+    ),
+    Guard(
+        "undone: or ended",
+        "a cell that is not to be undone any more has no session to stay in",
+        "front/undone.py",
+        "            broker.end(wait=False)\n            raise",
+        "            return answer\n            raise",
+        f"{_UNDONE}::test_cell_that_ends_its_own_checkpoint_ends_the_session",
+    ),
+    Guard(
+        "undone: at all",
+        "a cell with -o changes nothing of a sandboxed notebook but the names it names",
+        "front/undone.py",
+        "            await broker.go_back()\n",
+        "            pass\n",
+        f"{_UNDONE}::test_what_was_asked_for_is_there_and_nothing_else",
+    ),
+    Guard(
+        "undone: place of values",
+        "a session says where values lie in two sizes, or is not heard",
+        "gate/replies.py",
+        "    if len(found) != 2 or not all(type(it) is int and 0 <= it < _SIZE for it in found):\n",
+        "    if False:\n",
+        f"{_UNDONE}::test_answer_that_names_no_place_is_no_answer",
+    ),
+    Guard(
+        "undone: pickles",
+        "what an undone cell has pickled runs nothing in the session that goes on",
+        "gate/inputs.py",
+        "            yield read_value(frame, sealed, names, allowance)\n",
+        "            yield read_value(frame, sealed, names, allowance, is_stock=True)\n",
+        f"{_UNDONE}::test_pickle_of_an_undone_cell_runs_nothing_in_the_session",
+    ),
+    Guard(
+        "undone: a broken answer",
+        "a cell whose reply is no reply is undone, and not the session",
+        "launch/exchange.py",
+        "        self._hearer.replied(reply)\n        del self._pending[reply.number]\n",
+        "        del self._pending[reply.number]\n        self._hearer.replied(reply)\n",
+        f"{_UNDONE}::test_answer_that_names_no_place_is_no_answer",
     ),
 )

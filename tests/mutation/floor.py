@@ -294,8 +294,8 @@ GUARDS = (
         "floor: %kavach off",
         "cells leave the sandbox only where every policy file allows it",
         "front/broker_commands.py",
-        '                settings.floor().check_off("%kavach off")\n',
-        "                pass\n",
+        '        settings.floor().check_off("%kavach off")\n',
+        "        pass\n",
         _OF_SESSIONS,
     ),
     Guard(

@@ -184,7 +184,7 @@ def test_interrupt_of_a_cell_that_waits_for_its_checkpoint_is_not_lost(broker: K
             continue
         assert broker.wait_on_control(0.005)
         broker.manager.interrupt_kernel()
-        assert broker.finish(request).error["ename"] == "KeyboardInterrupt"
+        assert broker.finish(request).reply["ename"] == "KeyboardInterrupt"
 
 
 def test_interrupt_before_the_session_was_told_is_the_cells(tmp_path: Path) -> None:

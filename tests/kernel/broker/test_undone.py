@@ -104,12 +104,12 @@ def test_cell_that_ends_its_own_checkpoint_ends_the_session(kernel: Kernel) -> N
 
 _FORGED = """\
 %%sandbox -o y
-import pickle
+import io, pickle
 from kavach_ipy.front import bringing
 from kavach_ipy.wire.value_frames import Carried, value_frame
 class Evil:
     def __reduce__(self):
-        return open, ("fired", "w")
+        return io.open, ("fired", "w")
 def forge(name, value, writer):
     return value_frame(Carried(name, "int", (pickle.dumps(Evil(), 5),)))
 bringing.encode_value = forge
@@ -124,6 +124,7 @@ def test_pickle_of_an_undone_cell_runs_nothing_in_the_session(
     kernel.run("fired = 0")
     assert kernel.run("open('can write', 'w').close()").status == "ok"
     run = kernel.run(_FORGED)
+    assert run.status == "ok"
     assert "not brought back: y" in run.stderr
     assert [path.name for path in written.iterdir() if "fired" in path.name] == []
     assert (written / "can write").exists()
