@@ -94,6 +94,7 @@ class Broker:
         self._recorder = Recorder(kernel, settings)
         self._last = ""
         self._early = Early()
+        self._handed: set[asyncio.Task[None]] = set()
 
     @property
     def is_busy(self) -> bool:
@@ -215,8 +216,19 @@ class Broker:
         return reply
 
     async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
-        """Hand on a message to a widget: the one place where such messages enter a session."""
-        self._bind()
+        """Hand on a message to a widget: the one place where such messages enter a session.
+
+        One that comes while a cell runs is waited for by nobody: when it is handled, ipykernel 7.4
+        makes the request of that cell the current one again, and another cell's may be by then.
+        """
+        loop = self._bind()
+        handed = loop.create_task(self._hand_on(kind, parent))
+        self._handed.add(handed)
+        handed.add_done_callback(self._handed.discard)
+        if not self.is_busy:
+            await handed
+
+    async def _hand_on(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
         assert self._turn is not None
         async with self._turn:
             made, ear = self._living, self._ear
