@@ -1,7 +1,7 @@
 """One notebook in a front end, run from top to bottom as a user does it.
 
 Guarantees: what a page, its outputs and the server's folder look like is read from outside the
-cells; commands of the front end that run after "run all" are recorded.
+cells; commands of the front end that run with or after "run all" are recorded.
 Assumes: the front end exposes its application as ``jupyterapp``, which makes attacks easier only.
 """
 
@@ -36,13 +36,15 @@ _OVER = f"""() => {{
     const panel = {_PANEL};
     // Those that Server.write made; an attack may have added others.
     const cells = [...panel.content.model.cells].filter((cell) => cell.id.startsWith("cell-"));
-    return panel.sessionContext.session.kernel.status === "idle"
+    return window.areAllRun && panel.sessionContext.session.kernel.status === "idle"
         && cells.every((cell) => cell.executionCount !== null);
 }}"""
-_RUN = """async () => {
+_RUN = """() => {
     const app = window.jupyterapp;
     window.commandsRun = [];
-    await app.commands.execute("notebook:run-all-cells");
+    window.areAllRun = false;
+    app.commands.execute("notebook:run-all-cells").finally(() => { window.areAllRun = true; });
+    // That one was told of before it returned; its cells run from here on.
     app.commands.commandExecuted.connect((_, told) => window.commandsRun.push(told.id));
 }"""
 # Two frames: the first lays out what the last message brought, the second has painted it.
