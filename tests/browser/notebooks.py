@@ -47,6 +47,14 @@ _RUN = """() => {
     // That one was told of before it returned; its cells run from here on.
     app.commands.commandExecuted.connect((_, told) => window.commandsRun.push(told.id));
 }"""
+# The server keeps what is chosen, for the pages that follow too.
+_WEAR = """async (theme) => {
+    await window.jupyterapp.commands.execute("apputils:change-theme", {theme});
+    const isLight = String(theme.endsWith("Light"));
+    while (document.body.dataset.jpThemeLight !== isLight) {
+        await new Promise((done) => requestAnimationFrame(done));
+    }
+}"""
 # Two frames: the first lays out what the last message brought, the second has painted it.
 _SETTLED = """async () => {
     for (let at = 0; at < 2; at++) {
@@ -123,4 +131,10 @@ def opened(
     with browser_page(browser, server.home, dark=dark) as (page, deeds):
         page.goto(address)
         page.wait_for_function(_READY, timeout=DEADLINE * 1000)
-        yield Notebook(page, deeds, server.folder)
+        if dark:
+            page.evaluate(_WEAR, "JupyterLab Dark")
+        try:
+            yield Notebook(page, deeds, server.folder)
+        finally:
+            if dark:
+                page.evaluate(_WEAR, "JupyterLab Light")

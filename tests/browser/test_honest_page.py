@@ -11,7 +11,7 @@ import pytest
 from tests.browser.chromium import DEADLINE
 from tests.browser.honest import CELLS, PRELUDE
 from tests.browser.notebooks import FRONT_ENDS, FrontEnd, opened
-from tests.browser.servers import Server, jupyter_server
+from tests.browser.servers import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -65,21 +65,12 @@ def _keep_picture(take: Callable[..., bytes], name: str) -> None:
 
 
 @pytest.fixture(scope="module", params=[(name, False) for name in FRONT_ENDS] + [("lab", True)])
-def pages(
-    request: pytest.FixtureRequest,
-    browser: Browser,
-    server: Server,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Seen, Seen]:
+def pages(request: pytest.FixtureRequest, browser: Browser, server: Server) -> tuple[Seen, Seen]:
     """What the page looks like with the sandbox, and without."""
     pytest.importorskip("polars")
     front_end, dark = request.param
-    if not dark:
-        inside = _seen(browser, server, front_end, "%%sandbox\n", dark=False)
-        return inside, _seen(browser, server, front_end, "", dark=False)
-    with jupyter_server(tmp_path_factory.mktemp("dark"), dark=True) as night:
-        inside = _seen(browser, night, front_end, "%%sandbox\n", dark=True)
-        return inside, _seen(browser, night, front_end, "", dark=True)
+    inside = _seen(browser, server, front_end, "%%sandbox\n", dark=dark)
+    return inside, _seen(browser, server, front_end, "", dark=dark)
 
 
 def test_words_are_the_same(pages: tuple[Seen, Seen]) -> None:
