@@ -41,7 +41,9 @@ _OWN_LOOKS = {"markdown", "latex", "json", "error", "widget", "dollars"}
 
 
 def _seen(browser: Browser, server: Server, front_end: FrontEnd, magic: str, *, dark: bool) -> Seen:
-    name = f"honest-{front_end}-{'inside' if magic else 'outside'}.ipynb"
+    theme = "dark" if dark else "light"
+    # A notebook of its own has a kernel of its own.
+    name = f"honest-{front_end}-{theme}-{'inside' if magic else 'outside'}.ipynb"
     server.write(name, [PRELUDE, *(magic + code for code in CELLS.values())])
     with opened(browser, server, front_end, name, dark=dark) as notebook:
         # All of it is laid out, as front ends draw only the cells that are in sight.
@@ -53,7 +55,7 @@ def _seen(browser: Browser, server: Server, front_end: FrontEnd, magic: str, *, 
         looks = notebook.page.evaluate(_LOOK)
         assert notebook.deeds.all() == []
         if magic:
-            _keep_picture(notebook.page.screenshot, f"{front_end}-{'dark' if dark else 'light'}")
+            _keep_picture(notebook.page.screenshot, f"{front_end}-{theme}")
     return dict(zip(CELLS, looks[1:], strict=True))
 
 
