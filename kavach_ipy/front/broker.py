@@ -24,7 +24,7 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
 from kavach_ipy.front.broker_commands import command_in, run_broker_command
-from kavach_ipy.front.broker_comms import Handed, hand_on
+from kavach_ipy.front.broker_comms import Handed, Messages, hand_on
 from kavach_ipy.front.ear import Asked, Ear
 from kavach_ipy.front.early import Early
 from kavach_ipy.front.execution import (
@@ -94,7 +94,7 @@ class Broker:
         self._recorder = Recorder(kernel, settings)
         self._last = ""
         self._early = Early()
-        self._handed: set[asyncio.Task[None]] = set()
+        self._messages = Messages()
 
     @property
     def is_busy(self) -> bool:
@@ -216,17 +216,9 @@ class Broker:
         return reply
 
     async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
-        """Hand on a message to a widget: the one place where such messages enter a session.
-
-        One that comes while a cell runs is waited for by nobody: when it is handled, ipykernel 7.4
-        makes the request of that cell the current one again, and another cell's may be by then.
-        """
-        loop = self._bind()
-        handed = loop.create_task(self._hand_on(kind, parent))
-        self._handed.add(handed)
-        handed.add_done_callback(self._handed.discard)
-        if not self.is_busy:
-            await handed
+        """Hand on a message to a widget: the one place where such messages enter a session."""
+        self._bind()
+        await self._messages.take(self._hand_on(kind, parent), is_late=self.is_busy)
 
     async def _hand_on(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
         assert self._turn is not None

@@ -266,8 +266,8 @@ GUARDS = (
         "HTML tags",
         "no script, form, frame or link of the cell reaches the page",
         _HTML,
-        "        if name not in TAGS:\n            return\n",
-        "        if False:\n            return\n",
+        "                if name not in TAGS:\n                    return\n",
+        "                if False:\n                    return\n",
         f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
     ),
     Guard(
