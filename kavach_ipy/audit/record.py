@@ -133,6 +133,8 @@ class Audit:
         self._log: Log | None = None
         self._unwritten: deque[tuple[int, bytes]] = deque(maxlen=_KEPT)
         self._said: set[tuple[object, ...]] = set()
+        self._failure = ""
+        self._has_recovered = False
         self._is_troubled = False
         self._not_before = 0.0
 
@@ -140,6 +142,11 @@ class Audit:
     def path(self) -> str | None:
         """The log that is being written; None before the first cell."""
         return None if self._log is None else self._log.path
+
+    @property
+    def failure(self) -> str:
+        """What could not be written last, and when; empty where all could."""
+        return self._failure + (" Written again since then." if self._has_recovered else "")
 
     def hiding(self, policy: Policy) -> Policy:
         """Return the policy with the log and the key out of the cell's reach.
@@ -208,6 +215,7 @@ class Audit:
             if self.mode is not AuditMode.REQUIRED:
                 self._report(problem)
                 return
+            self._note(f"{problem}. {problem.remedy}")
             raise CannotEnforce("audit", f"{problem}, and it is required", problem.remedy) from None
 
     def _end(self, number: int, event: Event) -> None:
@@ -227,6 +235,7 @@ class Audit:
             if not self._is_troubled:
                 # The next trouble is news again.
                 self._said.clear()
+                self._has_recovered = bool(self._failure)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - nor may a fault of ours.
             self._say((repr(error),), f"audit: the event of cell {number} was lost: {error!r}")
 
@@ -302,8 +311,12 @@ class Audit:
             + (f" Events that wait to be written: {kept}." if kept else ""),
         )
 
+    def _note(self, failure: str) -> None:
+        self._failure, self._has_recovered = f"{now()}: {failure}", False
+
     def _say(self, what: tuple[object, ...], sentence: str) -> None:
         """Report once, until an event was written again."""
+        self._note(sentence)
         if what in self._said:
             return
         self._said.add(what)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from IPython.core.error import UsageError
 from traitlets import Bool, TraitError, Unicode, validate
@@ -93,7 +93,7 @@ class Auditor:
     """Has the `Audit` that the settings ask for."""
 
     def __init__(self) -> None:
-        self._made_by: tuple[object, ...] = ()
+        self._made_by: _Wanted | None = None
         self._audit: Audit | None = None
         self._emit: Hook | None = None
 
@@ -104,16 +104,7 @@ class Auditor:
             UsageError: a hook cannot be imported; nothing ran.
             FileRefused: a policy file cannot be relied on.
         """
-        hooks = tuple(settings.audit_hooks)
-        # No setting takes back what a policy file asks for.
-        mode = stricter(settings.audit, settings.floor().audit)
-        wanted = (
-            mode,
-            settings.audit_directory,
-            settings.audit_key,
-            settings.audit_code,
-            hooks,
-        )
+        wanted = mode, *_, hooks = _wanted(settings)
         if wanted != self._made_by:
             self.close()
             if mode is not AuditMode.OFF:
@@ -121,10 +112,29 @@ class Auditor:
             self._made_by = wanted
         return self._audit
 
+    def status(self, settings: AuditSettings) -> str:
+        """Return a line that says whether cells are recorded, where, and what failed last.
+
+        Raises:
+            FileRefused: a policy file cannot be relied on.
+        """
+        wanted = mode, directory, *_ = _wanted(settings)
+        if mode is AuditMode.OFF:
+            return "audit: off, no cell is recorded"
+        audit = self._audit if wanted == self._made_by else None
+        if audit is None or audit.path is None:
+            from kavach_ipy.audit.files import default_directory  # noqa: PLC0415 - as in `_make`
+
+            place = f"the next cell begins a log in {directory or default_directory()}"
+        else:
+            place = f"written to {audit.path}"
+        failure = f"; last failure {audit.failure}" if audit is not None and audit.failure else ""
+        return f"audit: {mode}, {place}{failure}"
+
     def close(self) -> None:
         """End the log, if there is one."""
         audit, self._audit = self._audit, None
-        self._made_by = ()
+        self._made_by = None
         if audit is not None:
             audit.close()
 
@@ -170,6 +180,20 @@ class Auditor:
             # Once: a schema is registered with a logger for good.
             self._emit = hook_of(EventLogger(config=config))
         return [self._emit]
+
+
+_Wanted: TypeAlias = tuple[AuditMode, str, str, bool, tuple[str, ...]]
+
+
+def _wanted(settings: AuditSettings) -> _Wanted:
+    return (
+        # No setting takes back what a policy file asks for.
+        stricter(settings.audit, settings.floor().audit),
+        settings.audit_directory,
+        settings.audit_key,
+        settings.audit_code,
+        tuple(settings.audit_hooks),
+    )
 
 
 def source_of(shell: Shell, code: str) -> CellSource:

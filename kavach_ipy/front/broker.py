@@ -91,7 +91,7 @@ class Broker:
         self._running: Execution | None = None
         self.asking = Asking(kernel)
         self.lookups = Lookups(self, kernel)
-        self._recorder = Recorder(kernel, settings)
+        self.recorder = Recorder(kernel, settings)
         self._last = ""
         self._early = Early()
         self._messages = Messages()
@@ -132,7 +132,7 @@ class Broker:
             loop = self._bind()
             ear = Ear(self, self._kernel, loop)
             words = first_words(self._path, self._kernel.shell.execution_count, self._startup)
-            self._made = make_service(self._settings, ear, words, self._recorder.hiding)
+            self._made = make_service(self._settings, ear, words, self.recorder.hiding)
             self._ear = ear
             ear.display(self._made)
             self._made.service.start()
@@ -165,7 +165,7 @@ class Broker:
         self._running = cell
         self.lookups.give_way(made.service)
         try:
-            async with self._recorder.cell(tight.code, tight.policy) as record:
+            async with self.recorder.cell(tight.code, tight.policy) as record:
                 report = ear.report
                 content = cell.content(tight.code, count)
                 sent = Sent(cell.parent, content, tight.policy, origin)
@@ -207,7 +207,8 @@ class Broker:
     def _take(self, reply: dict[str, Any], count: int) -> dict[str, Any]:
         """Adopt what the session says of the count, and of the kernel's end."""
         shell = self._kernel.shell
-        if reply["execution_count"] < 0:
+        # A session that could choose would choose one that no session can count to.
+        if reply["execution_count"] not in {count - 1, count}:
             reply["execution_count"] = count
         shell.execution_count = max(count, reply["execution_count"] + 1)
         if reply["payload"] and not reply["payload"][0]["keepkernel"]:
@@ -308,7 +309,7 @@ class Broker:
         Raises:
             PolicyError: there is nothing to go back to, and why.
         """
-        await go_back(self._living)
+        await go_back(self._living, self._ear)
         return self._last
 
     def interrupt(self, *_: object) -> None:
@@ -336,7 +337,7 @@ class Broker:
     def close(self) -> None:
         """End the session, and the log of its cells."""
         self.end()
-        self._recorder.close()
+        self.recorder.close()
 
     def _bind(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

@@ -76,6 +76,7 @@ async def run_broker_command(
             say(
                 "no session is there; the next cell begins one" if report is None else report.text()
             )
+            say(broker.recorder.status())
         case "sessions" if not rest:
             about = f"process {broker.pid}" if broker.pid else "not there yet"
             say(f"every cell of this notebook runs in one session: {about}")

@@ -16,6 +16,7 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.errors import KavachError, PolicyError
 from kavach_ipy.front.arguments import policy_of, read_cell_line
+from kavach_ipy.front.auditing import Auditor
 from kavach_ipy.front.completion import COMMANDS
 from kavach_ipy.front.failures import as_shown
 from kavach_ipy.front.settings import Kavach
@@ -33,8 +34,19 @@ _WIDTH: Final = 100
 _BULLET: Final = "- "
 
 
-def run_command(line: str, settings: Kavach, sessions: Sessions | None = None) -> None:
+def run_command(
+    line: str,
+    settings: Kavach,
+    sessions: Sessions | None = None,
+    auditor: Auditor | None = None,
+) -> None:
     """Run the subcommand that ``line`` names.
+
+    Args:
+        line: the command and its arguments.
+        settings: what cells are confined by.
+        sessions: those of the notebook.
+        auditor: who records its cells.
 
     Raises:
         UsageError: there is none of that name, or its options make no sense.
@@ -44,6 +56,7 @@ def run_command(line: str, settings: Kavach, sessions: Sessions | None = None) -
     match command:
         case "status":
             _status(settings)
+            say((auditor or Auditor()).status(settings))
         case "doctor":
             _doctor()
         case "explain" if rest.strip() == "types":

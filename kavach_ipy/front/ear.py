@@ -50,6 +50,7 @@ class Ear:
         self._display: DisplayPolicy | None = None
         self._asked: dict[int, tuple[Asked, asyncio.Future[dict[str, Any]]]] = {}
         self.ready: asyncio.Future[None] = loop.create_future()
+        self.over: asyncio.Future[None] = loop.create_future()
         self.report: ConfinementReport | None = None
 
     def display(self, made: Made) -> None:
@@ -82,7 +83,7 @@ class Ear:
 
     def rested(self) -> None:
         """Publish what was gathered."""
-        self.origins.rest()
+        self.origins.rested()
 
     def asked(self, question: Question) -> None:
         """Let the user be asked."""
@@ -160,6 +161,7 @@ class Ear:
             _fail(self.ready, reason)
             for future in waiting:
                 _fail(future, reason)
+            settle(self.over, None)
 
         if hasattr(self, "origins"):
             self._show_what_was_held(tuple(self._asked.values()))

@@ -148,7 +148,7 @@ class KavachMagics(Magics):
         elif line.strip() == "off":
             say("cells run in the notebook's kernel already")
         else:
-            run_command(line, self._settings, self._sessions)
+            run_command(line, self._settings, self._sessions, self._auditor)
 
     @property
     def switch(self) -> Switch:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from kavach_ipy.errors import CellFailed
 from kavach_ipy.front.widget_comms import WidgetComms
+from kavach_ipy.gate.buckets import Bucket
 from kavach_ipy.gate.display import DisplayIds, Shown
 from kavach_ipy.gate.failures import shown_failure
 from kavach_ipy.gate.pace import Pace
@@ -35,6 +36,9 @@ __all__ = ["Origin", "Origins"]
 _MOST: Final = 1000
 _EARLY: Final = 100
 _PIECE: Final = 1 << 18
+_TEXTS: Final = 200
+"""Messages of text at once, and then a quarter of them in a second."""
+_TEXT_RATE: Final = 50.0
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +56,7 @@ class Origin:
     counts: dict[str, int] = field(
         default_factory=lambda: {"stdout": 0, "stderr": 0, "displays": 0}
     )
-    """Characters of each stream, and displays, for the audit."""
+    """Characters of each stream, and displays, from this cell to the next, for the audit."""
 
 
 class Origins:
@@ -81,10 +85,10 @@ class Origins:
         self._known: OrderedDict[str, Origin] = OrderedDict()
         self._latest: Origin | None = None
         self._has_plotly = False
-        # Text of one stream that is not published yet.
-        self._waits: tuple[Origin, StreamName] | None = None
-        self._parts: list[str] = []
+        # Text that is not published yet, in the order of its first pieces.
+        self._texts: dict[tuple[Origin, StreamName], list[str]] = {}
         self._size = 0
+        self._messages = Bucket(_TEXTS, _TEXT_RATE)
         self._early: deque[Published] = deque(maxlen=_EARLY)
 
     def add(self, parent: Mapping[str, Any], count: int, *, is_cell: bool) -> Origin:
@@ -134,23 +138,31 @@ class Origins:
         if self._latest is not None:
             self._text(self._latest, name, self._latest.streams.feed_bytes(name, data))
 
-    def rest(self) -> None:
-        """Publish the text that was gathered: nothing more is here now.
+    def rested(self) -> None:
+        """Publish the text that was gathered, as often as a page can follow: nothing more is here.
 
         A session may print a hundred thousand lines in a second, each a message of its own, and a
         page takes longer for each than for all of them at once.
         """
-        if self._waits is not None:
-            origin, name = self._waits
-            text = "".join(self._parts)
-            self._waits, self._parts, self._size = None, [], 0
-            self._send("stream", {"name": name, "text": text}, origin)
+        if not self._messages.wait(min(len(self._texts), _TEXTS)):
+            self.rest()
+
+    def rest(self) -> None:
+        """Publish the text that was gathered: something else is to come after it."""
+        texts, self._texts, self._size = self._texts, {}, 0
+        for (origin, name), parts in texts.items():
+            self._messages.take()
+            self._send("stream", {"name": name, "text": "".join(parts)}, origin)
 
     def finish(self, origin: Origin) -> None:
         """Publish what is held back of a cell that is over."""
         for name, text in origin.streams.finish():
             self._text(origin, name, text)
         self._held(origin)
+        if origin is self._latest:
+            # Threads of earlier cells show things too, and none of those cells ends once more.
+            for earlier in tuple(self._known.values()):
+                self._held(earlier)
         self._text(origin, "stderr", origin.pace.left_out())
         self.rest()
         self.widgets.release()
@@ -177,21 +189,26 @@ class Origins:
         if not text:
             return
         self._held(origin)
-        if self._waits is not None and self._waits != (origin, name):
-            self.rest()
-        origin.counts[name] += len(text)
-        self._waits = origin, name
-        self._parts.append(text)
+        if self._texts and next(reversed(self._texts)) != (origin, name):
+            # In the order in which it was written, unless it comes from here and there without end.
+            self.rested()
+        self._count(origin, name, len(text))
+        self._texts.setdefault((origin, name), []).append(text)
         self._size += len(text)
         if self._size > _PIECE:
             self.rest()
+
+    def _count(self, origin: Origin, what: str, count: int) -> None:
+        # The cell that runs answers for it, also where it names an earlier one.
+        counts = (self._latest or origin).counts
+        counts[what] += count
 
     def _held(self, origin: Origin) -> None:
         self._show(origin, origin.pace.release())
 
     def _show(self, origin: Origin, all_shown: list[Shown]) -> None:
         for shown in all_shown:
-            origin.counts["displays"] += 1
+            self._count(origin, "displays", 1)
             if shown.needs_plotly:
                 self._give_plotly(origin)
             data: dict[str, Any] = {"data": dict(shown.data), "metadata": dict(shown.metadata)}

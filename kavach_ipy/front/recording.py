@@ -67,6 +67,14 @@ class Recorder:
         else:
             await self._apart(lambda: block.__exit__(None, None, None))
 
+    def status(self) -> str:
+        """Return a line that says whether cells are recorded, where, and what failed last.
+
+        Raises:
+            FileRefused: a policy file cannot be relied on.
+        """
+        return self._auditor.status(self._settings)
+
     def close(self) -> None:
         """End the log."""
         self._auditor.close()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kavach_ipy.errors import PolicyError
-from kavach_ipy.front.ear import settle
+from kavach_ipy.front.ear import Ear, settle
 from kavach_ipy.launch import verdicts
 from kavach_ipy.wire.arena import Arena
 
@@ -39,16 +39,17 @@ class Sent:
     origin: Origin
 
 
-async def go_back(made: Made | None) -> None:
+async def go_back(made: Made | None, ear: Ear | None) -> None:
     """Bring back what a session was before its last cell.
 
     Args:
         made: the session; None where there is none.
+        ear: who hears it.
 
     Raises:
         PolicyError: there is nothing to go back to, and why.
     """
-    if made is None:
+    if made is None or ear is None:
         raise PolicyError("rollback", "the session", "there is none; the next cell begins one")
     loop = asyncio.get_running_loop()
     done: asyncio.Future[str] = loop.create_future()
@@ -57,7 +58,10 @@ async def go_back(made: Made | None) -> None:
         loop.call_soon_threadsafe(settle, done, why)
 
     made.service.go_back(told)
-    if why := await done:
+    # A session that has ended, and is still being put away, hears nothing more.
+    either: set[asyncio.Future[Any]] = {done, ear.over}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if why := done.result() if done.done() else "the session has ended":
         raise PolicyError("rollback", "the session", why)
 
 

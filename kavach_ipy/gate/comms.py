@@ -163,7 +163,7 @@ class Comms:
 
     def end(self) -> tuple[CommMessage, ...]:
         """End all comms: the session is over, and its widgets are no longer alive."""
-        messages = tuple(closed(name) for name in self._names)
+        messages = (*self._released_captures(), *(closed(name) for name in self._names))
         for name in list(self._widgets):
             self._forget(name)
         self._controls = Controls()
@@ -183,9 +183,18 @@ class Comms:
         messages = tuple(
             closed(widget.public) for name in gone if (widget := self._widgets.find(name))
         )
+        messages = (*self._released_captures(), *messages)
         for name in gone:
             self._forget(name)
         return messages
+
+    def _released_captures(self) -> tuple[CommMessage, ...]:
+        """Take from `Output` widgets what comes below a cell: next is why it was stopped."""
+        return tuple(
+            updated(public, {"msg_id": ""}, "")
+            for public, name in self._names.items()
+            if (it := self._widgets.find(name)) is not None and it.model == "OutputModel"
+        )
 
     def view(self, value: Json) -> dict[str, Json] | None:
         """Return the data of a display that shows a widget (`kavach_ipy.gate.display.Views`)."""

@@ -160,8 +160,13 @@ class Exchange:
         if self._asked is None:
             self._interrupts.pass_on()
         else:
+            self._withdraw("interrupted")
+
+    def _withdraw(self, status: str) -> None:
+        """Answer the question, if there is one, in the user's place."""
+        if self._asked is not None:
             self._hearer.unasked()
-            self.answer("", "interrupted")
+            self.answer(_NOBODY if status == "eof" else "", status)
 
     def answer(self, text: str, status: str) -> None:
         """Answer the question."""
@@ -226,6 +231,9 @@ class Exchange:
                 raise ProtocolError(0, "REPLY", f"{size} bytes; {_ANSWER_BYTES} are allowed.")
             # What is offered by Tab is not printed, and nothing else bounds how often one asks.
             self._bytes -= size
+        else:
+            # A thread may ask while its cell ends; time would stand still for the next one.
+            self._withdraw("eof")
         # What the gate refuses of it is the end of a cell that still runs.
         self._hearer.replied(reply)
         del self._pending[reply.number]

@@ -17,9 +17,11 @@ import os
 import struct
 import termios
 import time
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from operator import attrgetter
 from typing import Literal, NamedTuple, TypeAlias
 
 from kavach_ipy.wire.marks import NO_MARK, Mark
@@ -85,14 +87,18 @@ class _Pipe:
             # Frames come in the order of their marks.
             self._reads.popleft()
         end = self.read + _unread(self.fd)
-        for read in self._reads:
-            if mark.ended < read.began:
-                return read.before + count
-            if mark.began <= read.ended and read.before + read.size + count > end:
-                # At one time, and so much has never lain here unless what was read is counted too.
-                # Else the reading came first: a system call is left rather at its end than before.
-                return read.before + count
-        return self.read + count
+        reads = self._reads
+        # The first read after the mark: by halving, as a mark that lies may be of any time.
+        later = bisect_right(reads, mark.ended, key=_BEGAN)
+        # Or one at the same time, where so much has never lain here unless what was read is
+        # counted too. Else the reading came first: a system call is left rather at its end than
+        # before.
+        meanwhile = max(
+            bisect_left(reads, mark.began, key=_ENDED),
+            bisect_right(reads, end - count, key=_AFTER),
+        )
+        first = min(later, meanwhile)
+        return (reads[first].before if first < len(reads) else self.read) + count
 
 
 class _Read(NamedTuple):
@@ -106,6 +112,17 @@ class _Read(NamedTuple):
     """Bytes that had been read before."""
 
     size: int
+
+    @property
+    def after(self) -> int:
+        """Bytes that had been read with it."""
+        return self.before + self.size
+
+
+# Later reads have later times, and more bytes before them.
+_BEGAN = attrgetter("began")
+_ENDED = attrgetter("ended")
+_AFTER = attrgetter("after")
 
 
 class Pipes:

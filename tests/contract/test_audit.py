@@ -331,10 +331,14 @@ def test_full_disk_is_reported_once_and_stops_what_has_to_be_recorded(
 
 
 def test_what_could_not_be_written_is_written_once_there_is_room(recorder: Recorder) -> None:
-    """The file-size limit of the writer stands in for the disk; the event is late, and not lost."""
+    """The file-size limit of the writer stands in for the disk; the event is late, and not lost.
+
+    What failed last, and that it is over, is there for ``%kavach status``.
+    """
     audit = recorder.audit()
     box = Sandbox(audit=audit)
     box.run("1")
+    assert audit.failure == ""
     writer = _writer_of(os.getpid())
     (log,) = recorder.logs()
     before = resource.prlimit(writer, resource.RLIMIT_FSIZE)
@@ -345,8 +349,11 @@ def test_what_could_not_be_written_is_written_once_there_is_room(recorder: Recor
     assert "EFBIG" in recorder.warnings[0]
     with pytest.raises(CannotEnforce, match="EFBIG"):
         box.run("3")
+    assert "EFBIG" in audit.failure
+    assert "since then" not in audit.failure
     resource.prlimit(writer, resource.RLIMIT_FSIZE, before)
     box.run("4")
+    assert audit.failure.endswith("Written again since then.")
     audit.close()
     assert [event["cell"] for event in recorder.events()] == [1, 2, 4]
     assert _verdict(log).is_intact

@@ -18,6 +18,7 @@ def test_status_shows_what_was_verified(kernel: Kernel) -> None:
     assert run.status == "ok"
     assert "verified" in run.stdout
     assert "namespaces" in run.stdout
+    assert run.stdout.endswith("audit: off, no cell is recorded\n")
 
 
 def test_doctor_tells_each_layer(kernel: Kernel) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutation.guard import Guard
+from tests.mutation.guard import Guard, condition_off
 
 __all__ = ["GUARDS"]
 
@@ -12,6 +12,8 @@ _HOSTILE = "tests/kernel/broker/test_hostile_session.py"
 _FRAMES = f"{_HOSTILE}::test_frame_that_no_session_sends_ends_it"
 _PROCESS = "tests/kernel/broker/test_process.py"
 _ENDS = "tests/kernel/broker/test_endings.py"
+_QUESTIONS = "tests/kernel/broker/test_questions.py"
+_AUDITED = "tests/kernel/broker/test_audited.py"
 _REPLIES = "tests/unit/gate/test_replies.py"
 
 GUARDS = (
@@ -135,5 +137,91 @@ GUARDS = (
         "            if event and not heard.reading.take(fd):\n",
         "tests/kernel/broker/test_hostile_session.py"
         "::test_session_without_standard_streams_keeps_nobody_busy",
+    ),
+    Guard(
+        "broker: one question at a time",
+        "a session that asks waits for the answer",
+        _EXCHANGE,
+        '            raise ProtocolError(0, "INPUT", "a question while another one waits.")\n',
+        "            pass\n",
+        f"{_QUESTIONS}::test_session_asks_one_question_at_a_time",
+    ),
+    Guard(
+        "broker: questions between cells",
+        "a question while no cell runs has its answer at once",
+        _EXCHANGE,
+        "        if not self._pending:\n            self.answer(",
+        "        if False:\n            self.answer(",
+        f"{_QUESTIONS}::test_question_while_no_cell_runs_has_nobody_to_answer",
+    ),
+    condition_off(
+        "broker: number of questions",
+        "a cell does not ask without end",
+        _EXCHANGE,
+        "        if self._questions > _QUESTIONS:\n",
+        f"{_QUESTIONS}::test_cell_does_not_ask_without_end",
+    ),
+    Guard(
+        "broker: questions that are left",
+        "no question stops the clock of the next cell",
+        _EXCHANGE,
+        '            self._withdraw("eof")\n',
+        "            pass\n",
+        f"{_QUESTIONS}::test_question_that_is_left_stops_no_clock",
+    ),
+    condition_off(
+        "broker: size of answers",
+        "what Tab is answered is of limited size",
+        _EXCHANGE,
+        "            if size > _ANSWER_BYTES:\n",
+        f"{_HOSTILE}::test_answer_to_tab_is_of_limited_size",
+    ),
+    Guard(
+        "broker: counts",
+        "a session does not choose the number of the next cell",
+        "front/broker.py",
+        '        if reply["execution_count"] not in {count - 1, count}:\n',
+        '        if reply["execution_count"] < 0:\n',
+        f"{_HOSTILE}::test_count_that_a_session_claims_is_not_taken",
+    ),
+    Guard(
+        "broker: displays of earlier cells",
+        "nothing is kept for ever for a cell that is over",
+        "front/origins.py",
+        "        if origin is self._latest:\n",
+        "        if False:\n",
+        f"{_HOSTILE}::test_last_update_of_an_earlier_cell_is_shown",
+    ),
+    Guard(
+        "broker: output below earlier cells",
+        "the audit counts what a cell shows, wherever that is",
+        "front/origins.py",
+        "        counts = (self._latest or origin).counts\n",
+        "        counts = origin.counts\n",
+        f"{_AUDITED}::test_output_is_counted_for_the_cell_that_ran",
+    ),
+    Guard(
+        "marks that lie",
+        "no mark of a frame keeps the kernel's process busy",
+        "launch/order.py",
+        "        later = bisect_right(reads, mark.ended, key=_BEGAN)\n",
+        "        later = sum(read.began <= mark.ended for read in reads)\n",
+        "tests/unit/launch/test_order.py::test_mark_that_lies_costs_no_more_than_another",
+    ),
+    Guard(
+        "broker: going back too late",
+        "a session that dies before it goes back keeps no cell waiting",
+        "front/ear.py",
+        "            settle(self.over, None)\n",
+        "",
+        f"{_HOSTILE}::test_session_that_dies_before_it_goes_back_keeps_nobody_waiting",
+    ),
+    Guard(
+        "broker: pace of text",
+        "a page gets text at a pace that it can follow",
+        "front/origins.py",
+        "        if not self._messages.wait(min(len(self._texts), _TEXTS)):\n",
+        "        if True:\n",
+        f"{_HOSTILE}::test_text_from_here_and_there_comes_as_fast_as_a_page_can_follow",
     ),
 )

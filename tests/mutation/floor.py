@@ -302,8 +302,8 @@ GUARDS = (
         "floor: the audit",
         "no setting takes back an audit that a policy file asks for",
         "front/auditing.py",
-        "        mode = stricter(settings.audit, settings.floor().audit)\n",
-        "        mode = AuditMode(settings.audit)\n",
+        "        stricter(settings.audit, settings.floor().audit),\n",
+        "        AuditMode(settings.audit),\n",
         _OF_AUDIT,
     ),
 )

@@ -246,4 +246,12 @@ GUARDS = (
         "            view = value if isinstance(value, dict) else None\n",
         f"{_HOSTILE}::test_display_names_a_widget_of_the_session",
     ),
+    Guard(
+        "outputs that hide the end of a cell",
+        "why a cell was stopped stands below it, and in no widget",
+        _COMMS,
+        '            updated(public, {"msg_id": ""}, "")\n',
+        '            updated(public, {}, "")\n',
+        f"{_HOSTILE}::test_output_lets_go_where_a_cell_is_stopped",
+    ),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.kernel.kernels import Kernel, start_kernel
 
-__all__ = ["ISOLATED", "PROGRAM", "broker"]
+__all__ = ["ISOLATED", "PROGRAM", "broker", "written"]
 
 PROGRAM = "-P -m kavach_ipy.kernel"
 """With the package that the tests run in, wherever that is: PYTHONPATH names it."""
@@ -27,3 +28,11 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         yield running
     finally:
         running.close()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of the host for cells to write to, also where they are another user's."""
+    directory = tmp_path_factory.mktemp("written")
+    directory.chmod(0o777)
+    return directory

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.kernel.broker.conftest import PROGRAM
-from tests.kernel.kernels import start_kernel
+from tests.kernel.broker.test_hostile_session import CHANNEL
+from tests.kernel.kernels import Kernel, start_kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
@@ -40,6 +41,32 @@ def test_cells_are_recorded_as_they_ended(tmp_path: Path) -> None:
     assert "timeout" in json.dumps(stopped["outcome"])
 
 
+def test_output_is_counted_for_the_cell_that_ran(tmp_path: Path) -> None:
+    """Also where it went below another one; the kernel says where the log is."""
+    logs = tmp_path / "audit"
+    program = f"{PROGRAM} --Kavach.audit=on --Kavach.audit_directory={logs}"
+    kernel = start_kernel(tmp_path / "ipython", program=program)
+    try:
+        assert f"audit: on, the next cell begins a log in {logs}" in _status(kernel)
+        earlier = kernel.start("print('first')")
+        kernel.finish(earlier)
+        message = (
+            f"message('stream', {{'name': 'stdout', 'text': 'much more'}}, parent={earlier!r})"
+        )
+        kernel.run(f"{CHANNEL}\nsend({message})")
+        first, second = _cells(logs)
+        (log,) = logs.glob("*.jsonl")
+        assert f"audit: on, written to {log}" in _status(kernel)
+    finally:
+        kernel.close()
+    assert first["resources"]["stdout"] == len("first\n")
+    assert second["resources"]["stdout"] == len("much more")
+
+
+def _status(kernel: Kernel) -> str:
+    return kernel.run("%kavach status").stdout
+
+
 def test_cell_that_cannot_be_recorded_does_not_run(tmp_path: Path) -> None:
     """Where the audit is required; where it is on, the cell runs, and its user is told."""
     (tmp_path / "file").write_text("")
@@ -49,8 +76,11 @@ def test_cell_that_cannot_be_recorded_does_not_run(tmp_path: Path) -> None:
         kernel = start_kernel(tmp_path / "ipython", program=program)
         try:
             run = kernel.run("print('ran')")
+            status_line = _status(kernel).splitlines()[-1]
         finally:
             kernel.close()
+        assert status_line.startswith(f"audit: {mode}, the next cell begins a log in {tmp_path}")
+        assert "last failure 2" in status_line
         assert run.status == status, run
         assert run.stdout == ("ran\n" if status == "ok" else "")
         told = run.stderr if status == "ok" else run.error["evalue"]

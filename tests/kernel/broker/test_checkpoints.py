@@ -17,15 +17,8 @@ from tests.kernel.kernels import Kernel, Run, start_kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
+_FAMILY = ("zygote", "init", "session", "state before the last cell", "state before the next")
 _STOPPED = "%%sandbox --timeout 0.3s\nwhile True: pass"
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of the host."""
-    directory = tmp_path_factory.mktemp("written")
-    directory.chmod(0o777)
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +138,27 @@ def test_thread_of_the_notebook_means_no_checkpoint_and_is_said_once(broker: Ker
     lost = broker.run("import os\nos._exit(1)")
     assert "variables are gone" in lost.error["evalue"]
     assert broker.run("'kept' in globals()").result["data"]["text/plain"] == "False"
+
+
+def test_session_that_is_busy_between_cells_is_asked_again_later(tmp_path: Path) -> None:
+    """The next cell waits for five seconds and runs without; a late snapshot ends by itself."""
+    kernel = start_kernel(tmp_path, program=PROGRAM)
+    try:
+        kernel.run("import asyncio, os, time\nkept = 1")
+        kernel.run("1")
+        kernel.run("_ = asyncio.get_running_loop().call_soon(time.sleep, 6.5)")
+        late = kernel.run("kept = 2")
+        assert "it does not answer" in late.stderr
+        assert kernel.run("kept").stderr == ""
+        looks = 0
+        while len(descendants(kernel.pid)) > len(_FAMILY):
+            looks += 1
+            assert looks < 100, "a snapshot that nobody waits for is there still"
+            assert kernel.wait_on_control(0.05)
+        assert "back at what it was" in kernel.run("os._exit(1)").error["evalue"]
+        assert kernel.value("kept") == "2"
+    finally:
+        kernel.close()
 
 
 def test_checkpoints_that_are_off_cost_and_keep_nothing(tmp_path: Path) -> None:

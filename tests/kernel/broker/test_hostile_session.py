@@ -10,9 +10,11 @@ import pytest
 
 from tests.kernel.kernels import Kernel, Run
 
+__all__ = ["CHANNEL"]
+
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
-_CHANNEL = """
+CHANNEL = """
 import json, os, struct
 channel = get_ipython().kernel.link.channel.fileno()
 def frame(kind, body, *buffers):
@@ -51,6 +53,7 @@ def _answers(kernel: Kernel) -> None:
         "send(frame(1, {'fault': None}))",
         "send(frame(3, {'type': 'stream', 'content': TEXT, 'metadata': {}, 'mark': [0] * 4}))",
         "send(frame(4, {'name': 'x'}))",
+        "send(frame(7, {'text': '', 'status': 'ok'}))",
         "send(frame(8, {'failure': None}))",
         "send(frame(9, {'number': 1, 'kind': 'execute', 'parent': {}, 'content': {}}))",
         "send(frame(10, {'number': 10 ** 6, 'content': {}}))",
@@ -71,7 +74,7 @@ def _answers(kernel: Kernel) -> None:
 )
 def test_frame_that_no_session_sends_ends_it(broker: Kernel, line: str) -> None:
     """By one error that names the wire; the next cell has a new session."""
-    run = broker.run(f"{_CHANNEL}\n{line}\nwhile True: pass")
+    run = broker.run(f"{CHANNEL}\n{line}\nwhile True: pass")
     assert "protocol" in run.error["evalue"], run.outputs
     assert run.stdout == ""
     assert broker.value("'channel' in globals()") == "False"
@@ -91,7 +94,7 @@ def test_frame_that_no_session_sends_ends_it(broker: Kernel, line: str) -> None:
 def test_reply_that_is_none_ends_the_session(broker: Kernel, content: str) -> None:
     """Also where its number is right."""
     run = broker.run(
-        f"{_CHANNEL}\n{_NUMBER}\n"
+        f"{CHANNEL}\n{_NUMBER}\n"
         f"send(frame(10, {{'number': number, 'content': {content}}}))\n"
         "while True: pass"
     )
@@ -99,23 +102,34 @@ def test_reply_that_is_none_ends_the_session(broker: Kernel, content: str) -> No
     assert broker.value("1 + 1") == "2"
 
 
-def test_session_asks_one_question_at_a_time(broker: Kernel) -> None:
-    """The second is a fault of the wire while the first one waits for its user."""
-    request = broker.start(f"{_CHANNEL}\nsend(frame(7, QUESTION))\nsend(frame(7, QUESTION))")
-    run = broker.finish(request)
-    assert "protocol" in run.reply["evalue"]
-
-
 def test_forged_parent_is_the_cells_own_or_one_that_was_sent(broker: Kernel) -> None:
     """A message for a request of another client, or of none, belongs to the cell that runs."""
-    run = broker.run(f"{_CHANNEL}\nsend(message('stream', TEXT, parent='no-such-message'))")
+    run = broker.run(f"{CHANNEL}\nsend(message('stream', TEXT, parent='no-such-message'))")
     assert run.stdout == "forged\n"
+
+
+def test_last_update_of_an_earlier_cell_is_shown(broker: Kernel) -> None:
+    """What came too fast for a page is not kept for ever below a cell that is over."""
+    earlier = broker.start(f"{CHANNEL}\nsend(message('display_data', DISPLAY))")
+    broker.finish(earlier)
+    later = broker.start(
+        "for i in range(500):\n"
+        "    DISPLAY['data'] = {'text/plain': str(i)}\n"
+        f"    send(message('update_display_data', DISPLAY, parent={earlier!r}))"
+    )
+    texts = []
+    while "499" not in texts:
+        kind, content = broker.next_output(earlier)
+        assert kind == "update_display_data"
+        texts.append(content["data"]["text/plain"])
+    assert broker.reply_to(later)["status"] == "ok"
+    assert len(texts) < 200
 
 
 def test_reply_that_comes_too_early_is_no_way_out(broker: Kernel) -> None:
     """The cell is over for the front end; when the session answers it again, it ends."""
     broker.run(
-        f"{_CHANNEL}\n{_NUMBER}\n"
+        f"{CHANNEL}\n{_NUMBER}\n"
         "send(frame(10, {'number': number, 'content': {'status': 'ok', 'execution_count': 1,\n"
         "    'payload': [], 'user_expressions': {}}}))"
     )
@@ -125,6 +139,50 @@ def test_reply_that_comes_too_early_is_no_way_out(broker: Kernel) -> None:
     assert run.result["data"]["text/plain"] == "False"
 
 
+@pytest.mark.parametrize("count", ["(1 << 31) - 1", "0", "10 ** 6"])
+def test_count_that_a_session_claims_is_not_taken(broker: Kernel, count: str) -> None:
+    """The next cell has the next number; a session that has to count to two milliards has none."""
+    before = broker.run("1").reply["execution_count"]
+    run = broker.run(
+        f"{CHANNEL}\n{_NUMBER}\n"
+        f"send(frame(10, {{'number': number, 'content': {{'status': 'ok', 'payload': [],\n"
+        f"    'execution_count': {count}, 'user_expressions': {{}}}}}}))\n"
+        "os._exit(0)"
+    )
+    assert run.reply["execution_count"] == before + 1
+    broker.run("%kavach restart")
+    assert broker.run("1 + 1").result["execution_count"] == before + 3
+
+
+def test_session_that_dies_before_it_goes_back_keeps_nobody_waiting(broker: Kernel) -> None:
+    """A cell that is to be undone says that it is over while the kernel looks at its displays."""
+    broker.run("1")
+    slow = "message('display_data', {'data': {'text/html': '<p style=\"color:red\">a' * 3000},"
+    run = broker.run(
+        f"%%sandbox -o kept\n{CHANNEL}\n"
+        "kept = 1\n"
+        "from kavach_ipy.wire.frames import encode\n"
+        f"SLOW = {slow} 'metadata': {{}}, 'transient': {{}}}})\n"
+        "def end(link, reply):\n"
+        "    send(SLOW)\n"
+        "    send(b''.join(encode(reply)) + SLOW)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "type(get_ipython().kernel.link).send = end"
+    )
+    assert "could not be undone" in run.reply["evalue"]
+    assert broker.value("1 + 1") == "2"
+
+
+def test_answer_to_tab_is_of_limited_size(broker: Kernel) -> None:
+    """What is longer than any completion ends the session; the next cell says why."""
+    broker.run(
+        "type(get_ipython().kernel).do_complete = lambda *_: {'status': 'ok', 'metadata': {},\n"
+        "    'matches': ['x' * 1000] * 5000, 'cursor_start': 0, 'cursor_end': 1}"
+    )
+    assert broker.complete("x") == []
+    assert "it ended by protocol" in broker.run("1").stderr
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -132,7 +190,7 @@ def test_reply_that_comes_too_early_is_no_way_out(broker: Kernel) -> None:
         "while True: os.write(1, b'x' * 65536)",
         "while True: send(message('clear_output', {'wait': False}))",
         "while True: send(message('display_data', DISPLAY))",
-        "while True: send(frame(7, QUESTION))",
+        "while True: send(frame(6, QUESTION))",
     ],
     ids=["text", "descriptor", "clears", "displays", "questions"],
 )
@@ -140,13 +198,24 @@ def test_kernel_answers_during_a_flood(broker: Kernel, line: str) -> None:
     """Within two seconds, over and over, until a limit has ended the session."""
     run = Run()
     limit = "%%sandbox --output 2M"
-    request = broker.start(f"{limit}\nprint('on', flush=True)\n{_CHANNEL}\n{line}")
+    request = broker.start(f"{limit}\nprint('on', flush=True)\n{CHANNEL}\n{line}")
     broker.wait_for(request, "on", run)
     for _ in range(10):
         _answers(broker)
     run = broker.finish(request, run)
     assert run.reply["ename"] == "CellStopped"
     assert broker.value("1 + 1") == "2"
+
+
+def test_text_from_here_and_there_comes_as_fast_as_a_page_can_follow(broker: Kernel) -> None:
+    """Two streams by turns are no message for each letter, and none of it is lost."""
+    run = broker.run(
+        f"{CHANNEL}\n"
+        "two = [message('stream', {'name': it, 'text': it[-3]}) for it in ('stdout', 'stderr')]\n"
+        "for _ in range(100):\n    send(b''.join(two) * 50)"
+    )
+    assert (run.stdout, run.stderr) == ("o" * 5000, "e" * 5000)
+    assert len(run.of("stream")) < 2000
 
 
 def test_session_without_standard_streams_keeps_nobody_busy(broker: Kernel) -> None:

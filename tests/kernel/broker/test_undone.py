@@ -13,14 +13,6 @@ from tests.kernel.kernels import Kernel, start_kernel
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("userns", "seccomp", "landlock", "overlay")]
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of the host that cells may write to."""
-    directory = tmp_path_factory.mktemp("written")
-    directory.chmod(0o777)
-    return directory
-
-
 @pytest.fixture
 def kernel(tmp_path_factory: pytest.TempPathFactory, written: Path) -> Iterator[Kernel]:
     """A kernel of its own, as its session may not survive."""

@@ -71,6 +71,20 @@ def test_output_takes_what_is_printed_in_it(page: Page) -> None:
     assert told == [request, "in\n", "", "not\n"]
 
 
+def test_output_does_not_hide_why_a_cell_was_stopped(page: Page) -> None:
+    """A page would put the error into it, and show the cell as one that ended well."""
+    page.run("hiding = w.Output()")
+    run = page.run("%%sandbox --timeout 0.3s\nwith hiding:\n    while True: pass")
+    name = page.of("OutputModel")[-1]
+    told = [
+        content["data"]["state"].get("msg_id") if kind == "comm_msg" else kind
+        for kind, content in run.outputs
+        if kind == "error" or (kind == "comm_msg" and content["comm_id"] == name)
+    ]
+    assert told[0]
+    assert told[1:] == ["", "error"]
+
+
 def test_interact_answers_a_slider(page: Page) -> None:
     """A function runs with what the page has set, and prints into its output."""
     page.run("@w.interact(x=10)\ndef f(x):\n    print('x is', x)")

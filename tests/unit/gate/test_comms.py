@@ -459,6 +459,21 @@ def test_output_captures_what_its_own_session_says() -> None:
     assert state_of(session.update(name, msg_id="m2").messages[0]) == {"msg_id": ""}
 
 
+@pytest.mark.parametrize("end", ["end", "gone_back"])
+def test_output_lets_go_where_a_cell_is_stopped(end: str) -> None:
+    """What stopped it is said next, below the cell, and in no widget that hides it."""
+    session = Session(messages=lambda name: name)
+    name = session.open("OutputModel")
+    session.comms.cell_begins()
+    later = session.open("OutputModel")
+    publics = [str(session.update(it, msg_id="m1").messages[0].content["comm_id"])
+               for it in (name, later)]  # fmt: skip
+    told = getattr(session.comms, end)()
+    released = {str(it.content["comm_id"]): state_of(it) for it in told[:2]}
+    assert released == {public: {"msg_id": ""} for public in publics}
+    assert {it.msg_type for it in told[2:]} == {"comm_close"}
+
+
 def test_outputs_pass_the_gate() -> None:
     """JupyterLab trusts what an output widget holds."""
     session = Session()
