@@ -194,7 +194,7 @@ class Broker:
     def was_sent(self) -> None:
         """Hand on an interrupt that came before the session was told of the cell."""
         if self._early.was_sent() and self._made is not None:
-            self._made.service.interrupt()
+            self._made.service.interrupt(self._number)
 
     async def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
         """Answer a cell that is ``%kavach …``."""
@@ -315,8 +315,9 @@ class Broker:
     def interrupt(self, *_: object) -> None:
         """Interrupt the cell that runs; made for a signal handler."""
         made = self._made
-        if not self._early.note() and made is not None:
-            made.service.interrupt()
+        # While a cell or a widget has its turn, nothing else is submitted; else it is nobody's.
+        if not self._early.note() and made is not None and self.is_busy:
+            made.service.interrupt(self._number)
 
     def ask(self, ear: Ear, question: Question) -> None:
         """Ask the user what the session asks."""
