@@ -49,7 +49,7 @@ unit: venv-test ## the tests that need nothing of the kernel, in seconds
 	$(PY) -m pytest tests/unit tests/repo $(PYTEST)
 
 browser: venv-browser ## the tests in a real JupyterLab and Notebook 7, in Debian's Chromium; minutes
-	@command -v "$${KAVACH_TEST_CHROMIUM:-chromium}" >/dev/null || .ci/chromium
+	@.ci/chromium
 	$(PY) -m pytest tests/browser $(PYTEST)
 
 hub: venv-hub ## a real JupyterHub with two users, set up as the guide says and attacked; root, two minutes

@@ -24,7 +24,7 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
 from kavach_ipy.front.broker_commands import command_in, run_broker_command
-from kavach_ipy.front.broker_comms import Handed, hand_on
+from kavach_ipy.front.broker_comms import Handed, Messages, hand_on
 from kavach_ipy.front.ear import Asked, Ear
 from kavach_ipy.front.early import Early
 from kavach_ipy.front.execution import (
@@ -94,6 +94,7 @@ class Broker:
         self.recorder = Recorder(kernel, settings)
         self._last = ""
         self._early = Early()
+        self._messages = Messages()
 
     @property
     def is_busy(self) -> bool:
@@ -193,7 +194,7 @@ class Broker:
     def was_sent(self) -> None:
         """Hand on an interrupt that came before the session was told of the cell."""
         if self._early.was_sent() and self._made is not None:
-            self._made.service.interrupt()
+            self._made.service.interrupt(self._number)
 
     async def _command(self, cell: Execution, line: str, count: int) -> dict[str, Any]:
         """Answer a cell that is ``%kavach …``."""
@@ -218,6 +219,9 @@ class Broker:
     async def comm(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
         """Hand on a message to a widget: the one place where such messages enter a session."""
         self._bind()
+        await self._messages.take(self._hand_on(kind, parent), is_late=self.is_busy)
+
+    async def _hand_on(self, kind: RequestKind, parent: Mapping[str, Any]) -> None:
         assert self._turn is not None
         async with self._turn:
             made, ear = self._living, self._ear
@@ -311,8 +315,9 @@ class Broker:
     def interrupt(self, *_: object) -> None:
         """Interrupt the cell that runs; made for a signal handler."""
         made = self._made
-        if not self._early.note() and made is not None:
-            made.service.interrupt()
+        # While a cell or a widget has its turn, nothing else is submitted; else it is nobody's.
+        if not self._early.note() and made is not None and self.is_busy:
+            made.service.interrupt(self._number)
 
     def ask(self, ear: Ear, question: Question) -> None:
         """Ask the user what the session asks."""

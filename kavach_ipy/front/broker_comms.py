@@ -2,12 +2,13 @@
 
 Guarantees: a message reaches the session through the gate, and what it makes the session print or
 show is published under it.
-Assumes: called in the kernel's loop, while no cell runs.
+Assumes: called in the kernel's loop; `hand_on` while no cell runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,28 @@ if TYPE_CHECKING:
     from kavach_ipy.policy import Policy
     from kavach_ipy.wire.service import RequestKind
 
-__all__ = ["Handed", "hand_on"]
+__all__ = ["Handed", "Messages", "hand_on"]
+
+
+class Messages:
+    """Messages of the page that wait for a cell."""
+
+    def __init__(self) -> None:
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def take(self, work: Coroutine[Any, Any, None], *, is_late: bool) -> None:
+        """Do what hands on a message; one that comes while a cell runs is done later.
+
+        ipykernel 7.4 lets messages in while a cell runs, and when one has been handled makes the
+        request of that cell the current one again: another cell's may be by then, and its "idle"
+        would be said to belong to the one before.
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        if is_late:
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        else:
+            await task
 
 
 @dataclass(frozen=True, slots=True)

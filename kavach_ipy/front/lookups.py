@@ -88,7 +88,7 @@ class Lookups:
     def give_way(self, service: Service) -> None:
         """Interrupt what still is looked up: a cell comes."""
         while self._late:
-            service.interrupt(self._late.pop())
+            service.give_way(self._late.pop())
 
 
 def _forget(waiting: asyncio.Future[dict[str, Any]]) -> None:

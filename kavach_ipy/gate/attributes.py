@@ -68,6 +68,8 @@ def asked_by_selectors(rest: str) -> tuple[str, frozenset[str]]:
 
 def write_tag(name: str, attributes: dict[str, str]) -> str:
     """Return a start tag."""
+    if not attributes:
+        return f"<{name}>"
     written = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
     return f"<{name}{written}>"
 

@@ -39,8 +39,9 @@ class ElementStyles:
         self._numbers: dict[tuple[int, Element], int] = {}
         self._ways: list[int] = []
         self._made = 0
-        # What was found for a start tag, and how many characters of it came from sheets.
-        self._known: dict[tuple[int, str, str], tuple[Element, Styles, int]] = {}
+        # What was found for a start tag, the number of the way through it, and how many characters
+        # of its style came from sheets.
+        self._known: dict[tuple[int, str, str], tuple[Element, int, Styles, int]] = {}
         self._styled = 0
 
     def __bool__(self) -> bool:
@@ -67,38 +68,40 @@ class ElementStyles:
             own: the style that it gives itself.
             opened: names of the elements that it stands in, outermost first.
         """
-        key = self._way(opened), name, rest
+        for early in opened[len(self._elements) :]:
+            # Opened before the first sheet, so selectors know no more of it.
+            element = Element(early, "", frozenset())
+            way = self._way(element)
+            self._elements.append(element)
+            self._ways.append(way)
+        key = self._ways[-1] if self._ways else 0, name, rest
         known = self._known.get(key) if self._styled <= _WRITTEN else None
         if known is None:
             ident, classes = asked_by_selectors(rest)
             element, before = Element(name, ident, classes), self._styled
             styles = self._found(element, own)
-            known = element, styles, self._styled - before
+            known = element, self._way(element), styles, self._styled - before
             if len(self._known) < _KNOWN:
                 self._known[key] = known
         else:
-            self._styled += known[2]
+            self._styled += known[3]
         if name not in VOID:
             self._elements.append(known[0])
-        return known[1]
+            self._ways.append(known[1])
+        return known[2]
 
     def close(self, depth: int) -> None:
         """Close what stands deeper than that."""
         del self._elements[depth:], self._ways[depth:]
 
-    def _way(self, opened: list[str]) -> int:
-        """Return a number for the elements that are open: the same for the same, while few are."""
-        # Those that were opened before the first sheet are unknown to selectors.
-        early = opened[len(self._elements) :]
-        self._elements += [Element(name, "", frozenset()) for name in early]
-        for at in range(len(self._ways), len(self._elements)):
-            step = self._ways[at - 1] if at else 0, self._elements[at]
-            self._made += 1
-            known = self._numbers.get(step, self._made)
-            if known == self._made and len(self._numbers) < _KNOWN:
-                self._numbers[step] = known
-            self._ways.append(known)
-        return self._ways[-1] if self._ways else 0
+    def _way(self, element: Element) -> int:
+        """Return a number for what is open and this: the same for the same, while few are."""
+        step = self._ways[-1] if self._ways else 0, element
+        self._made += 1
+        number = self._numbers.get(step, self._made)
+        if number == self._made and len(self._numbers) < _KNOWN:
+            self._numbers[step] = number
+        return number
 
     def _found(self, element: Element, own: str) -> Styles:
         declared = self._joined(element, own)

@@ -132,8 +132,8 @@ class Duty:
         """Answer the question that is under way."""
         self._exchange.answer(text, status)
 
-    def interrupt(self, number: int | None) -> None:
-        """Interrupt what is under way, or the one request that is meant."""
+    def interrupt(self, number: int) -> None:
+        """Interrupt a request, if it is under way."""
         self._exchange.interrupt(number)
 
     def go_back(self, told: Callable[[str], None]) -> None:

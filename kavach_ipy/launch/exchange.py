@@ -151,9 +151,9 @@ class Exchange:
             self._bytes = self._messages = self._questions = 0
         self._pending[request.number] = request
 
-    def interrupt(self, number: int | None) -> None:
-        """Interrupt what is under way, or the one request that is meant."""
-        if not self._pending or (number is not None and number not in self._pending):
+    def interrupt(self, number: int) -> None:
+        """Interrupt a request, if it is under way."""
+        if number not in self._pending:
             return
         if not self._interrupts.came():
             return

@@ -74,7 +74,7 @@ class Service:
         weakref.finalize(self, os.close, self._wake)
         self._todo: deque[Callable[[], None]] = deque()
         # A signal handler appends, and the thread takes: both in one step.
-        self._interrupts: deque[None] = deque()
+        self._interrupts: deque[int] = deque()
         self._duty = Duty(hearer, checkpoint=checkpoint, wake=self._wake, catch_up=self._catch_up)
         self._owner = os.getpid()
         self._thread = threading.Thread(target=self._run, name="kavach-session", daemon=True)
@@ -116,17 +116,20 @@ class Service:
         """Answer the question that the hearer was told of; late answers go nowhere."""
         self._do(lambda: self._duty.answer(text, status))
 
-    def interrupt(self, number: int | None = None) -> None:
-        """Interrupt what is under way. Made for a signal handler: it takes no lock and never waits.
+    def interrupt(self, number: int) -> None:
+        """Interrupt a request, as soon as the session has it; nothing happens where it is over.
+
+        Made for a signal handler: it takes no lock and never waits.
 
         Args:
-            number: of the one request that is meant; None for any.
+            number: of the request, so that what comes late is not the next one's.
         """
-        if number is None:
-            self._interrupts.append(None)
-            self._poke()
-        else:
-            self._do(lambda: self._duty.interrupt(number))
+        self._interrupts.append(number)
+        self._poke()
+
+    def give_way(self, number: int) -> None:
+        """Interrupt a request before what is submitted from here on; nothing where it is over."""
+        self._do(lambda: self._duty.interrupt(number))
 
     def go_back(self, told: Callable[[str], None]) -> None:
         """Go back to what was before the last cell.
@@ -165,8 +168,7 @@ class Service:
             self._todo.popleft()()
         # After what was submitted before it: a signal is for what its sender saw.
         while self._interrupts and duty.takes_interrupts:
-            self._interrupts.popleft()
-            duty.interrupt(None)
+            duty.interrupt(self._interrupts.popleft())
 
 
 _everyone: weakref.WeakSet[Service] = weakref.WeakSet()

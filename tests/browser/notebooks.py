@@ -1,7 +1,7 @@
 """One notebook in a front end, run from top to bottom as a user does it.
 
 Guarantees: what a page, its outputs and the server's folder look like is read from outside the
-cells; commands of the front end that run after "run all" are recorded.
+cells; commands of the front end that run with or after "run all" are recorded.
 Assumes: the front end exposes its application as ``jupyterapp``, which makes attacks easier only.
 """
 
@@ -36,14 +36,24 @@ _OVER = f"""() => {{
     const panel = {_PANEL};
     // Those that Server.write made; an attack may have added others.
     const cells = [...panel.content.model.cells].filter((cell) => cell.id.startsWith("cell-"));
-    return panel.sessionContext.session.kernel.status === "idle"
+    return window.areAllRun && panel.sessionContext.session.kernel.status === "idle"
         && cells.every((cell) => cell.executionCount !== null);
 }}"""
-_RUN = """async () => {
+_RUN = """() => {
     const app = window.jupyterapp;
     window.commandsRun = [];
-    await app.commands.execute("notebook:run-all-cells");
+    window.areAllRun = false;
+    app.commands.execute("notebook:run-all-cells").finally(() => { window.areAllRun = true; });
+    // That one was told of before it returned; its cells run from here on.
     app.commands.commandExecuted.connect((_, told) => window.commandsRun.push(told.id));
+}"""
+# The server keeps what is chosen, for the pages that follow too.
+_WEAR = """async (theme) => {
+    await window.jupyterapp.commands.execute("apputils:change-theme", {theme});
+    const isLight = String(theme.endsWith("Light"));
+    while (document.body.dataset.jpThemeLight !== isLight) {
+        await new Promise((done) => requestAnimationFrame(done));
+    }
 }"""
 # Two frames: the first lays out what the last message brought, the second has painted it.
 _SETTLED = """async () => {
@@ -51,6 +61,14 @@ _SETTLED = """async () => {
         await new Promise((done) => requestAnimationFrame(done));
     }
     await new Promise((done) => setTimeout(done, 500));
+}"""
+# All in one go: a click, or what an attack still does, may take others off the page.
+_CLICK_ALL = """(selector) => {
+    for (const place of document.querySelectorAll(selector)) {
+        place.dispatchEvent(new MouseEvent("click", {
+            bubbles: true, cancelable: true, composed: true,
+        }));
+    }
 }"""
 
 
@@ -100,8 +118,7 @@ class Notebook:
 
     def click_all(self, selector: str) -> None:
         """Click whatever matches, as a reader would who is curious, or fooled."""
-        for place in self.page.locator(selector).all():
-            place.dispatch_event("click")
+        self.page.evaluate(_CLICK_ALL, selector)
         self.page.evaluate(_SETTLED)
 
 
@@ -114,4 +131,10 @@ def opened(
     with browser_page(browser, server.home, dark=dark) as (page, deeds):
         page.goto(address)
         page.wait_for_function(_READY, timeout=DEADLINE * 1000)
-        yield Notebook(page, deeds, server.folder)
+        if dark:
+            page.evaluate(_WEAR, "JupyterLab Dark")
+        try:
+            yield Notebook(page, deeds, server.folder)
+        finally:
+            if dark:
+                page.evaluate(_WEAR, "JupyterLab Light")

@@ -38,7 +38,6 @@ _KERNELS = {
     "sandboxed": ("-I", "-m", "kavach_ipy.kernel"),
 }
 """One that runs cells of %%sandbox, and one whose cells are all in a session."""
-_THEME = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +84,11 @@ class Server:
 
 
 @contextmanager
-def jupyter_server(place: Path, *, dark: bool = False) -> Iterator[Server]:
+def jupyter_server(place: Path) -> Iterator[Server]:
     """Start a server whose files are below ``place``; end it with the block."""
     python = os.environ.get("KAVACH_TEST_JUPYTER") or sys.executable
     token = secrets.token_hex(16)
-    environment = _environment(place, token, dark=dark)
+    environment = _environment(place, token)
     folder = place / "notebooks"
     command = [
         python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
@@ -112,7 +111,7 @@ def jupyter_server(place: Path, *, dark: bool = False) -> Iterator[Server]:
             process.wait()
 
 
-def _environment(place: Path, token: str, *, dark: bool) -> dict[str, str]:
+def _environment(place: Path, token: str) -> dict[str, str]:
     for name in ("config", "runtime", "ipython", "notebooks", "settings"):
         (place / name).mkdir(parents=True, exist_ok=True)
     (place / "config/jupyter_server_config.py").write_text(_CONFIGURATION, encoding="utf-8")
@@ -129,10 +128,6 @@ def _environment(place: Path, token: str, *, dark: bool) -> dict[str, str]:
         json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}),
         encoding="utf-8",
     )
-    theme = place / "settings" / _THEME
-    theme.parent.mkdir(parents=True, exist_ok=True)
-    name = "JupyterLab Dark" if dark else "JupyterLab Light"
-    theme.write_text(json.dumps({"theme": name}), encoding="utf-8")
     kept = {
         name: value
         for name, value in os.environ.items()

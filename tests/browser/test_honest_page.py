@@ -11,7 +11,7 @@ import pytest
 from tests.browser.chromium import DEADLINE
 from tests.browser.honest import CELLS, PRELUDE
 from tests.browser.notebooks import FRONT_ENDS, FrontEnd, opened
-from tests.browser.servers import Server, jupyter_server
+from tests.browser.servers import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -41,7 +41,9 @@ _OWN_LOOKS = {"markdown", "latex", "json", "error", "widget", "dollars"}
 
 
 def _seen(browser: Browser, server: Server, front_end: FrontEnd, magic: str, *, dark: bool) -> Seen:
-    name = f"honest-{front_end}-{'inside' if magic else 'outside'}.ipynb"
+    theme = "dark" if dark else "light"
+    # A notebook of its own has a kernel of its own.
+    name = f"honest-{front_end}-{theme}-{'inside' if magic else 'outside'}.ipynb"
     server.write(name, [PRELUDE, *(magic + code for code in CELLS.values())])
     with opened(browser, server, front_end, name, dark=dark) as notebook:
         # All of it is laid out, as front ends draw only the cells that are in sight.
@@ -53,7 +55,7 @@ def _seen(browser: Browser, server: Server, front_end: FrontEnd, magic: str, *, 
         looks = notebook.page.evaluate(_LOOK)
         assert notebook.deeds.all() == []
         if magic:
-            _keep_picture(notebook.page.screenshot, f"{front_end}-{'dark' if dark else 'light'}")
+            _keep_picture(notebook.page.screenshot, f"{front_end}-{theme}")
     return dict(zip(CELLS, looks[1:], strict=True))
 
 
@@ -65,21 +67,12 @@ def _keep_picture(take: Callable[..., bytes], name: str) -> None:
 
 
 @pytest.fixture(scope="module", params=[(name, False) for name in FRONT_ENDS] + [("lab", True)])
-def pages(
-    request: pytest.FixtureRequest,
-    browser: Browser,
-    server: Server,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Seen, Seen]:
+def pages(request: pytest.FixtureRequest, browser: Browser, server: Server) -> tuple[Seen, Seen]:
     """What the page looks like with the sandbox, and without."""
     pytest.importorskip("polars")
     front_end, dark = request.param
-    if not dark:
-        inside = _seen(browser, server, front_end, "%%sandbox\n", dark=False)
-        return inside, _seen(browser, server, front_end, "", dark=False)
-    with jupyter_server(tmp_path_factory.mktemp("dark"), dark=True) as night:
-        inside = _seen(browser, night, front_end, "%%sandbox\n", dark=True)
-        return inside, _seen(browser, night, front_end, "", dark=True)
+    inside = _seen(browser, server, front_end, "%%sandbox\n", dark=dark)
+    return inside, _seen(browser, server, front_end, "", dark=dark)
 
 
 def test_words_are_the_same(pages: tuple[Seen, Seen]) -> None:

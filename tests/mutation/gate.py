@@ -266,8 +266,8 @@ GUARDS = (
         "HTML tags",
         "no script, form, frame or link of the cell reaches the page",
         _HTML,
-        "        if name not in TAGS:\n            return\n",
-        "        if False:\n            return\n",
+        "                if name not in TAGS:\n                    return\n",
+        "                if False:\n                    return\n",
         f"{_CLEANED}::test_first_pass_alone_writes_what_is_listed",
     ),
     Guard(
@@ -420,6 +420,14 @@ GUARDS = (
         '    return ("text/latex", cleaned) if is_harmless(cleaned) else None\n',
         '    return ("text/latex", cleaned)\n',
         f"{_SHOWN}::test_latex_that_only_draws_is_typeset",
+    ),
+    Guard(
+        "white space between cells",
+        "plain cells of a table are taken as one with nothing but white space between them",
+        _HTML,
+        '_WHITE: Final = r"[ \\t\\n\\r]"\n',
+        '_WHITE: Final = r"\\s"\n',
+        f"{_CLEANED}::test_nothing_but_white_space_stands_between_plain_cells",
     ),
     Guard(
         "HTML in Markdown",

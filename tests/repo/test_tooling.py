@@ -121,6 +121,35 @@ def test_ci_passes_a_command_that_cleans_up() -> None:
     assert _run(".ci/contain", "sh", "-c", "exit 7").returncode == 7
 
 
+@pytest.mark.parametrize(
+    ("program", "minutes", "reason"),
+    [
+        ("/bin/false", "30", "/bin/false does not start"),
+        ("/nonexistent", "30", "names /nonexistent, which is no program"),
+        ("/bin/true", "6", "of 6 minutes are left"),
+    ],
+)
+def test_ci_says_why_no_browser_ran_and_does_not_fail(
+    program: str, minutes: str, reason: str
+) -> None:
+    """Where Chromium is not to be had, or time is short, the summary has one line of it."""
+    done = _run(".ci/run", "browser", KAVACH_TEST_CHROMIUM=program, KAVACH_CI_MINUTES=minutes)
+    assert done.returncode == 0, done.stderr
+    summary = done.stdout.partition("=== summary\n")[2].splitlines()
+    assert len(summary) == 1
+    assert summary[0].startswith("browser: not run: ")
+    assert reason in summary[0]
+
+
+def test_a_browser_without_apt_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    """Where there is neither Chromium nor apt nobody tries to install it."""
+    done = _run("/bin/bash", ".ci/chromium", PATH=str(tmp_path), KAVACH_TEST_CHROMIUM="chromium")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "no chromium and no apt" in done.stderr
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.name))
 def test_notebook_is_committed_without_outputs(path: Path) -> None:
     """A difference of a notebook is a difference of its cells."""

@@ -210,13 +210,15 @@ def test_interrupt_before_the_session_was_told_is_the_cells(tmp_path: Path) -> N
         kernel.run("import time")
         (writer,) = [pid for pid in children(kernel.pid) if "audit" in _command(pid)]
         os.kill(writer, signal.SIGSTOP)
-        request = kernel.start("print('ran')\ntime.sleep(600)")
-        while kernel.next_output(request)[0] != "execute_input":
-            continue
-        assert kernel.wait_on_control(0.05)
-        kernel.manager.interrupt_kernel()
-        kernel.on_control("kernel_info_request", {})
-        os.kill(writer, signal.SIGCONT)
+        try:
+            request = kernel.start("print('ran')\ntime.sleep(600)")
+            while kernel.next_output(request)[0] != "execute_input":
+                continue
+            assert kernel.wait_on_control(0.05)
+            kernel.manager.interrupt_kernel()
+            kernel.on_control("kernel_info_request", {})
+        finally:
+            os.kill(writer, signal.SIGCONT)
         assert kernel.finish(request).error["ename"] == "KeyboardInterrupt"
     finally:
         kernel.close()

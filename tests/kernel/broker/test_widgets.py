@@ -115,6 +115,23 @@ def test_page_that_is_loaded_anew_gets_all_states(page: Page) -> None:
     assert reply["content"]["comms"].keys() == page.states.keys()
 
 
+def test_message_while_a_cell_runs_leaves_the_next_cell_its_own(page: Page) -> None:
+    """A click that waits for a cell is handled after it, and each cell says when it is over."""
+    page.run("b = w.Button()\nclicks = []\nb.on_click(clicks.append)\nb")
+    name, client = page.of("ButtonModel")[-1], page.kernel.client
+    first = page.kernel.start("print(input())", allow_stdin=True)
+    # The cell runs until it is answered; a request that needs no cell tells what has arrived.
+    client.get_stdin_msg(timeout=10)
+    content = {"comm_id": name, "data": {"method": "custom", "content": {"event": "click"}}}
+    client.shell_channel.send(client.session.msg("comm_msg", content))
+    client.kernel_info(reply=True, timeout=10)
+    second = page.kernel.start("print('second')")
+    client.input("answered")
+    assert page.kernel.finish(first).stdout == "answered\n"
+    assert page.kernel.finish(second).stdout == "second\n"
+    assert page.run("len(clicks)").result["data"]["text/plain"] == "1"
+
+
 def test_session_that_means_harm_is_rebuilt(page: Page) -> None:
     """Comms of its own, other programs and scripts leave a line or a label."""
     run = page.run(

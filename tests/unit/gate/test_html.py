@@ -160,6 +160,7 @@ def _slow_ones() -> list[str]:
         "<p><b><i>" * 30 + "<p>x</p>" * 100_000,
         "&" * 2_000_000,
         "\xa0" * 2_000_000,
+        "<table><tr>" + "\xa0" * 2_000_000 + "<td>x</td>",
         "</b>" * 400_000,
         "<td " + "a" * 2_000_000 + ">",
         "<table><tr><td>" * 30 + "</td><td>" * 100_000,
@@ -175,6 +176,24 @@ def test_hostile_megabytes_take_no_time(at: int) -> None:
     assert cpu_seconds(lambda: clean_html(text), 4.0) < 4.0
     out = clean_html(text)
     assert out is None or len(out) < 30 << 20
+
+
+@pytest.mark.parametrize("between", ["\x0b", "\x0c", "\x1c", "\x85", "\xa0", "\u2028", "\u3000"])
+def test_nothing_but_white_space_stands_between_plain_cells(between: str) -> None:
+    """What only Python calls a space would come to stand before the table, controls as well."""
+    row = f"<td>1</td>{between}<td>2</td>{between}"
+    out = clean_html(f"<table><tr>{between}{row}</tr></table>")
+    assert out == "<table><tbody><tr><td>1</td><td>2</td></tr></tbody></table>"
+
+
+def test_indented_cells_are_those_of_a_table_without_indentation() -> None:
+    """White space between the cells of a row is nothing that is shown."""
+    frame = pd.DataFrame(np.arange(6).reshape(2, 3))
+    indented = frame.to_html()
+    out = clean_html(indented)
+    assert out == clean_html("".join(line.strip() for line in indented.splitlines()))
+    assert out is not None
+    assert out.count("<td>") == 6
 
 
 def test_first_pass_alone_writes_what_is_listed() -> None:
