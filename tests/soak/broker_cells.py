@@ -178,6 +178,12 @@ def _census(pid: int, places: list[Path] | None = None) -> Census:
     """Look at a process whose children may be others each time: their number counts."""
     census = take_census(pid, places or [], TOKEN if places else "")
     census.exact["children"] = len(descendants(pid))
+    found = census.exact["descriptors"]
+    assert isinstance(found, dict)
+    # A look at the session's memory may be under way, or have come before a cell that was long.
+    census.exact["descriptors"] = {
+        name: count for name, count in found.items() if not name.endswith("/smaps_rollup")
+    }
     return census
 
 
