@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -111,12 +112,18 @@ class _Served:
     def serve(self) -> None:
         """Run the event loop, until the kernel's process has gone."""
         self._loop.add_reader(self._link.channel.fileno(), self._read)
+        signal.signal(signal.SIGURG, self._give_way)
         self._inbox.on_request = lambda: self._loop.call_soon_threadsafe(self._take)
         while not self._inbox.is_closed:
             # A cell may stop the loop, and an interrupt that nobody catches leaves it.
             with suppress(KeyboardInterrupt):
                 self._loop.run_forever()
             self._take_snapshot()
+
+    def _give_way(self, *_: object) -> None:
+        """Leave off looking something up: a cell comes. Handles SIGURG."""
+        if self._running is not None and self._running.kind in {"complete", "inspect"}:
+            self._link.give_way()
 
     def _read(self) -> None:
         self._inbox.read()

@@ -136,6 +136,10 @@ class Duty:
         """Interrupt a request, if it is under way."""
         self._exchange.interrupt(number)
 
+    def give_way(self, number: int) -> None:
+        """Let a request that nobody waits for be over."""
+        self._exchange.give_way(number)
+
     def go_back(self, told: Callable[[str], None]) -> None:
         """Go back to what was before the last cell, when this round is over."""
         self._going_back = told

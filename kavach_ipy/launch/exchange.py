@@ -93,6 +93,7 @@ class Exchange:
         self._meter: Meter | None = None
         self._decoder = Decoder()
         self._signal: Callable[[], None] = lambda: None
+        self._ask_to_give_way: Callable[[], None] = lambda: None
         self._interrupts = Interrupts(self._signal)
         self._pending: dict[int, Request] = {}
         self._policy: Policy | None = None
@@ -120,6 +121,7 @@ class Exchange:
         self._decoder = parent.decoder
         self._meter = parent.meter(self._policy)
         self._signal = parent.cell.interrupt_group
+        self._ask_to_give_way = parent.cell.ask_to_give_way
         self._interrupts = Interrupts(self._signal)
         self._sample_at = time.monotonic() + _SAMPLE_SECONDS
 
@@ -161,6 +163,14 @@ class Exchange:
             self._interrupts.pass_on()
         else:
             self._withdraw("interrupted")
+
+    def give_way(self, number: int) -> None:
+        """Let a request that nobody waits for be over, if it is under way.
+
+        No interrupt: it may have just ended, and what is not the user's must hit nothing else.
+        """
+        if number in self._pending:
+            self._ask_to_give_way()
 
     def _withdraw(self, status: str) -> None:
         """Answer the question, if there is one, in the user's place."""

@@ -236,6 +236,11 @@ class ChildLink:
             return
         signal.default_int_handler(number, frame)
 
+    def give_way(self) -> None:
+        """Raise KeyboardInterrupt, where one that comes now would be raised; else do nothing."""
+        if self._heeds_interrupts and not self._writing:
+            raise KeyboardInterrupt
+
     def _write(self, frame: Frame) -> None:
         with self._lock:
             is_late = frame.kind is Kind.MESSAGE and self.policy.session is not None

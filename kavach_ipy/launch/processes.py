@@ -56,6 +56,11 @@ class Process:
             raise _libc.SyscallError("killpg", errno.ESRCH, str(self.pid))
         os.killpg(self.pid, signal.SIGINT)
 
+    def ask_to_give_way(self) -> None:
+        """Send SIGURG, which nobody heeds who does not ask for it: signal(7)."""
+        with suppress(_libc.SyscallError):
+            _libc.pidfd_send_signal(self.fd, signal.SIGURG)
+
     def reap(self) -> int | None:
         """Wait for a child that is ending; its wait status, None where somebody else took it.
 

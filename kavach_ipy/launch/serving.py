@@ -128,8 +128,8 @@ class Service:
         self._poke()
 
     def give_way(self, number: int) -> None:
-        """Interrupt a request before what is submitted from here on; nothing where it is over."""
-        self._do(lambda: self._duty.interrupt(number))
+        """Let a request be over that nobody waits for, before what is submitted from here on."""
+        self._do(lambda: self._duty.give_way(number))
 
     def go_back(self, told: Callable[[str], None]) -> None:
         """Go back to what was before the last cell.

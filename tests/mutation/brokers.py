@@ -224,4 +224,22 @@ GUARDS = (
         "        if True:\n",
         f"{_HOSTILE}::test_text_from_here_and_there_comes_as_fast_as_a_page_can_follow",
     ),
+    Guard(
+        "broker: giving way",
+        "a cell does not wait for a completion that nobody waits for",
+        "launch/exchange.py",
+        "            self._ask_to_give_way()\n",
+        "            pass\n",
+        "tests/kernel/broker/test_interrupts.py"
+        "::test_completion_that_takes_long_gives_way_to_a_cell",
+    ),
+    Guard(
+        "broker: giving way is no interrupt",
+        "a completion that ended just before it gives way costs no cell anything",
+        "front/served.py",
+        '        if self._running is not None and self._running.kind in {"complete", "inspect"}:\n',
+        "        if True:\n",
+        "tests/kernel/broker/test_interrupts.py"
+        "::test_word_to_give_way_that_comes_late_hits_no_cell",
+    ),
 )

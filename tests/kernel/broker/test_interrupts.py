@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
@@ -88,3 +90,30 @@ def test_interrupt_while_nothing_runs_is_nobodys(broker: Kernel) -> None:
         broker.manager.interrupt_kernel()
         assert broker.on_control("kernel_info_request", {})["status"] == "ok"
         assert broker.value("idle") == str(number)
+
+
+_SLOW = """\
+import time
+class Slow:
+    def _ipython_key_completions_(self):
+        time.sleep(600)
+slow = Slow()
+"""
+
+
+def test_completion_that_takes_long_gives_way_to_a_cell(broker: Kernel) -> None:
+    """Nobody waits for it any more; the cell is not interrupted by that."""
+    broker.run(_SLOW)
+    assert broker.complete("slow['") == []
+    assert broker.value("1 + 1") == "2"
+
+
+def test_word_to_give_way_that_comes_late_hits_no_cell(broker: Kernel) -> None:
+    """A completion may have ended just before it: neither the next cell nor a running one is it."""
+    session = int(broker.run("%kavach sessions").stdout.split()[-1])
+    os.kill(session, signal.SIGURG)
+    run = Run()
+    request = broker.start("import time\nprint('on', flush=True)\ntime.sleep(0.3)\n7")
+    broker.wait_for(request, "on", run)
+    os.kill(session, signal.SIGURG)
+    assert broker.finish(request, run).result["data"]["text/plain"] == "7"
