@@ -84,6 +84,9 @@ CELLS: Final[Mapping[str, str]] = {
     **dict.fromkeys(_PAGED, "pager"),
     "descriptors": "late",
     "an asyncio shell": "late",
+    # The stock kernel reads the first, with ipykernel 6, so late that the second shows it.
+    "the original stream": "late",
+    "pprint": "late",
     "endless recursion": "depth",
     "a magic of history": "history",
 }

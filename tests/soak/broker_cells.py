@@ -32,7 +32,8 @@ _KERNEL_BOUNDS = {
 }
 # What came of the latest thousand requests can still be told (front.origins): until then it grows.
 _KNOWN = 1000
-_WHILE_FEW = {"anonymous memory, KiB": 10.0, "address space, KiB": 16.0}
+# And one heap of malloc's that is begun meanwhile is much for each of a few cells.
+_WHILE_FEW = {"anonymous memory, KiB": 10.0, "address space, KiB": 100.0, "mappings": 0.1}
 _SESSION_BOUNDS = {
     "anonymous memory, KiB": 4.0,
     "address space, KiB": 16.0,
@@ -122,7 +123,8 @@ def broker_cells(
     bounds = _KERNEL_BOUNDS if cells // 8 >= _KNOWN else {**_KERNEL_BOUNDS, **_WHILE_FEW}
     wrong += judge([(number, look.kernel) for number, look in history], bounds, say)
     say("  the session's")
-    wrong += judge([(number, look.session) for number, look in history], _SESSION_BOUNDS, say)
+    bounds = _SESSION_BOUNDS if cells // 8 >= _KNOWN else {**_SESSION_BOUNDS, **_WHILE_FEW}
+    wrong += judge([(number, look.session) for number, look in history], bounds, say)
     return wrong
 
 

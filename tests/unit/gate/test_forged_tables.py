@@ -201,7 +201,7 @@ def test_a_column_cannot_be_a_whole_frame() -> None:
         assert is_refused(forge(Call(tables.frame, (_labels("a"), _RANGE3, [bad]))))
 
 
-@pytest.mark.parametrize(("freq", "step"), [("999cbh", "h"), ("cbh", "h"), ("CBMS", "D")])
+@pytest.mark.parametrize(("freq", "step"), [("333cbh", "h"), ("cbh", "h"), ("CBMS", "D")])
 def test_a_long_walk_through_the_calendar_is_refused(freq: str, step: str) -> None:
     """Hours of business and their like take pandas half a minute for 200,000 dates."""
 
@@ -226,7 +226,8 @@ def test_a_long_index_of_times_is_read(freq: str, count: int) -> None:
     raw = Call(arrays.array, (values.dtype.str, values.shape, "C", values.tobytes()))
     back = read_pickle(*paid(forge(Call(tables.dates, (raw, freq, None))), 150 * count))
     assert isinstance(back, pd.DatetimeIndex)
-    assert back.freqstr == freq
+    # pandas 2.1 spells some in capitals.
+    assert back.freqstr == index.freqstr
 
 
 @pytest.mark.parametrize("count", [2**31, 2**40])
