@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kavach_ipy.errors import KavachError
-from kavach_ipy.front.names import defined_by
-from kavach_ipy.front.runner import UNDEFINED
+from kavach_ipy.front.names import UNDEFINED, why_undefined
 from kavach_ipy.front.words import say
 from kavach_ipy.gate.inputs import read_packed
 from kavach_ipy.gate.outcome import Outcome
@@ -56,9 +55,7 @@ def pack(
             if name in shell.user_ns:
                 frame = encode_value(name, shell.user_ns[name], writer)
             else:
-                made = defined_by(shell, before)
-                reason = f"the cell did not define it; it defined {made}"
-                frame = unsent_frame(name, UNDEFINED, reason)
+                frame = unsent_frame(name, UNDEFINED, why_undefined(shell, before))
             pieces += encode(frame)
         return writer.put(b"".join(pieces))
     finally:

@@ -73,9 +73,7 @@ async def run_broker_command(
             _switch_off(settings, switch)
         case "status":
             report = broker.report
-            say(
-                "no session is there; the next cell begins one" if report is None else report.text()
-            )
+            say(_NO_SESSION if report is None else report.text())
             say(broker.recorder.status())
         case "sessions" if not rest:
             about = f"process {broker.pid}" if broker.pid else "not there yet"

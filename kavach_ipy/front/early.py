@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kavach_ipy.front.ear import settle
+
 __all__ = ["Early"]
 
 
@@ -37,7 +39,7 @@ class Early:
         self._came = True
         waiting = self._waiting
         if waiting is not None:
-            waiting.get_loop().call_soon_threadsafe(_wake, waiting)
+            waiting.get_loop().call_soon_threadsafe(settle, waiting, None)
         return True
 
     def was_sent(self) -> bool:
@@ -61,8 +63,3 @@ class Early:
             if self._came:
                 raise KeyboardInterrupt
         ready.result()
-
-
-def _wake(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["defined_by", "forget_all_but", "forget_own_input"]
+__all__ = ["UNDEFINED", "defined_by", "forget_all_but", "forget_own_input", "why_undefined"]
+
+UNDEFINED: Final = "undefined"
+"""The kind under which a name is reported that the cell did not define."""
 
 # _, __, ___, _12, _i, _ii, _iii, _i12 hold results and inputs of earlier cells
 # (IPython.core.displayhook.update_user_ns, IPython.core.history.store_inputs).
@@ -63,6 +66,11 @@ def defined_by(shell: Shell, before: Mapping[str, int]) -> str:
         return "nothing"
     more = f" and {len(made) - _MOST_NAMES} more" if len(made) > _MOST_NAMES else ""
     return f"{', '.join(made[:_MOST_NAMES])}{more}"
+
+
+def why_undefined(shell: Shell, before: Mapping[str, int]) -> str:
+    """Say why a name that was asked for is not there; the arguments are those of `defined_by`."""
+    return f"the cell did not define it; it defined {defined_by(shell, before)}"
 
 
 def forget_own_input(shell: Shell, code: str) -> None:

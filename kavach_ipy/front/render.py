@@ -23,9 +23,9 @@ from IPython.core.error import StdinNotImplementedError
 
 from kavach_ipy.errors import CellFailed
 from kavach_ipy.front.failures import as_shown
+from kavach_ipy.front.names import UNDEFINED
 from kavach_ipy.front.plots import give_library
 from kavach_ipy.front.progress import Progress
-from kavach_ipy.front.runner import UNDEFINED
 from kavach_ipy.front.words import say
 from kavach_ipy.gate.withheld import Withheld
 from kavach_ipy.launch.layers import ConfinementReport

@@ -12,12 +12,17 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from kavach_ipy.front.awaiting import interrupt_where_it_waits
 from kavach_ipy.front.isolation import isolate, renew_event_loop
 from kavach_ipy.front.messages import Sender
-from kavach_ipy.front.names import defined_by, forget_all_but, forget_own_input
+from kavach_ipy.front.names import (
+    UNDEFINED,
+    forget_all_but,
+    forget_own_input,
+    why_undefined,
+)
 from kavach_ipy.front.tracebacks import Recorder, failure_of, hide_own_frames
 from kavach_ipy.launch.exhausted import explain
 from kavach_ipy.launch.link import INTERRUPTED, Body, ChildLink
@@ -26,10 +31,7 @@ from kavach_ipy.wire.messages import RESULT, Failure
 if TYPE_CHECKING:
     from kavach_ipy.front.shells import Shell
 
-__all__ = ["UNDEFINED", "Cell", "Task", "TiedShell", "cell_body"]
-
-UNDEFINED: Final = "undefined"
-"""The kind under which a name is reported that the cell did not define."""
+__all__ = ["Cell", "Task", "TiedShell", "cell_body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,7 @@ def _send_values(
         if name in shell.user_ns:
             link.value(name, shell.user_ns[name])
         else:
-            made = defined_by(shell, before)
-            link.unsent(name, UNDEFINED, f"the cell did not define it; it defined {made}")
+            link.unsent(name, UNDEFINED, why_undefined(shell, before))
 
 
 def _as_numbered(task: Task) -> str:

@@ -179,11 +179,9 @@ class Comms:
         Those that the cell has closed stay closed, and what the others show is told by the session
         when it changes again.
         """
-        gone = [name for name in self._widgets if name not in self._before]
-        messages = tuple(
-            closed(widget.public) for name in gone if (widget := self._widgets.find(name))
-        )
-        messages = (*self._released_captures(), *messages)
+        gone = frozenset(self._widgets) - self._before
+        ends = (closed(public) for public, name in self._names.items() if name in gone)
+        messages = (*self._released_captures(), *ends)
         for name in gone:
             self._forget(name)
         return messages

@@ -122,7 +122,6 @@ class Exchange:
         self._meter = parent.meter(self._policy)
         self._signal = parent.cell.interrupt_group
         self._ask_to_give_way = parent.cell.ask_to_give_way
-        self._interrupts = Interrupts(self._signal)
         self._sample_at = time.monotonic() + _SAMPLE_SECONDS
 
     def attach_again(self, parent: Parent) -> tuple[int, ...]:
@@ -233,8 +232,6 @@ class Exchange:
         request = self._pending.get(reply.number)
         if request is None:
             raise ProtocolError(0, "REPLY", f"nothing with the number {reply.number} is under way.")
-        if request.kind == "execute" and self._meter is not None:
-            self._meter.arena = -1
         if request.kind != "execute":
             size = len(json.dumps(reply.content))
             if size > _ANSWER_BYTES:
@@ -242,6 +239,8 @@ class Exchange:
             # What is offered by Tab is not printed, and nothing else bounds how often one asks.
             self._bytes -= size
         else:
+            assert self._meter is not None, "attached before anything is read"
+            self._meter.arena = -1
             # A thread may ask while its cell ends; time would stand still for the next one.
             self._withdraw("eof")
         # What the gate refuses of it is the end of a cell that still runs.
