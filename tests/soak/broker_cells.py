@@ -11,15 +11,15 @@ import os
 import random
 import re
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.contract.cells import descendants
-from tests.kernel.kernels import DEADLINE, Kernel, Run, start_kernel
+from tests.kernel.kernels import DEADLINE, Kernel, start_kernel
 from tests.soak.census import Census, judge, take_census
 from tests.soak.mixture import BROKER_CELLS, TOKEN, BrokerCell
+from tests.soak.running import changes_in, not_as_due, run_mixture
 
 __all__ = ["broker_cells"]
 
@@ -87,38 +87,20 @@ def broker_cells(
         looks: how many times everything is measured.
         checkpoint: whether a snapshot is made before each cell, as in ``c.Kavach.checkpoint``.
     """
-    draw = random.Random(seed)
     kinds = [cell for cell in BROKER_CELLS if checkpoint == "auto" or not cell.ends_session]
-    unit = [cell for cell in kinds for _ in range(cell.share)]
     kernel, places = _start(folder, checkpoint)
+
+    def run(cell: BrokerCell) -> list[str]:
+        return _run(kernel, cell)
+
+    def look(first: _Look | None) -> _Look:
+        return _look(kernel, places, first)
+
     try:
-        wrong = [
-            text
-            for cell in (*kinds, *draw.choices(unit, k=cells // 8))
-            for text in _run(kernel, cell)
-        ]
-        history = [(0, _look(kernel, places))]
-        ran: Counter[str] = Counter()
-        start = time.monotonic()
-        for number in range(1, cells + 1):
-            cell = draw.choice(unit)
-            ran[cell.name] += 1
-            wrong += _run(kernel, cell)
-            if number % max(1, cells // looks) == 0:
-                history.append((number, _look(kernel, places, history[0][1])))
-                rate = number / (time.monotonic() - start)
-                say(f"  {number} of {cells} cells, {rate:.0f} a second, {len(wrong)} wrong")
-                if len(wrong) > 20:
-                    break
+        wrong, history = run_mixture(kinds, cells, random.Random(seed), run, look, say, looks)
     finally:
         kernel.close()
-    say(f"  kinds: {', '.join(f'{name} {count}' for name, count in sorted(ran.items()))}")
-    first = history[0][1]
-    wrong += [
-        f"after {number} cells, {change}"
-        for number, look in history[1:]
-        for change in first.changes(look)
-    ]
+    wrong += changes_in(history)
     say("  the kernel's process")
     bounds = _KERNEL_BOUNDS if cells // 8 >= _KNOWN else {**_KERNEL_BOUNDS, **_WHILE_FEW}
     wrong += judge([(number, look.kernel) for number, look in history], bounds, say)
@@ -155,15 +137,10 @@ def _run(kernel: Kernel, cell: BrokerCell) -> list[str]:
         is_due = not found or cell.ends in found
         return [] if is_due else [f"{cell.name}: no {cell.ends!r} in {found!r:.300}"]
     run = kernel.run(cell.code, allow_stdin=False)
-    told = "ok" if run.status == "ok" else _words(run)
-    return [] if cell.ends in told else [f"cell {cell.name}: {told!r:.300}, not {cell.ends!r}"]
+    return not_as_due(cell.name, run, cell.ends)
 
 
-def _words(run: Run) -> str:
-    return f"{run.reply['ename']}: {run.reply['evalue']} {run.stderr}"
-
-
-def _look(kernel: Kernel, places: list[Path], first: _Look | None = None) -> _Look:
+def _look(kernel: Kernel, places: list[Path], first: _Look | None) -> _Look:
     """Look when both are idle; again, for a moment, where something differs from the first."""
     inside = kernel.value(_REST)
     deadline = time.monotonic() + _SETTLE_SECONDS

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.kernel.kernels import Kernel, Run
+from tests.kernel.kernels import Kernel
 from tests.soak.census import (
     HOST_COUNTERS,
     Census,
@@ -23,6 +22,7 @@ from tests.soak.census import (
 )
 from tests.soak.kernel import rest, soaked_kernel
 from tests.soak.mixture import CELLS, TOKEN, Cell
+from tests.soak.running import changes_in, not_as_due, run_mixture
 
 __all__ = ["BOUNDS", "many_cells"]
 
@@ -57,42 +57,20 @@ def many_cells(
         say: takes lines of progress.
         looks: how many times everything is measured.
     """
-    draw = random.Random(seed)
-    wrong: list[str] = []
     with soaked_kernel(folder) as (kernel, places):
         pid = int(kernel.value("__import__('os').getpid()"))
-        unit = [cell for cell in CELLS for _ in range(cell.share)]
-        warm_up = [*CELLS, *draw.choices(unit, k=cells // 8)]
-        for cell in warm_up:
-            wrong += _run(kernel, cell)
-        history = [(0, _look(kernel, pid, places))]
-        ran: Counter[str] = Counter()
-        start = time.monotonic()
-        for number in range(1, cells + 1):
-            cell = draw.choice(unit)
-            ran[cell.name] += 1
-            wrong += _run(kernel, cell)
-            if number % max(1, cells // looks) == 0:
-                history.append((number, _look(kernel, pid, places, history[0][1])))
-                rate = number / (time.monotonic() - start)
-                say(f"  {number} of {cells} cells, {rate:.0f} a second, {len(wrong)} wrong")
-                if len(wrong) > 20:
-                    break
-        say(f"  kinds: {', '.join(f'{name} {count}' for name, count in sorted(ran.items()))}")
+
+        def run(cell: Cell) -> list[str]:
+            return not_as_due(cell.name, kernel.run(cell.code), cell.ends)
+
+        def look(first: Census | None) -> Census:
+            return _look(kernel, pid, places, first)
+
+        wrong, history = run_mixture(CELLS, cells, random.Random(seed), run, look, say, looks)
         return wrong + _judge(history, say)
 
 
-def _run(kernel: Kernel, cell: Cell) -> list[str]:
-    run = kernel.run(cell.code)
-    told = "ok" if run.status == "ok" else _words(run)
-    return [] if cell.ends in told else [f"cell {cell.name}: {told!r:.300}, not {cell.ends!r}"]
-
-
-def _words(run: Run) -> str:
-    return f"{run.reply['ename']}: {run.reply['evalue']} {run.stderr}"
-
-
-def _look(kernel: Kernel, pid: int, places: list[Path], first: Census | None = None) -> Census:
+def _look(kernel: Kernel, pid: int, places: list[Path], first: Census | None) -> Census:
     """Look when the kernel is idle; again, for a moment, where something differs from the first."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
@@ -109,16 +87,10 @@ def _look(kernel: Kernel, pid: int, places: list[Path], first: Census | None = N
 
 
 def _judge(history: list[tuple[int, Census]], say: Callable[[str], None]) -> list[str]:
-    first = history[0][1]
-    wrong = [
-        f"after {number} cells, {change}"
-        for number, census in history[1:]
-        for change in first.changes(census)
-    ]
     bounds = dict(BOUNDS)
     for name in HOST_COUNTERS:
         bounds[name] = max(bounds[name], _HOST_SLACK / history[-1][0])
         if history[-1][0] < _MANY:
             # Other programs open and close files meanwhile; only many cells outweigh them.
             del bounds[name]
-    return wrong + judge(history, bounds, say)
+    return changes_in(history) + judge(history, bounds, say)
