@@ -79,14 +79,18 @@ _PAGED: Final = (
     "help",
     "a source",
 )
+_LATE: Final = (
+    "output of native code",
+    "output of subprocesses",
+    "output of the shell",
+    "descriptors",
+    "an asyncio shell",
+    "the original stream",
+)
 CELLS: Final[Mapping[str, str]] = {
     "json": "metadata",
     **dict.fromkeys(_PAGED, "pager"),
-    "descriptors": "late",
-    "an asyncio shell": "late",
-    # The stock kernel reads the first, with ipykernel 6, so late that the second shows it.
-    "the original stream": "late",
-    "pprint": "late",
+    **dict.fromkeys(_LATE, "late"),
     "endless recursion": "depth",
     "a magic of history": "history",
 }

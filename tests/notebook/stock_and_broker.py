@@ -18,7 +18,7 @@ import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
-from tests.notebook.plain_and_sandboxed import Snippet, normal, read_snippets
+from tests.notebook.plain_and_sandboxed import Snippet, joined_streams, normal, read_snippets
 
 __all__ = ["ENDS", "execute_both", "shown"]
 
@@ -58,17 +58,11 @@ def execute_both(files: Sequence[str], folder: Path) -> list[tuple[Snippet, Any,
 
 def shown(cell: Any) -> list[Any]:
     """What a reader sees of a cell: its number, and its outputs in order."""
-    found: list[Any] = []
-    for output in cell.outputs:
-        kind = output["output_type"]
-        if kind == "stream":
-            # Streams travel apart, each in order; front ends join what is adjacent.
-            if not found or found[-1][0] != "streams":
-                found.append(("streams", {"stdout": "", "stderr": ""}))
-            found[-1][1][output["name"]] += output["text"]
-        else:
-            found.append((kind, {key: output[key] for key in output if key != "output_type"}))
-    seen: list[Any] = normal([("count", cell.execution_count), *found])
+    outputs = (
+        (one["output_type"], {key: one[key] for key in one if key != "output_type"})
+        for one in cell.outputs
+    )
+    seen: list[Any] = normal([("count", cell.execution_count), *joined_streams(outputs)])
     return seen
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.notebook.broker_differences import ANYWHERE, CELLS, DIFFERENCES
-from tests.notebook.plain_and_sandboxed import Snippet, read_snippets
+from tests.notebook.plain_and_sandboxed import LATE_TEXTS, Snippet, read_snippets
 from tests.notebook.stock_and_broker import ENDS, execute_both, shown
 
 pytestmark = [
@@ -62,6 +62,30 @@ def test_a_cell_looks_the_same_in_both_kernels(both: Both, name: str) -> None:
         without = DIFFERENCES[CELLS[snippet.name]]
         stock, broker = without(stock), without(broker)
     assert stock == broker
+
+
+def test_what_is_written_past_the_streams_is_shown_below_its_cell(both: Both) -> None:
+    """The text of descriptors and subprocesses is there when the cell ends, and in no other."""
+    texts = {
+        name: "".join(one["text"] for one in cells[1].outputs if one["output_type"] == "stream")
+        for name, (_, *cells) in both.items()
+    }
+    found = {
+        late: [name.partition(": ")[2] for name, text in texts.items() if late in text]
+        for late in LATE_TEXTS
+    }
+    assert found == {
+        "from C\n": ["output of native code"],
+        "from echo\n": ["output of subprocesses"],
+        "from python\n": ["output of subprocesses"],
+        "python error\n": ["output of subprocesses"],
+        "shell one\n": ["output of the shell"],
+        "shell two\n": ["output of the shell"],
+        "descriptor one\n": ["descriptors"],
+        "descriptor two\n": ["descriptors"],
+        "original\n": ["the original stream"],
+        "asyncio shell\n": ["an asyncio shell"],
+    }
 
 
 def test_each_difference_of_a_kernel_is_told_in_the_documents() -> None:
