@@ -1,8 +1,8 @@
 """Loading into a shell and leaving it as it was.
 
-Guarantees: loading adds (magics, one completion matcher, one entry for ``%config``) and replaces
-nothing of the shell's; unloading takes exactly that away again; loading twice is loading once; no
-thread, process or descriptor is started.
+Guarantees: loading adds (magics, one completion matcher, one entry for ``%config``, a callback
+before and after a cell) and replaces nothing of the shell's; unloading takes exactly that away
+again; loading twice is loading once; no thread, process or descriptor is started.
 Assumes: one notebook process may hold several shells (tests do).
 """
 
@@ -18,6 +18,7 @@ from IPython.core.error import UsageError
 
 from kavach_ipy.front.completion import make_matcher
 from kavach_ipy.front.magics import KavachMagics
+from kavach_ipy.front.owning import NameWatch, owner_of
 from kavach_ipy.front.settings import Kavach
 from kavach_ipy.front.shells import Matcher, Shell
 from kavach_ipy.front.words import say
@@ -34,6 +35,8 @@ class _Loaded:
     matcher: Matcher
     before: dict[tuple[str, str], Any]
     """What stood in the shell's table of magics at each place that we took: (kind, name)."""
+
+    watch: NameWatch
 
 
 _LOADED: Final[WeakKeyDictionary[Any, _Loaded]] = WeakKeyDictionary()
@@ -54,7 +57,7 @@ def load(shell: Shell) -> None:
     configurables = list(shell.configurables)
     magics = KavachMagics(shell, settings)
     table = shell.magics_manager.magics
-    owner = _owner_of(table["cell"].get("sandbox"))
+    owner = owner_of(table["cell"].get("sandbox"))
     if owner is not None:
         _step_aside(magics)
         say(
@@ -68,7 +71,9 @@ def load(shell: Shell) -> None:
     shell.configurables[:] = [*configurables, settings]
     matcher = make_matcher(lambda: settings.profiles, lambda: _variables(shell))
     shell.Completer.custom_matchers.append(matcher)
-    _LOADED[shell] = _Loaded(magics, settings, matcher, before)
+    watch = NameWatch(shell, magics, before)
+    watch.start()
+    _LOADED[shell] = _Loaded(magics, settings, matcher, before, watch)
     if settings.default_on:
         try:
             magics.switch.on()
@@ -82,6 +87,7 @@ def unload(shell: Shell) -> None:
     loaded = _LOADED.pop(shell, None)
     if loaded is None:
         return
+    loaded.watch.stop()
     manager = shell.magics_manager
     for (kind, name), previous in loaded.before.items():
         # Somebody may have registered the name again after us: then it is theirs.
@@ -102,17 +108,6 @@ def unload(shell: Shell) -> None:
     zygotes = sys.modules.get("kavach_ipy.launch.zygotes")
     if zygotes is not None:
         zygotes.end_zygotes()
-
-
-def _owner_of(magic: object) -> str | None:
-    """Return the module that ``magic`` comes from, or None where it is free or ours."""
-    if magic is None:
-        return None
-    # c.MagicsManager.lazy_magics may name us as who will provide it: IPython then holds a
-    # placeholder with this attribute, which our own registration replaces.
-    spec = str(getattr(magic, "spec", ""))
-    module = spec or str(getattr(magic, "__module__", "another extension"))
-    return None if module.partition(".")[0].partition(":")[0] == "kavach_ipy" else module
 
 
 def _step_aside(magics: KavachMagics) -> None:

@@ -144,6 +144,7 @@ class Shell(Protocol):
     display_pub: Publisher
     display_trap: Any
     displayhook: Hook
+    events: Any
     history_manager: History | None
     loop_runner: Callable[..., object]
     magics_manager: Any

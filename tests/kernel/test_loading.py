@@ -51,12 +51,19 @@ def test_load_adds_and_replaces_nothing(fresh_kernel: Kernel) -> None:
     fresh_kernel.run(CENSUS)
     fresh_kernel.run("before = after = None\nbefore = census()")
     fresh_kernel.run("%load_ext kavach_ipy\nafter = census()")
-    same = ("methods", "events", "transformers", "streams", "display", "send")
+    same = ("methods", "transformers", "streams", "display", "send")
     assert fresh_kernel.value(f"[k for k in {same!r} if after[k] != before[k]]") == "[]"
     assert (
         fresh_kernel.value(
             "all(after['magics'][kind].get(name) == magic"
             " for kind in before['magics'] for name, magic in before['magics'][kind].items())"
+        )
+        == "True"
+    )
+    assert (
+        fresh_kernel.value(
+            "all(after['events'][name][:len(calls)] == calls"
+            " for name, calls in before['events'].items())"
         )
         == "True"
     )
@@ -102,6 +109,52 @@ def test_a_cell_magic_of_somebody_else_is_left_alone(fresh_kernel: Kernel) -> No
     assert "--timeout TIME" in fresh_kernel.run("%%kavach --help\n1").stdout
     fresh_kernel.run("%unload_ext kavach_ipy")
     assert fresh_kernel.run("%%sandbox\n1").stdout == "theirs\n"
+
+
+TAKE = """
+from IPython.core.magic import register_cell_magic, register_line_magic
+theirs = lambda line, cell=None: print("theirs")
+"""
+
+
+def test_a_magic_that_is_taken_later_is_noticed_at_once(fresh_kernel: Kernel) -> None:
+    """Below the cell that takes ``%%sandbox`` stands who has it, once, and ours is ``%%kavach``."""
+    fresh_kernel.run("%load_ext kavach_ipy" + TAKE)
+    run = fresh_kernel.run("register_cell_magic('sandbox')(theirs)")
+    assert "%%sandbox belongs to __main__ now: a cell below it is not sandboxed" in run.stderr
+    assert "%%kavach" in run.stderr
+    again = fresh_kernel.run("%%sandbox\n1")
+    assert (again.stdout, again.stderr) == ("theirs\n", "")
+    assert fresh_kernel.run("%%kavach\nimport os\nprint(os.getpid() < 9)").stdout == "True\n"
+    fresh_kernel.run("%unload_ext kavach_ipy")
+    assert fresh_kernel.run("%%sandbox\n1").stdout == "theirs\n"
+    assert fresh_kernel.value("'kavach' in get_ipython().magics_manager.magics['cell']") == "False"
+
+
+def test_a_magic_that_is_taken_between_two_cells_is_noticed_before_the_next(
+    fresh_kernel: Kernel,
+) -> None:
+    """A thread, a comm or an event may take it: the next cell says so above what it prints."""
+    fresh_kernel.run("%load_ext kavach_ipy" + TAKE)
+    fresh_kernel.run(
+        "get_ipython().events.register(\n"
+        "    'post_run_cell', lambda result: register_line_magic('sandbox')(theirs))"
+    )
+    run = fresh_kernel.run("%sandbox 1")
+    assert "%sandbox belongs to __main__ now" in run.stderr
+    assert run.stdout == "theirs\n"
+
+
+def test_a_magic_that_is_still_ours_is_not_spoken_of(fresh_kernel: Kernel) -> None:
+    """Other names that are registered, and ours given back, leave no line."""
+    fresh_kernel.run("%load_ext kavach_ipy" + TAKE)
+    assert fresh_kernel.run("register_cell_magic('other')(theirs)").stderr == ""
+    fresh_kernel.run("mine = get_ipython().magics_manager.magics['cell']['sandbox']")
+    taken = (
+        "get_ipython().magics_manager.magics['cell']['sandbox'] = theirs\n"
+        "get_ipython().magics_manager.magics['cell']['sandbox'] = mine"
+    )
+    assert fresh_kernel.run(taken).stderr == ""
 
 
 def test_settings_come_from_the_configuration(fresh_kernel: Kernel) -> None:

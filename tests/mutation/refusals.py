@@ -24,6 +24,14 @@ GUARDS = (
         "    if False:\n",
         f"{_TESTS}::test_an_engine_that_is_not_built_is_refused",
     ),
+    Guard(
+        "name: taken by another extension",
+        "a cell magic that was ours is not another's without a word",
+        "front/owning.py",
+        "            self._shell.events.register(event, self._look)\n",
+        "            pass\n",
+        "tests/kernel/test_loading.py",
+    ),
     _refusal(
         "sandbox inside a sandbox",
         "a cell is told why it cannot make another",

@@ -163,10 +163,8 @@ def joined_streams(outputs: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
         found[-1][1][content["name"]] += content["text"]
     for kind, content in found:
         if kind == "streams":
-            for name, text in content.items():
-                for late in LATE_TEXTS:
-                    text = text.replace(late, "")
-                content[name] = text
+            for late in LATE_TEXTS:
+                content.update({name: text.replace(late, "") for name, text in content.items()})
     return [one for one in found if one[0] != "streams" or any(one[1].values())]
 
 
