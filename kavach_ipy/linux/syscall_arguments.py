@@ -19,7 +19,7 @@ from kavach_ipy.linux.filter_rules import LOW_32, Match, Rule, choose, others
 
 __all__ = ["Network", "argument_rules"]
 
-Network = Literal["none", "loopback"]
+Network = Literal["none", "loopback", "host"]
 
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 
@@ -240,16 +240,26 @@ def _mknod() -> Iterator[Rule]:
             yield Rule(call, errno.EPERM, (Match(argument, bit, bit),))
 
 
-def _send() -> Iterator[Rule]:
-    # send(2) MSG_OOB: out-of-band bytes on unix sockets have been a way into the kernel
-    # (CVE-2025-38236), and EOPNOTSUPP is what kernels built without them answer.
+# send(2). Out-of-band bytes on unix sockets have been a way into the kernel (CVE-2025-38236), and
+# EOPNOTSUPP is what kernels built without them answer.
+_MSG_OOB = 0x1
+# tcp(7): it connects, and Landlock (6.18) is not asked about the port.
+_MSG_FASTOPEN = 0x20000000
+
+
+def _send(network: Network) -> Iterator[Rule]:
+    fast = _MSG_FASTOPEN if network == "host" else 0
     for call, argument in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
-        yield Rule(call, None, (Match(argument, 0, 0x1),))
-        yield Rule(call, errno.EOPNOTSUPP, (Match(argument, 0x1, 0x1),))
+        yield Rule(call, None, (Match(argument, 0, _MSG_OOB | fast),))
+        yield Rule(call, errno.EOPNOTSUPP, (Match(argument, _MSG_OOB, _MSG_OOB),))
+        if fast:
+            yield Rule(call, errno.EOPNOTSUPP, (Match(argument, fast, _MSG_OOB | fast),))
 
 
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
-_SOCK_STREAM, _SOCK_DGRAM = 1, 2
+_SOCK_STREAM, _SOCK_DGRAM, _SOCK_SEQPACKET = 1, 2, 5
+# linux/net.h: the low four bits are the type, the rest are flags that the kernel checks.
+_TYPE = 0xF
 # Plain TCP and UDP, by number or as the type's default: MPTCP, SCTP, UDP-Lite, L2TP and ping
 # sockets are much code that no notebook uses.
 _PROTOCOLS = {_SOCK_STREAM: frozenset({0, 6}), _SOCK_DGRAM: frozenset({0, 17})}
@@ -261,24 +271,50 @@ def _socket(network: Network) -> Iterator[Rule]:
             internet: tuple[int, ...] = ()
         case "loopback":
             internet = (_AF_INET, _AF_INET6)
+        case "host":
+            yield from _sockets_of_the_host()
+            return
         case _:
             assert_never(network)
     yield Rule("socket", None, (Match(0, _AF_UNIX),))
-    for mask, value in others(frozenset({_AF_UNIX, *internet})):
-        yield Rule("socket", errno.EAFNOSUPPORT, (Match(0, value, mask),))
+    yield from _families(frozenset({_AF_UNIX, *internet}))
     for family in internet:
         yield from _internet(Match(0, family))
     # socketpair(2): only AF_UNIX has pairs that a program would ask for.
     yield from choose("socketpair", 0, frozenset({_AF_UNIX}), errno.EAFNOSUPPORT)
 
 
+def _sockets_of_the_host() -> Iterator[Rule]:
+    # docs/decisions/0024. unix(7): abstract names belong to the network namespace, and a filter
+    # sees none. So no unix socket is made that can be connected or bound to one: of a pair, a
+    # datagram socket can be connected anew, a stream (EISCONN) and a seqpacket one cannot.
+    internet = frozenset({_AF_INET, _AF_INET6})
+    yield from _families(internet)
+    for family in internet:
+        yield from _internet(Match(0, family))
+    pair, connected = Match(0, _AF_UNIX), frozenset({_SOCK_STREAM, _SOCK_SEQPACKET})
+    for mask, value in others(frozenset({_AF_UNIX})):
+        yield Rule("socketpair", errno.EAFNOSUPPORT, (Match(0, value, mask),))
+    for kind in sorted(connected):
+        yield Rule("socketpair", None, (pair, Match(1, kind, _TYPE)))
+    for mask, value in others(connected, bits=4):
+        yield Rule("socketpair", errno.ESOCKTNOSUPPORT, (pair, Match(1, value, mask)))
+    # A browser sends the cookies of a notebook's server to every port of its host. Both calls:
+    # tcp(7), listen(2) on a socket that was not bound picks a port.
+    yield Rule("bind", errno.EACCES, ())
+    yield Rule("listen", errno.EACCES, ())
+
+
+def _families(allowed: frozenset[int]) -> Iterator[Rule]:
+    for mask, value in others(allowed):
+        yield Rule("socket", errno.EAFNOSUPPORT, (Match(0, value, mask),))
+
+
 def _internet(family: Match) -> Iterator[Rule]:
-    # linux/net.h: the low four bits are the type, the rest are flags that the kernel checks.
-    type_bits = 0xF
     for mask, value in others(frozenset(_PROTOCOLS), bits=4):
         yield Rule("socket", errno.ESOCKTNOSUPPORT, (family, Match(1, value, mask)))
     for kind, protocols in _PROTOCOLS.items():
-        context = (family, Match(1, kind, type_bits))
+        context = (family, Match(1, kind, _TYPE))
         yield from choose("socket", 2, protocols, errno.EPROTONOSUPPORT, context)
 
 
@@ -302,6 +338,6 @@ def argument_rules(network: Network, *, is_memory_counted: bool = False) -> tupl
         *_chmod(),
         *_open(),
         *_mknod(),
-        *_send(),
+        *_send(network),
         *_socket(network),
     )
