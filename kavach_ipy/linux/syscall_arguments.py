@@ -85,14 +85,26 @@ _SOCKET_SIZES = frozenset({7, 8, 32, 33})  # SO_SNDBUF, SO_RCVBUF, and both with
 _SO_LINGER = 13
 
 
-def _setsockopt() -> Iterator[Rule]:
+# linux/tcp.h TCP_ULP puts another protocol above TCP: TLS in the Linux kernel, which had holes of
+# its own (CVE-2023-0461), or SMC, whose sockets Landlock takes for no TCP. ENOENT: there is none.
+_SOL_TCP, _TCP_ULP = 6, 31
+
+
+def _setsockopt(network: Network) -> Iterator[Rule]:
     level = Match(1, _SOL_SOCKET)
     ignored = _SOCKET_SIZES | {_SO_LINGER}
     for option in sorted(ignored):
         yield Rule("setsockopt", 0, (level, Match(2, option)))
     for mask, value in others(ignored):
         yield Rule("setsockopt", None, (level, Match(2, value, mask)))
-    for mask, value in others(frozenset({_SOL_SOCKET})):
+    levels = {_SOL_SOCKET}
+    if network != "none":
+        levels.add(_SOL_TCP)
+        tcp = Match(1, _SOL_TCP)
+        yield Rule("setsockopt", errno.ENOENT, (tcp, Match(2, _TCP_ULP)))
+        for mask, value in others(frozenset({_TCP_ULP})):
+            yield Rule("setsockopt", None, (tcp, Match(2, value, mask)))
+    for mask, value in others(frozenset(levels)):
         yield Rule("setsockopt", None, (Match(1, value, mask),))
 
 
@@ -329,7 +341,7 @@ def argument_rules(network: Network, *, is_memory_counted: bool = False) -> tupl
         *_clone(),
         *_ioctl(),
         *_fcntl(),
-        *_setsockopt(),
+        *_setsockopt(network),
         *(() if is_memory_counted else _mmap()),
         *_rlimits(),
         *_prctl(),

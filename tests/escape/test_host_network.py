@@ -261,6 +261,28 @@ def test_no_other_family_and_no_raw_socket_in_the_hosts_network() -> None:
     }
 
 
+UPPER = """
+import errno, socket
+with socket.create_connection(ADDRESS) as one:
+    answers = []
+    for name in (b"tls", b"smc", b"mptcp"):
+        try:
+            one.setsockopt(socket.IPPROTO_TCP, 31, name)
+            answers.append("done")
+        except OSError as error:
+            answers.append(errno.errorcode[error.errno])
+answers
+"""
+
+
+@pytest.mark.no_baseline("whether an upper layer is there is a matter of the machine's modules")
+def test_no_socket_is_given_another_protocol_by_an_option() -> None:
+    """TLS of the Linux kernel, and SMC, whose sockets Landlock does not take for TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = UPPER.replace("ADDRESS", repr(server.getsockname()))
+        assert found(code, **HOST) == ["ENOENT"] * 3
+
+
 SET_UP = """
 import fcntl, socket, struct
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:

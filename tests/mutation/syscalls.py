@@ -183,8 +183,8 @@ GUARDS = (
     _rule(
         "out-of-band bytes",
         "no cell reaches the kernel's code for them",
-        "        yield Rule(call, errno.EOPNOTSUPP, (Match(argument, 0x1, 0x1),))\n",
-        "        yield Rule(call, None, (Match(argument, 0x1, 0x1),))\n",
+        "        yield Rule(call, errno.EOPNOTSUPP, (Match(argument, _MSG_OOB, _MSG_OOB),))\n",
+        "        yield Rule(call, None, (Match(argument, _MSG_OOB, _MSG_OOB),))\n",
         f"{_VERDICTS}::test_argument_decides",
     ),
     _rule(
