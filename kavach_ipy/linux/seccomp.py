@@ -19,7 +19,8 @@ from typing import Literal, assert_never
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.linux import _libc, syscalls
 from kavach_ipy.linux.filter_rules import Match
-from kavach_ipy.linux.syscall_arguments import Network, argument_rules
+from kavach_ipy.linux.socket_rules import Network
+from kavach_ipy.linux.syscall_arguments import argument_rules
 
 __all__ = ["Machine", "Network", "build", "load", "missing"]
 

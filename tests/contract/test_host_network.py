@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from kavach_ipy.errors import PolicyError
+from kavach_ipy.errors import CellFailed, PolicyError
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.script import script_body
 from kavach_ipy.linux import landlock
 from kavach_ipy.policy import Policy
 from kavach_ipy.sandbox import Sandbox
-from tests.contract.cells import DEADLINE, NEEDS, failed, program, python, run, value
+from tests.contract.cells import DEADLINE, NEEDS, program, python, run, value
 
 pytestmark = [
     pytest.mark.contract,
@@ -79,7 +79,8 @@ def _ask(server: _Server) -> str:
 @pytest.mark.parametrize("policy", [CLEAN, {"network": "host", "session": "s"}], ids=str)
 def test_cell_with_the_hosts_network_is_answered(server: _Server, policy: dict[str, Any]) -> None:
     """A web request, by the standard library, in both kinds of fresh interpreter."""
-    assert value(_ask(server), **policy) == b"/asked"
+    with Sandbox(Policy(timeout=DEADLINE, **policy)) as box:
+        assert box.run(_ask(server)).check().result == b"/asked"
     assert server.accepted == 1
 
 
@@ -89,7 +90,10 @@ def test_cell_without_it_is_not_heard(
     server: _Server, network: str, policy: dict[str, Any]
 ) -> None:
     """The same request fails, whatever kind of interpreter it comes from."""
-    assert failed(_ask(server), network=network, **policy).name == "URLError"
+    with Sandbox(Policy(network=network, timeout=DEADLINE, **policy)) as box:
+        failure = box.run(_ask(server)).failure
+    assert isinstance(failure, CellFailed)
+    assert failure.name == "URLError"
     assert server.accepted == 0
 
 

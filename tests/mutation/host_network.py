@@ -6,7 +6,7 @@ from tests.mutation.guard import Guard
 
 __all__ = ["GUARDS"]
 
-_ARGUMENTS = "linux/syscall_arguments.py"
+_SOCKETS = "linux/socket_rules.py"
 _PORTS = "launch/ports.py"
 _ESCAPE = "tests/escape/test_host_network.py"
 _CONTRACT = "tests/contract/test_host_network.py"
@@ -115,7 +115,7 @@ GUARDS = (
     _network(
         "sends that connect",
         "no connection goes past the closed ports",
-        _ARGUMENTS,
+        _SOCKETS,
         (
             '    fast = _MSG_FASTOPEN if network == "host" else 0\n',
             "    fast = 0\n",
@@ -125,7 +125,7 @@ GUARDS = (
     Guard(
         "upper layers of TCP",
         "no socket becomes one of a kind that Landlock does not look at",
-        _ARGUMENTS,
+        _SOCKETS,
         '        yield Rule("setsockopt", errno.ENOENT, (tcp, Match(2, _TCP_ULP)))\n',
         '        yield Rule("setsockopt", None, (tcp, Match(2, _TCP_ULP)))\n',
         f"{_ESCAPE}::test_no_socket_is_given_another_protocol_by_an_option"
@@ -134,7 +134,7 @@ GUARDS = (
     _network(
         "no unix socket by name",
         "no abstract socket of the host hears a cell",
-        _ARGUMENTS,
+        _SOCKETS,
         (
             "    yield from _families(internet)\n",
             "    yield from choose('socket', 0, internet | {_AF_UNIX}, errno.EAFNOSUPPORT)\n",
@@ -144,7 +144,7 @@ GUARDS = (
     _network(
         "pairs that stay connected",
         "no end of a pair is connected to a name of the host's",
-        _ARGUMENTS,
+        _SOCKETS,
         (
             "frozenset({_SOCK_STREAM, _SOCK_SEQPACKET})\n",
             "frozenset({_SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_DGRAM})\n",
@@ -154,7 +154,7 @@ GUARDS = (
     _network(
         "no address of its choice",
         "no name of the host's is taken, and no known port",
-        _ARGUMENTS,
+        _SOCKETS,
         ('    yield Rule("bind", errno.EACCES, ())\n', ""),
         f"{_ESCAPE}::test_no_abstract_name_of_the_host_is_taken",
         f"{_ESCAPE}::test_no_datagram_socket_takes_a_port_of_its_choice",
@@ -162,7 +162,7 @@ GUARDS = (
     _network(
         "nobody listens",
         "no cell is sent the cookies of the notebook's server",
-        _ARGUMENTS,
+        _SOCKETS,
         ('    yield Rule("listen", errno.EACCES, ())\n', ""),
         f"{_ESCAPE}::test_nothing_listens_on_the_hosts_addresses",
     ),
