@@ -37,10 +37,13 @@ def frames() -> list[Row]:
     rng = np.random.default_rng(1)
     small = pd.DataFrame(rng.normal(size=(60, 20))).to_html(notebook=True)
     one = pd.DataFrame(rng.normal(size=(2000, 20))).to_html(notebook=True)
+    words = np.array(["a & b", "<b>", "Zürich", "東京 ✓"])
+    named = pd.DataFrame(rng.choice(words, size=(60, 20))).to_html(notebook=True)
     large = (one * (1 + (2 << 20) // len(one)))[: 2 << 20]
     styled = "".join(f"<td id='c{at}' style='color: red'>x &amp; $y$</td>" for at in range(30_000))
     return [
         Row("HTML of a frame of 60 x 20", quickest(lambda: clean_html(small)) * 1e3, "ms", 5),
+        Row("such a frame of names", quickest(lambda: clean_html(named)) * 1e3, "ms", 5),
         Row("2 MB of HTML, plain cells", quickest(lambda: clean_html(large), 3), "s", 1),
         Row(
             f"{len(styled) / 1e6:.1f} MB of HTML, each cell styled",

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from kavach_ipy.errors import CellStopped, KavachError, PolicyError, ProtocolError
+from kavach_ipy.front.attempts import Attempt, Attempts, new_session
 from kavach_ipy.front.broker_commands import command_in, run_broker_command
 from kavach_ipy.front.broker_comms import Handed, Messages, hand_on
 from kavach_ipy.front.ear import Asked, Ear
@@ -41,7 +42,7 @@ from kavach_ipy.front.making import Made, check_still_allowed, first_words, make
 from kavach_ipy.front.questions import Asking
 from kavach_ipy.front.recording import Recorder, finish
 from kavach_ipy.front.tightening import by_first_line, by_metadata
-from kavach_ipy.front.undone import Sent, go_back, run_undone
+from kavach_ipy.front.undone import Sent, go_back
 from kavach_ipy.launch.session import first_line
 
 if TYPE_CHECKING:
@@ -153,30 +154,23 @@ class Broker:
             shell.history_manager.store_inputs(count, cell.code, cell.code)
         if command is not None:
             return await self._command(cell, command, count)
+        attempts = Attempts(self, self._early, lambda: self._attempt(cell, count))
         try:
-            made, ear = await self._session()
-            check_still_allowed(made.policy, self._settings)
-            policy = by_metadata(made.policy, cell.metadata)
-            tight = by_first_line(policy, cell.code, self._settings)
+            tight = (await attempts.begin()).tight
         except (KavachError, UsageError, KeyboardInterrupt) as error:
             return refuse(self._kernel, cell, count, error)
-        origin = ear.origins.add(cell.parent, count, is_cell=True)
-        self._say_what_was_lost(ear, origin)
         self._running = cell
-        self.lookups.give_way(made.service)
         try:
             async with self.recorder.cell(tight.code, tight.policy) as record:
-                report = ear.report
-                content = cell.content(tight.code, count)
-                sent = Sent(cell.parent, content, tight.policy, origin)
                 try:
-                    answer = await self._run(sent, tight.outputs)
+                    answer = await attempts.run()
                 except CellStopped as stopped:
-                    finish(record, origin, report, stopped)
+                    finish(record, attempts.last.sent.origin, attempts.last.report, stopped)
                     raise
-                finish(record, origin, report, failure_in(answer))
+                last = attempts.last
+                finish(record, last.sent.origin, last.report, failure_in(answer))
         except (KavachError, UsageError) as error:
-            told = in_words(error, is_restored=ear is self._ear)
+            told = in_words(error, is_restored=attempts.last.ear is self._ear)
             return refuse(self._kernel, cell, count, told)
         finally:
             self._running = None
@@ -184,12 +178,19 @@ class Broker:
             self.asking.stop()
         return self._take(answer, count)
 
-    async def _run(self, sent: Sent, outputs: tuple[str, ...]) -> dict[str, Any]:
-        if outputs:
-            return await run_undone(self, sent, outputs)
-        _, reply = self.submit("execute", sent.parent, sent.content, sent.policy, sent.origin)
-        self.was_sent()
-        return await reply
+    async def _attempt(self, cell: Execution, count: int) -> Attempt:
+        """Have a session for a cell, and what it is sent."""
+        made, ear = await self._session()
+        check_still_allowed(made.policy, self._settings)
+        policy = by_metadata(made.policy, cell.metadata)
+        tight = by_first_line(policy, cell.code, self._settings)
+        origin = ear.origins.add(cell.parent, count, is_cell=True)
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            ear.origins.note(origin, new_session(lost))
+        self.lookups.give_way(made.service)
+        sent = Sent(cell.parent, cell.content(tight.code, count), tight.policy, origin)
+        return Attempt(ear, ear.report, sent, tight)
 
     def was_sent(self) -> None:
         """Hand on an interrupt that came before the session was told of the cell."""
@@ -286,15 +287,6 @@ class Broker:
         assert ear is not None
         await self._early.wait_for(ear.ready)
         return made, ear
-
-    def _say_what_was_lost(self, ear: Ear, origin: Origin) -> None:
-        lost, self._lost = self._lost, None
-        if lost is not None:
-            ear.origins.note(
-                origin,
-                "a new session begins with this cell; the variables of the one before are gone: it"
-                f" ended by {lost.limit if isinstance(lost, CellStopped) else lost}",
-            )
 
     def over(self, ear: Ear, reason: KavachError, *, had_begun: bool) -> None:
         """Take the end of a session."""

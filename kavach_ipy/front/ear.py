@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from kavach_ipy.wire.messages import Question
     from kavach_ipy.wire.service import Published, Reply, Request
 
-__all__ = ["Asked", "Ear", "settle"]
+__all__ = ["Asked", "Ear", "Unread", "settle"]
+
+
+class Unread(Exception):
+    """A session died by itself, and has not read the cell that it was sent."""
+
+    def __init__(self, reason: KavachError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,39 +147,41 @@ class Ear:
         )
 
     def restored(
-        self, report: ConfinementReport, stopped: CellStopped | None, lost: Iterable[int]
+        self,
+        report: ConfinementReport,
+        stopped: CellStopped | None,
+        lost: Iterable[int],
+        unread: int | None,
     ) -> None:
         """Take that the session is what it was before its last cell."""
         self.report = report
         reason = stopped or CellStopped("session", "it went back to what it was before")
         waiting = [self._asked.pop(number) for number in lost]
-        self._show_what_was_held(waiting)
+        self._show_what_was_held(asked for asked, _ in waiting)
         self.origins.widgets.gone_back()
-        for _, future in waiting:
-            self._later(functools.partial(_fail, future, reason))
+        for asked, future in waiting:
+            self._later(functools.partial(_fail, future, _told(asked, reason, unread)))
 
-    def ended(self, reason: KavachError) -> None:
+    def ended(self, reason: KavachError, unread: int | None) -> None:
         """Take why there is no session any more."""
 
         def end() -> None:
             had_begun = self.ready.done() and not self.ready.cancelled()
             self._broker.over(self, reason, had_begun=had_begun)
-            waiting = [future for _, future in self._asked.values()]
+            waiting = tuple(self._asked.values())
             self._asked.clear()
             _fail(self.ready, reason)
-            for future in waiting:
-                _fail(future, reason)
+            for asked, future in waiting:
+                _fail(future, _told(asked, reason, unread))
             settle(self.over, None)
 
         if hasattr(self, "origins"):
-            self._show_what_was_held(tuple(self._asked.values()))
+            self._show_what_was_held([asked for asked, _ in self._asked.values()])
             self.origins.widgets.end()
         self._later(end)
 
-    def _show_what_was_held(
-        self, waiting: Iterable[tuple[Asked, asyncio.Future[dict[str, Any]]]]
-    ) -> None:
-        for asked, _ in waiting:
+    def _show_what_was_held(self, waiting: Iterable[Asked]) -> None:
+        for asked in waiting:
             if asked.origin is not None:
                 self.origins.finish(asked.origin)
 
@@ -184,7 +194,12 @@ class Ear:
             self._loop.call_soon_threadsafe(action)
 
 
-def _fail(future: asyncio.Future[Any], reason: KavachError) -> None:
+def _told(asked: Asked, reason: KavachError, unread: int | None) -> Exception:
+    is_unread = unread is not None and asked.request.number >= unread
+    return Unread(reason) if is_unread and asked.request.kind == "execute" else reason
+
+
+def _fail(future: asyncio.Future[Any], reason: Exception) -> None:
     if not future.done():
         future.set_exception(reason)
         # Nobody may be waiting for it.

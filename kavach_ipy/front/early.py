@@ -34,9 +34,9 @@ class Early:
 
     def note(self) -> bool:
         """Take an interrupt; False where the session has been told of the cell."""
+        self._came = True
         if not self._is_early:
             return False
-        self._came = True
         waiting = self._waiting
         if waiting is not None:
             waiting.get_loop().call_soon_threadsafe(settle, waiting, None)
@@ -46,6 +46,11 @@ class Early:
         """Note that the session has been told; whether an interrupt came before."""
         self._is_early = False
         return self._came
+
+    def was_not_read(self) -> bool:
+        """Note that the session has not read the cell; whether it may be sent again."""
+        self._is_early = not self._came
+        return self._is_early
 
     async def wait_for(self, ready: asyncio.Future[None]) -> None:
         """Wait for what a cell needs before it is sent.

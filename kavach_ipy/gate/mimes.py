@@ -49,9 +49,15 @@ class MimeRule:
 _SCRIPT: Final = MimeRule("withheld", "it is a program for the page")
 WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
 NO_SESSION: Final = MimeRule(
-    "withheld", "it would talk to the cell's process, which is gone", "show the value itself"
+    "withheld",
+    "it would talk to the cell's process, and nothing leads there from the page",
+    "show the value itself",
 )
-"""What becomes of a widget of a cell whose process ends with it."""
+"""What becomes of a widget where no session serves the kernel.
+
+The process of a cell ends with it, or lives on as `--session NAME`, to which nobody listens between
+two cells. The sentence is true of both.
+"""
 
 _VEGA: Final = MimeRule("withheld", "its specification can load from anywhere", _PICTURE)
 _BOKEH: Final = MimeRule("withheld", "it is a program for the page", _PICTURE)

@@ -24,6 +24,8 @@ from kavach_ipy.launch.session import may_go_back
 from kavach_ipy.launch.signals import handlers_later
 from kavach_ipy.launch.snapshots import Keeper
 from kavach_ipy.launch.standby import Standby
+from kavach_ipy.launch.unread import Order
+from kavach_ipy.launch.unread import was_reset as was_reset_at_end
 from kavach_ipy.launch.zygotes import Breed, zygote_for
 from kavach_ipy.wire.frames import encode
 from kavach_ipy.wire.messages import answer_frame
@@ -73,6 +75,8 @@ class Duty:
         self._catch_up = catch_up
         self._exchange = Exchange(hearer, self._say)
         self._out = Outbox()
+        self._order = Order(self._out)
+        self._has_died = self._was_reset = False
         self._standby: Standby | None = None
         self._going_back: Callable[[str], None] | None = None
         self.ending: CellStopped | None = None
@@ -80,6 +84,9 @@ class Duty:
 
         self.pid = 0
         """The process that runs cells, as this process numbers it; 0 before and after its life."""
+
+        self.unread: int | None = None
+        """When it is over: of cells from this number on nothing ran; None where that may be."""
 
     @property
     def waiting(self) -> int:
@@ -117,11 +124,14 @@ class Duty:
             is_cell = request.kind == "execute"
             self._exchange.begin(request, policy, arena if is_cell else -1)
             self._out.add(pieces, os.dup(arena) if arena >= 0 else -1)
+            if is_cell:
+                self._order.added()
 
         def refuse(why: str) -> None:
             self._hearer.refused(request.number, why)
 
         if request.kind == "execute":
+            self._order.begin(request.number)
             self._before_cells.before_cell(go, refuse if arena >= 0 else None)
             return
         if request.kind.startswith("comm_") or request.kind == "take":
@@ -187,6 +197,7 @@ class Duty:
                 self._exchange.attach(parent)
                 stopped = self._serve(parent, report)
                 parent.end()
+                self.unread = self._unread(parent)
                 return verdicts.touched_program() if parent.program.leave() else stopped
 
     def _serve(self, parent: Keeper, report: ConfinementReport) -> KavachError:
@@ -216,12 +227,26 @@ class Duty:
         # What was not sent yet was for the one that has ended.
         self._out.clear()
         lost = self._exchange.attach_again(parent)
-        self._hearer.restored(report, stopped, lost)
+        self._hearer.restored(report, stopped, lost, self._unread(parent))
         self._before_cells.gone_back()
         self._tell_of_going_back("")
 
+    def _unread(self, parent: Keeper) -> int | None:
+        """Return the number of the first cell that a session has not read; None where it was ended.
+
+        Every process that might have read it has ended by now.
+        """
+        if self.ending is not None:
+            return None
+        if not self._has_died:
+            # What stopped it is about the cell that it had, or the one before.
+            return self._order.next
+        was_reset = self._was_reset or self._out.was_reset or was_reset_at_end(parent.channel)
+        return self._order.unread(is_left=was_reset or parent.left_unread)
+
     def _listen(self, parent: Keeper) -> CellStopped | None:
         """Listen until the process has to end, or has ended; None where it is to go back."""
+        self._has_died = parent.left_unread = False
         exchange, ends = self._exchange, parent.watched_ends()
         reading = Reading(ends, exchange.output, exchange.hear, exchange.has_room)
         heard = _Heard(parent, ends, reading)
@@ -243,6 +268,7 @@ class Duty:
             if ends.cell in ready:
                 status = parent.status()
                 self._end_process(heard)
+                self._has_died = True
                 return verdicts.stopped_by_status(exchange.policy, status)
 
     def _wait(self, heard: _Heard) -> dict[int, int]:
@@ -287,6 +313,7 @@ class Duty:
         else:
             heard.parent.stop()
         heard.reading.drain()
+        self._was_reset = heard.reading.was_reset
 
     def _is_going_back(self, parent: Keeper) -> bool:
         """Whether the session is to go back, and can; who asked is told where it cannot."""

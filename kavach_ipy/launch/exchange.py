@@ -70,7 +70,11 @@ class Hearer(Protocol):
         """Take why the cell that is about to run has no checkpoint."""
 
     def restored(
-        self, report: ConfinementReport, stopped: CellStopped | None, lost: Iterable[int]
+        self,
+        report: ConfinementReport,
+        stopped: CellStopped | None,
+        lost: Iterable[int],
+        unread: int | None,
     ) -> None:
         """Take that the session is what it was before its last cell.
 
@@ -78,10 +82,16 @@ class Hearer(Protocol):
             report: what was verified of it.
             stopped: why; None where that was asked for.
             lost: numbers of the requests that no reply will come to.
+            unread: nothing ran of cells from this number on; None where that is not known.
         """
 
-    def ended(self, reason: KavachError) -> None:
-        """Take why there is no session any more, or none began."""
+    def ended(self, reason: KavachError, unread: int | None) -> None:
+        """Take why there is no session any more, or none began.
+
+        Args:
+            reason: why.
+            unread: as for `restored`.
+        """
 
 
 class Exchange:

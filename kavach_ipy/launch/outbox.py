@@ -25,6 +25,12 @@ class Outbox:
         self.waiting = 0
         """Bytes."""
 
+        self.written = 0
+        """Bytes, since the beginning."""
+
+        self.was_reset = False
+        """Whether its other end was closed with something unread: `launch.unread`."""
+
     def add(self, pieces: Iterable[bytes | memoryview], descriptor: int = -1) -> None:
         """Add one frame.
 
@@ -45,8 +51,9 @@ class Outbox:
                 self._sent(self._write(channel))
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
             # It has ended, which its own descriptor tells.
+            self.was_reset |= isinstance(error, ConnectionResetError)
             self.clear()
 
     def clear(self) -> None:
@@ -74,6 +81,7 @@ class Outbox:
 
     def _sent(self, written: int) -> None:
         self.waiting -= written
+        self.written += written
         while self._pieces and written >= len(self._pieces[0][0]):
             written -= len(self._pieces.popleft()[0])
         if written:

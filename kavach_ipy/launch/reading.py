@@ -49,6 +49,8 @@ class Reading:
         self._pipes = Pipes(ends.stdout, ends.stderr, output)
         self._frames = frames
         self._has_room = has_room
+        self.was_reset = False
+        """Whether its other end was closed with something unread: `launch.unread`."""
 
     def take(self, fd: int) -> bool:
         """Take what one descriptor has; False where nothing more will come."""
@@ -79,6 +81,7 @@ class Reading:
         except BlockingIOError:
             return False
         except ConnectionResetError:
+            self.was_reset = True
             return None
         if not data:
             return None

@@ -161,7 +161,8 @@ class Service:
         os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
-        self._hearer.ended(self._duty.do(self._make, self._task))
+        reason = self._duty.do(self._make, self._task)
+        self._hearer.ended(reason, self._duty.unread)
 
     def _catch_up(self, duty: Duty) -> None:
         while self._todo:

@@ -32,6 +32,7 @@ from kavach_ipy.launch.processes import NOBODY, Process, is_readable
 from kavach_ipy.launch.report import verify_again
 from kavach_ipy.launch.requests import send_hold
 from kavach_ipy.launch.signals import Signals
+from kavach_ipy.launch.unread import holds_unread
 from kavach_ipy.linux import limits, verify
 from kavach_ipy.policy import Policy, format_size
 from kavach_ipy.wire.frames import Decoder
@@ -75,6 +76,8 @@ class Keeper(Parent):
         """What `hold` is to keep."""
 
         self._namespaces: dict[str, str] = {}
+        self.left_unread = False
+        """Whether something was unread in the channel when `restore` had ended all readers."""
 
     def set_up(self) -> ConfinementReport:
         """As any; what its namespaces are is kept, for a process that takes over."""
@@ -218,6 +221,7 @@ class Keeper(Parent):
         Raises:
             SetupFailed: there is none any more, or it does not verify: the session has to end.
         """
+        self.left_unread = False
         self.end_cell()
         snapshot, self._snapshot = self._snapshot, None
         self.forget_next()
@@ -228,6 +232,8 @@ class Keeper(Parent):
         self._ends.drop(self._dead)
         if not snapshot.is_alone(self._proc_root):
             raise _lost("it has ended, or other processes of the sandbox have not.")
+        # The snapshot sleeps, and throws away what it finds.
+        self.left_unread = holds_unread(self.channel)
         # Nobody is left who could write: what is here was written by the dead.
         self._ends.unblock()
         for fd in (self.channel.fileno(), self._ends.stdout, self._ends.stderr, snapshot.answer):

@@ -16,7 +16,33 @@ _QUESTIONS = "tests/kernel/broker/test_questions.py"
 _AUDITED = "tests/kernel/broker/test_audited.py"
 _REPLIES = "tests/unit/gate/test_replies.py"
 
+_UNREAD = "tests/unit/launch/test_unread.py"
+
 GUARDS = (
+    Guard(
+        "broker: cells that were read",
+        "a cell that a dead session has read does not run again",
+        "launch/unread.py",
+        "return self._number if is_left and self._out.written == self._end else self.next\n",
+        "return self._number\n",
+        f"{_UNREAD} {_ENDS}::test_cell_that_was_read_never_runs_twice",
+    ),
+    Guard(
+        "broker: what is left behind a cell",
+        "what was sent after a cell, and is unread, is no proof that the cell is",
+        "launch/unread.py",
+        "is_left and self._out.written == self._end else",
+        "is_left else",
+        f"{_UNREAD}::test_what_is_left_behind_a_cell_is_no_proof",
+    ),
+    Guard(
+        "broker: sessions that die at their start",
+        "a cell begins a few sessions at most",
+        "front/attempts.py",
+        "_MOST: Final = 3\n",
+        "_MOST: Final = 9\n",
+        f"{_ENDS}::test_session_that_dies_at_its_start_is_not_begun_without_end",
+    ),
     Guard(
         "broker: frames out of turn",
         "a session does not say what only a cell or a parent says",

@@ -286,8 +286,8 @@ GUARDS = (
         "floor: sessions that began before",
         "a session runs no cell once a policy file forbids what it may do",
         "front/broker.py",
-        "            check_still_allowed(made.policy, self._settings)\n",
-        "            pass\n",
+        "        check_still_allowed(made.policy, self._settings)\n",
+        "        pass\n",
         _OF_SESSIONS,
     ),
     Guard(

@@ -430,6 +430,22 @@ GUARDS = (
         f"{_CLEANED}::test_nothing_but_white_space_stands_between_plain_cells",
     ),
     Guard(
+        "references in plain cells",
+        "references in cells that are taken as one are counted as in any text",
+        _HTML,
+        ' or match[0].count("&") > _AMPERSANDS:\n',
+        ":\n",
+        f"{_CLEANED}::test_references_are_counted_in_cells_taken_as_one",
+    ),
+    Guard(
+        "reordering in plain cells",
+        "what is marked in a text is marked in cells that are taken as one",
+        _HTML,
+        "\\u202f-\\u2065",
+        "\\u202a-\\u2065",
+        f"{_CLEANED}::test_cells_taken_as_one_are_what_they_are_one_by_one",
+    ),
+    Guard(
         "HTML in Markdown",
         "what Markdown becomes is cleaned as HTML is",
         "gate/markdown.py",

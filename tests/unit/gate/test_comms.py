@@ -548,12 +548,14 @@ def test_display_names_a_widget_of_the_session() -> None:
         assert "not shown" in str(shown_instead["text/plain"])
 
 
-def test_widget_of_a_cell_that_is_over_is_withheld() -> None:
-    """Where no session lives on there is nobody to talk to."""
+def test_widget_without_a_session_that_serves_the_kernel_is_withheld() -> None:
+    """By a sentence that is true whether the process of the cell lives on or not."""
     message = Message("display_data", {"data": {_VIEW: {"model_id": "a"}}, "metadata": {}}, {})
     told = show(message, DisplayIds())
     assert told is not None
-    assert "which is gone" in str(told.data["text/plain"])
+    text = str(told.data["text/plain"])
+    assert "nothing leads there from the page" in text
+    assert "gone" not in text
 
 
 def test_updates_wait_and_the_last_is_told() -> None:

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kavach_ipy.gate.html import _Writer, clean_html, svg_image
@@ -161,6 +161,9 @@ def _slow_ones() -> list[str]:
         "&" * 2_000_000,
         "\xa0" * 2_000_000,
         "<table><tr>" + "\xa0" * 2_000_000 + "<td>x</td>",
+        "<table><tr><td>" + "&amp;" * 400_000 + "</td>",
+        "<table><tr><td>" + "&amp;" * 400_000,
+        "<table><tr>" + "<td>é&lt;" * 200_000,
         "</b>" * 400_000,
         "<td " + "a" * 2_000_000 + ">",
         "<table><tr><td>" * 30 + "</td><td>" * 100_000,
@@ -184,6 +187,29 @@ def test_nothing_but_white_space_stands_between_plain_cells(between: str) -> Non
     row = f"<td>1</td>{between}<td>2</td>{between}"
     out = clean_html(f"<table><tr>{between}{row}</tr></table>")
     assert out == "<table><tbody><tr><td>1</td><td>2</td></tr></tbody></table>"
+
+
+_PIECES = ["&amp;", "&lt;", "&gt;", "&amp", "&#36;", "&nbsp;", "$", "\\", "\xa0", "\u202e", "<b>"]
+_TEXTS = st.lists(st.one_of(st.characters(), st.sampled_from(_PIECES))).map("".join)
+
+
+@given(st.lists(_TEXTS, min_size=1, max_size=4))
+@example([f"a{piece}b" for piece in _PIECES])
+@example(["\x80", "\u2028", "\u2066", "\ufdd0", "\uffff", "\U0001ffff", "é", "東"])
+def test_cells_taken_as_one_are_what_they_are_one_by_one(texts: list[str]) -> None:
+    """Every character and reference in a plain cell comes out as it does beside a closer look."""
+    plain = "".join(f"<td>{text}</td>" for text in texts)
+    looked_at = plain.replace("<td>", "<td >")
+    assert clean_html(f"<table><tr>{plain}</tr></table>") == clean_html(
+        f"<table><tr>{looked_at}</tr></table>"
+    )
+
+
+def test_references_are_counted_in_cells_taken_as_one() -> None:
+    """A text of more than the second parser can bear is refused, and many short ones are not."""
+    assert clean_html(f"<table><tr><td>{'&amp;' * 10_001}</td></tr></table>") is None
+    cells = f"<td>{'&amp;' * 5_000}</td>" * 3
+    assert clean_html(f"<table><tr>{cells}</tr></table>") is not None
 
 
 def test_indented_cells_are_those_of_a_table_without_indentation() -> None:
