@@ -6,7 +6,7 @@
 
 Guarantees: what the sink hears and what the outcome holds has been through the gate; values are
 read only after every process of the sandbox is dead, or, where it is a session that lives on, from
-memory that was sealed and nobody can change.
+a copy of its memory, which it has no more.
 Assumes: Linux; called in a thread that outlives the call.
 """
 
@@ -254,7 +254,7 @@ class Sandbox:
         ended: list[Ending] = []
 
         def run(plan: Plan, run: _Run) -> Ending:
-            packed = pack_inputs(given, self.policy.memory, self._forms())
+            packed = pack_inputs(given, self.policy.memory, self._forms(), lives_on=bool(name))
             with packed.arena:
                 # Without values there is nothing to send.
                 memory = packed.arena.fd if given else -1
@@ -280,7 +280,7 @@ class Sandbox:
             assert sessions is not None
             if ended and ended[-1].is_restored:
                 return replace(outcome, failure=restored(name, outcome.failure))
-            # Also where it holds on to memory that was to be sealed.
+            # Also where it does not let go of memory that was to be emptied.
             sessions.end(name)
             return replace(outcome, failure=in_session(name, outcome.failure))
         return outcome
@@ -313,6 +313,7 @@ class Sandbox:
         self._check_names("outputs", names, self.policy.outputs)
         hearing = Hearing(sink, self.policy.stdin, self.policy.trust, progress, Pace(self._display))
         policy = self.policy if self._audit is None else self._audit.hiding(self.policy)
+        name = policy.session
         with handlers_later() as signals:
             plan = make_plan(
                 policy,
@@ -325,8 +326,15 @@ class Sandbox:
                 import kavach_ipy.wire.stock  # noqa: F401, PLC0415
             with Arena.create(self.policy.memory) as arena:
                 ending = run(plan, _Run(arena, names, hearing, signals))
-                with signals.let_through():
-                    return hearing.outcome(ending, arena, names), hearing
+                try:
+                    with signals.let_through():
+                        outcome = hearing.outcome(ending, arena, names, is_session=bool(name))
+                        return outcome, hearing
+                except BaseException:
+                    # Its user did not wait, and a session may have it still.
+                    if name is not None and self._sessions is not None:
+                        self._sessions.take_back(name, arena.fd)
+                    raise
 
     def _forms(self) -> tuple[bytes, ...]:
         """Every form in which a known secret may stand in memory."""

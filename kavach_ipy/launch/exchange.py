@@ -149,7 +149,8 @@ class Exchange:
         Args:
             request: the request.
             policy: what it may take.
-            arena: where the cell may put values until its reply; -1 where it may not.
+            arena: where the cell may put values until its reply, or what the session takes some
+                from; -1 where there is none.
         """
         if arena >= 0 and self._meter is not None:
             self._meter.arena = arena
@@ -242,6 +243,9 @@ class Exchange:
         request = self._pending.get(reply.number)
         if request is None:
             raise ProtocolError(0, "REPLY", f"nothing with the number {reply.number} is under way.")
+        if request.kind in {"execute", "take"}:
+            assert self._meter is not None, "attached before anything is read"
+            self._meter.arena = -1
         if request.kind != "execute":
             size = len(json.dumps(reply.content))
             if size > _ANSWER_BYTES:
@@ -249,8 +253,6 @@ class Exchange:
             # What is offered by Tab is not printed, and nothing else bounds how often one asks.
             self._bytes -= size
         else:
-            assert self._meter is not None, "attached before anything is read"
-            self._meter.arena = -1
             # A thread may ask while its cell ends; time would stand still for the next one.
             self._withdraw("eof")
         # What the gate refuses of it is the end of a cell that still runs.
