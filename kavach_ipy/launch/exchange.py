@@ -8,7 +8,6 @@ Assumes: one thread uses it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
@@ -224,7 +223,7 @@ class Exchange:
                 self._publish(frame)
             case Kind.REPLY:
                 catch_up(None)
-                self._reply(read_reply(frame))
+                self._reply(read_reply(frame), frame.size)
             case Kind.INPUT:
                 catch_up(read_mark(frame))
                 self._ask(read_input(frame))
@@ -239,7 +238,7 @@ class Exchange:
         if self._messages <= self.policy.messages:
             self._hearer.published(read_publish(frame))
 
-    def _reply(self, reply: Reply) -> None:
+    def _reply(self, reply: Reply, size: int) -> None:
         request = self._pending.get(reply.number)
         if request is None:
             raise ProtocolError(0, "REPLY", f"nothing with the number {reply.number} is under way.")
@@ -247,7 +246,6 @@ class Exchange:
             assert self._meter is not None, "attached before anything is read"
             self._meter.arena = -1
         if request.kind != "execute":
-            size = len(json.dumps(reply.content))
             if size > _ANSWER_BYTES:
                 raise ProtocolError(0, "REPLY", f"{size} bytes; {_ANSWER_BYTES} are allowed.")
             # What is offered by Tab is not printed, and nothing else bounds how often one asks.
