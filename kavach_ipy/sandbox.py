@@ -22,7 +22,7 @@ from kavach_ipy.errors import CellStopped, PolicyError
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.pace import Pace
 from kavach_ipy.hearing import Hearing, Progress, Sink
-from kavach_ipy.policy import Policy, check_secrets
+from kavach_ipy.policy import Network, Policy, check_secrets
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.messages import RESULT
 from kavach_ipy.wire.trusted import trusted
@@ -207,8 +207,14 @@ class Sandbox:
         Raises:
             CannotEnforce, SetupFailed: nothing ran.
             KeyboardInterrupt: SIGINT came before the cell ran, and nothing did.
-            PolicyError: the policy does not let such a name out.
+            PolicyError: the policy does not let such a name out, or has the host's network.
         """
+        if self.policy.network is Network.HOST:
+            raise PolicyError(
+                "network",
+                self.policy.network.value,
+                "a forked child knows the keys and ports of this process; execute_fresh is",
+            )
         from kavach_ipy.launch.launcher import Job, launch  # noqa: PLC0415 - needs Linux
 
         def run(plan: Plan, run: _Run) -> Ending:

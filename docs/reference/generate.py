@@ -155,6 +155,7 @@ def strength_page() -> str:
         "`--report`, `%kavach status` and `outcome.report.strength` give a number from 0 to 100.",
         "It counts only what the kernel process read back from outside before the cell ran.",
         "What was asked for, or applied without a trace to read, adds nothing and is named.",
+        "Nor does the network where the policy leaves it open (`--net`).",
         "The number is for telling people: whether a cell runs is decided layer by layer.",
         "",
         "| layer | points | why |",

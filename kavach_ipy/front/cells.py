@@ -21,6 +21,7 @@ from kavach_ipy.front.progress import Progress, progress_for
 from kavach_ipy.front.render import ShellSink, bring_back, explain_missing, say_report
 from kavach_ipy.front.runner import Task, cell_body
 from kavach_ipy.front.tasks import KERNEL, TERMINAL, document_of
+from kavach_ipy.policy import Network
 from kavach_ipy.sandbox import FreshTask, Sandbox
 
 if TYPE_CHECKING:
@@ -134,7 +135,9 @@ def run_empty_cell(policy: Policy) -> None:
     """
     try:
         with Sandbox(policy) as box:
-            outcome = box.execute(_empty).check()
+            # A fork never has the host's network.
+            is_fresh = policy.network is Network.HOST
+            outcome = (box.run("") if is_fresh else box.execute(_empty)).check()
     except KavachError as error:
         raise as_shown(error) from None
     say_report(outcome)

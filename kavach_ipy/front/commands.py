@@ -169,6 +169,20 @@ def doctor_lines(findings: Iterable[Finding]) -> Iterable[str]:
         yield f"{len(refused)} of {len(rows)} are refused: cells that need them do not run."
     else:
         yield "This machine can keep every promise."
+    yield from textwrap.wrap(_of_the_hosts_network(), _WIDTH)
+
+
+def _of_the_hosts_network() -> str:
+    # As run_probe, it is for this command alone.
+    from kavach_ipy.linux import landlock  # noqa: PLC0415
+
+    abi = landlock.abi()
+    if abi < landlock.PORTS_SINCE:
+        return (
+            f"--net cannot be had: Landlock's ABI is {abi}, and closes no TCP port; from Linux 6.7"
+            " on it does."
+        )
+    return f"--net can be had: Landlock's ABI is {abi}, and closes the ports of notebooks."
 
 
 def _table(findings: Iterable[Finding]) -> Iterable[str]:

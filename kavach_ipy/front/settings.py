@@ -25,6 +25,7 @@ from kavach_ipy.policy import (
     DEFAULT_ENVIRONMENT,
     PROFILES,
     Floor,
+    Network,
     Policy,
     check_secrets,
     profile,
@@ -69,7 +70,13 @@ def _frozen(value: object) -> object:
 @functools.lru_cache(maxsize=16)
 def _policy_of(settings: tuple[tuple[str, object], ...]) -> Policy:
     """Return the policy of these settings; checking every value again costs as much as a fork."""
-    return Policy.from_mapping({_FIELDS[name]: value for name, value in settings})
+    return _with_what_it_needs({_FIELDS[name]: value for name, value in settings})
+
+
+def _with_what_it_needs(fields: Mapping[str, object]) -> Policy:
+    # A setting holds for every cell, so those that it cannot be had for are made clean.
+    is_host = fields.get("network") == Network.HOST
+    return Policy.from_mapping({**fields, "clean": True} if is_host else fields)
 
 
 class Kavach(AuditSettings):
@@ -77,8 +84,9 @@ class Kavach(AuditSettings):
 
     network = Unicode(
         _DEFAULT.network.value,
-        help="Network that a cell has: none, or loopback for a private 127.0.0.1 of its own. By"
-        " default none. With either, a cell reaches no machine, this one included.",
+        help="Network that a cell has: none, loopback for a private 127.0.0.1 of its own, or host"
+        " for this machine's, with which every cell runs in a fresh interpreter (--clean). By"
+        " default none. With host, a cell can send away what it reads.",
     ).tag(config=True)
     timeout = duration(
         _DEFAULT.timeout,
@@ -251,7 +259,7 @@ class Kavach(AuditSettings):
     def _check_value(self, proposal: Proposal) -> object:
         name, value = str(proposal["trait"].name), proposal["value"]
         try:
-            Policy.from_mapping({_FIELDS[name]: value})
+            _with_what_it_needs({_FIELDS[name]: value})
         except PolicyError as error:
             raise TraitError(_refusal(name, value, error)) from error
         return value

@@ -75,7 +75,7 @@ class ChildEnds:
     """Signals that had a Python handler when A was started."""
 
     channel: int = -1
-    """Made by A, in the cell's own network namespace."""
+    """Made by A, in the cell's network namespace."""
 
 
 def set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str]) -> None:
@@ -111,7 +111,7 @@ def _set_up(plan: Plan, ends: ChildEnds, body: Body, names: frozenset[str], fami
             privileges.forget_groups()
 
     with step("namespaces"):
-        namespaces.unshare_all()
+        namespaces.unshare_all(keeps_network=plan.shares_network)
     with step("channel"):
         # A socket stays in the network namespace that it was made in: one of the kernel process's
         # would show the host's addresses (netdevice(7)), bind abstract names among the host's, and
@@ -227,7 +227,8 @@ def become_the_cell(
     with step("capabilities"):
         privileges.drop_capabilities()
     with step("Landlock"):
-        landlock.restrict(*rules, network=plan.loopback)
+        network = landlock.Ports(plan.closed_ports) if plan.shares_network else plan.loopback
+        landlock.restrict(*rules, network=network)
         for fd in (fd for group in rules for fd in group):
             os.close(fd)
     arena = ArenaWriter(ends.arena, plan.policy.memory)

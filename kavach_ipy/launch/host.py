@@ -17,9 +17,10 @@ from typing import Final
 
 from kavach_ipy.launch import inside
 from kavach_ipy.launch.libraries import Unforkable, prepare_libraries
+from kavach_ipy.launch.ports import closed_ports
 from kavach_ipy.linux import _libc, cgroups, landlock, privileges, seccomp, verify
 from kavach_ipy.linux.identity import IdRange
-from kavach_ipy.policy import Policy
+from kavach_ipy.policy import Network, Policy
 
 __all__ = ["Entry", "Host", "describe", "survey"]
 
@@ -31,6 +32,8 @@ _AUTOSTART = (
     b".bashrc", b".bash_profile", b".profile", b".zshrc", b".zprofile", b".zshenv", b".pythonrc",
     b"sitecustomize.py", b"usercustomize.py",
 )  # fmt: skip
+# resolv.conf(5) and its like, for whoever looks up names.
+_RESOLVER = (b"resolv.conf", b"hosts", b"nsswitch.conf", b"host.conf", b"gai.conf", b"services")
 _TOPOLOGY = b"/sys/devices/system/cpu"
 
 
@@ -111,12 +114,19 @@ class Host:
     """Libraries that were used in this process, and that a forked child could not use; none where
     the cell is no fork of it."""
 
+    closed_ports: tuple[tuple[int, int], ...] = ()
+    """Ranges of TCP ports that a cell with the host's network is kept from."""
+
+    resolver: tuple[Entry, ...] = ()
+    """The files by which such a cell looks up names, where links lead to them."""
+
 
 def survey(policy: Policy) -> Host:
     """Look at this process and its machine as they are now.
 
     Args:
-        policy: for the paths it names; nothing else of it is looked at.
+        policy: for the paths it names, and whether it is a fork and has the host's network;
+            nothing else of it is looked at.
 
     Raises:
         OSError: when /proc is not mounted.
@@ -145,6 +155,8 @@ def survey(policy: Policy) -> Host:
         autostart=_autostart_entries(policy.writable),
         # A clean cell is no fork of this process, whose pools need not end for it.
         unforkable=() if policy.clean else prepare_libraries(),
+        closed_ports=closed_ports() if policy.network is Network.HOST else (),
+        resolver=_resolver_entries() if policy.network is Network.HOST else (),
         **_machine(),  # type: ignore[arg-type]
     )
 
@@ -176,6 +188,16 @@ def _autostart_entries(writable: tuple[str, ...]) -> tuple[Entry, ...]:
         for name in _AUTOSTART
     )
     return tuple(entry for entry in found if entry is not None)
+
+
+def _resolver_entries() -> tuple[Entry, ...]:
+    """Find what stands behind links in /etc: systemd-resolved's is below /run, for one."""
+    found = (describe(b"/etc/" + name, ()) for name in _RESOLVER)
+    return tuple(
+        entry
+        for entry in found
+        if entry and entry.links and not entry.special and not entry.directory
+    )
 
 
 def _links_on_the_way(path: bytes) -> tuple[tuple[bytes, bytes], ...]:

@@ -1,4 +1,4 @@
-"""What a report is made of: layers, each verified or merely applied.
+"""What a report is made of: layers, each verified, merely applied, or open.
 
 Guarantees: a layer that does not verify is an error, and never a line of a report.
 Assumes: `launch.report` and `launch.bounds` make the layers.
@@ -20,9 +20,10 @@ class Layer:
     """One layer of the confinement of one cell."""
 
     name: str
-    state: Literal["verified", "applied"]
+    state: Literal["verified", "applied", "open"]
     """"verified": read back from outside. "applied": the call succeeded in the child, and the
-    kernel shows no trace of it that another process could read."""
+    kernel shows no trace of it that another process could read. "open": the policy asks for no
+    such layer, which was read back as well."""
 
     detail: str
 
@@ -47,8 +48,13 @@ class ConfinementReport:
         )
         strength = self.strength
         total = f"strength {strength.score} of 100, counting what was verified"
-        if strength.missing:
-            total += f"; not verified: {', '.join(strength.missing)}"
+        opened = [layer.name for layer in self.layers if layer.state == "open"]
+        for word, names in (
+            ("open", opened),
+            ("not verified", [name for name in strength.missing if name not in opened]),
+        ):
+            if names:
+                total += f"; {word}: {', '.join(names)}"
         return "\n".join(("confinement of this cell:", *rows, total))
 
 

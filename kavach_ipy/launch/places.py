@@ -161,6 +161,7 @@ def lay_out(policy: Policy, host: Host, *, other_id: int | None) -> Places:
             place = Bind(entry.real, entry.directory) if whole else _read_only(entry)
             places.setdefault(entry.real, place)
             links.update(entry.links)
+    _show_resolver(host, places, links)
     for entry in _named("--ro", policy.read_only, host):
         if entry.real == b"/":
             raise CannotEnforce(
@@ -237,6 +238,13 @@ def _named(option: str, paths: Iterable[str], host: Host) -> Iterable[Entry]:
                 "Name a file or a directory.",
             )
         yield entry
+
+
+def _show_resolver(host: Host, places: dict[bytes, Place], links: dict[bytes, bytes]) -> None:
+    """Show the files behind links of /etc, and not their directory, which holds sockets, too."""
+    for entry in host.resolver:
+        places.setdefault(entry.real, Bind(entry.real, entry.directory))
+        links.update(entry.links)
 
 
 def _read_only(entry: Entry) -> Place:

@@ -29,6 +29,12 @@ _INODES_EACH = 16 << 10
 # A process of ours in the cell's user namespace: init.
 _OWN_PROCESSES = 1
 
+_FILTERS: dict[Network, seccomp.Network] = {
+    Network.NONE: "none",
+    Network.LOOPBACK: "loopback",
+    Network.HOST: "host",
+}
+
 # pid 1 is ours and unfiltered: nothing of the cell may look into it.
 _PROC_COVERED = (b"1",)
 
@@ -48,6 +54,12 @@ class Plan:
     mount_base: bytes
     proc_covered: tuple[bytes, ...]
     loopback: bool
+    shares_network: bool
+    """The cell stays in the network namespace of the kernel process."""
+
+    closed_ports: tuple[tuple[int, int], ...]
+    """Ranges of TCP ports that it is kept from then."""
+
     init: bytes
     environment: tuple[tuple[str, str], ...]
     last_capability: int
@@ -87,7 +99,6 @@ def make_plan(
     Raises:
         CannotEnforce: naming the layer, what shows that it cannot be had, and the remedy.
     """
-    _refuse_what_is_not_built(policy)
     if policy.trust and not may_trust:
         raise CannotEnforce(
             "--trust",
@@ -103,12 +114,14 @@ def make_plan(
             " c.Kavach.allow_trust_display, a script Sandbox(allow_trust_display=True).",
         )
     _refuse_what_is_missing(host)
+    if policy.network is Network.HOST:
+        _refuse_open_ports(host.landlock_abi)
     _refuse_what_a_fork_breaks(host.unforkable)
     identity = _identity(host)
     places = lay_out(policy, host, other_id=identity.uid if identity.is_other else None)
     is_loopback = policy.network is Network.LOOPBACK
-    network: seccomp.Network = "loopback" if is_loopback else "none"
     landlock.prepare(host.landlock_abi, network=is_loopback)
+    network = _FILTERS[policy.network]
     assert host.init is not None, "_refuse_what_is_missing saw to it"
     return Plan(
         policy=policy,
@@ -120,6 +133,8 @@ def make_plan(
         mount_base=host.mount_base,
         proc_covered=(*_PROC_COVERED, *host.proc_covered),
         loopback=is_loopback,
+        shares_network=policy.network is Network.HOST,
+        closed_ports=host.closed_ports,
         init=host.init,
         environment=_environment(policy, host, places),
         last_capability=host.last_capability,
@@ -141,10 +156,13 @@ def largest_file(policy: Policy) -> int:
     return max(policy.disk, policy.memory)
 
 
-def _refuse_what_is_not_built(policy: Policy) -> None:
-    if policy.network is Network.HOST:
+def _refuse_open_ports(abi: int) -> None:
+    if abi < landlock.PORTS_SINCE:
         raise CannotEnforce(
-            "--net", "this version of kavach_ipy does not have it yet", "Without it, no network."
+            "--net",
+            f"Landlock's ABI is {abi} here, and closes no TCP port: the cell could read what"
+            " notebooks print, as their kernels send it to whoever connects",
+            "It needs Linux 6.7 or later. Cells without --net run here, also with --loopback.",
         )
 
 

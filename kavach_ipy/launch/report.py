@@ -45,7 +45,7 @@ def verify_identity(plan: Plan, cell: int, own_namespaces: dict[str, str]) -> tu
     with _readable():
         return (
             _id_maps(plan, cell),
-            _namespaces(verify.read_namespaces(cell), own_namespaces),
+            _namespaces(plan, verify.read_namespaces(cell), own_namespaces),
             _network(plan, verify.read_network(cell)),
         )
 
@@ -160,7 +160,11 @@ def _rights(plan: Plan, status: verify.Status) -> Iterator[Layer]:
     if plan.counts_memory:
         words += "; memory that no process holds is allowed, for the cgroup counts it"
     yield Layer("system calls", "verified", words)
-    yield Layer("Landlock", "applied", f"ABI {plan.landlock_abi}, a second wall around files")
+    words = f"ABI {plan.landlock_abi}, a second wall around files"
+    if plan.shares_network:
+        closed = sum(last - first + 1 for first, last in plan.closed_ports)
+        words += f"; {closed} TCP ports are closed to the cell, on every address"
+    yield Layer("Landlock", "applied", words)
 
 
 def _id_maps(plan: Plan, cell: int) -> Layer:
@@ -171,14 +175,22 @@ def _id_maps(plan: Plan, cell: int) -> Layer:
     return Layer("identity", "verified", f"root inside is uid {wanted.uid} outside, and no other")
 
 
-def _namespaces(theirs: dict[str, str], own: dict[str, str]) -> Layer:
-    shared = sorted(name for name in own if theirs[name] == own[name])
-    if shared:
-        raise mismatch("namespaces", f"shared with the kernel: {', '.join(shared)}")
-    return Layer("namespaces", "verified", f"its own: {', '.join(sorted(theirs))}")
+def _namespaces(plan: Plan, theirs: dict[str, str], own: dict[str, str]) -> Layer:
+    shared = {name for name in own if theirs[name] == own[name]}
+    promised = {"net"} if plan.shares_network else set()
+    if shared != promised:
+        raise mismatch(
+            "namespaces",
+            f"shared with the kernel: {', '.join(sorted(shared)) or 'none'};"
+            f" promised: {', '.join(promised) or 'none'}",
+        )
+    return Layer("namespaces", "verified", f"its own: {', '.join(sorted(set(theirs) - shared))}")
 
 
 def _network(plan: Plan, found: verify.NetworkView) -> Layer:
+    if plan.shares_network:
+        # `_namespaces` has compared it with this process's own, whose interfaces are the host's.
+        return Layer("network", "open", "the host's; TCP and UDP sockets that listen nowhere")
     is_loopback = plan.policy.network is Network.LOOPBACK
     if found.interfaces - {"lo"} or found.has_addresses != is_loopback:
         raise mismatch(

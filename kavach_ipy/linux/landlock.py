@@ -16,14 +16,17 @@ import errno
 import functools
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kavach_ipy.linux import _libc
 
 __all__ = [
+    "PORTS_SINCE",
     "Applied",
     "FsAccess",
     "NetAccess",
+    "Ports",
     "Scope",
     "abi",
     "handled_rights",
@@ -69,8 +72,11 @@ class Scope(enum.IntFlag):
 
 # landlock(7): the ABI that brought each right; the first thirteen came with ABI 1.
 _FS_SINCE = {FsAccess.REFER: 2, FsAccess.TRUNCATE: 3, FsAccess.IOCTL_DEV: 5}
-_NET_SINCE = 4
+PORTS_SINCE = 4
+"""The ABI that knows TCP ports: Linux 6.7."""
+
 _EVERY_PORT = NetAccess.BIND_TCP | NetAccess.CONNECT_TCP
+_LAST_PORT = 65535
 _SCOPE_SINCE = 6
 _EVERY_SCOPE = Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL
 
@@ -97,6 +103,21 @@ _DEVICE = (
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """The TCP ports that may be connected to, on every address; none may be bound."""
+
+    closed: tuple[tuple[int, int], ...]
+    """First and last of each range that may not; they do not overlap, and are in order."""
+
+    def open(self) -> Iterator[int]:
+        """Return the others, from 1 to 65535."""
+        start = 1
+        for first, last in (*self.closed, (_LAST_PORT + 1, _LAST_PORT + 1)):
+            yield from range(start, first)
+            start = last + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """What `restrict` put in force."""
 
@@ -105,7 +126,7 @@ class Applied:
     """Rights on files that are refused unless a rule allows them."""
 
     net: NetAccess
-    """Rights on TCP ports that are refused; no rule allows any."""
+    """Rights on TCP ports that are refused, but to the `Ports` that are open."""
 
     scoped: Scope
 
@@ -139,7 +160,7 @@ def restrict(
     write_fds: tuple[int, ...],
     device_fds: tuple[int, ...],
     *,
-    network: bool,
+    network: bool | Ports,
 ) -> Applied:
     """Refuse this thread, and all it starts, everything but what the descriptors name, for good.
 
@@ -147,16 +168,18 @@ def restrict(
         read_fds: files and directories to read, list and execute, with all below.
         write_fds: files and directories to do anything in but make device nodes.
         device_fds: devices, or directories of devices, to read, write and control.
-        network: True leaves TCP alone; False refuses every bind and connect (ABI 4).
+        network: True leaves TCP alone; False refuses every bind and connect (ABI 4). `Ports`
+            refuse every bind, and connecting to those that are closed, or are an error.
 
     Returns:
         What is now in force; it depends on the kernel's ABI.
 
     Raises:
         SyscallError: no Landlock (ENOSYS, EOPNOTSUPP), no no_new_privs (EPERM), a descriptor
-            that no rule can be made for (EBADFD), or sixteen rulesets already (E2BIG).
+            that no rule can be made for (EBADFD), or sixteen rulesets already (E2BIG); or there
+            is no ABI 4 for ports (EINVAL).
     """
-    masks = _masks(_libc.landlock_abi(), network=network)
+    masks = _masks(_libc.landlock_abi(), network=network is True)
     applied = masks.applied
     ruleset = _libc.landlock_create(*masks.handled)
     try:
@@ -167,6 +190,8 @@ def restrict(
         ):
             for fd in fds:
                 _libc.landlock_add_path(ruleset, fd, of_directory if _is_directory(fd) else of_file)
+        if isinstance(network, Ports):
+            _libc.landlock_add_ports(ruleset, network.open(), int(NetAccess.CONNECT_TCP))
         _libc.landlock_restrict_self(ruleset)
     finally:
         os.close(ruleset)
@@ -190,7 +215,7 @@ class _Masks:
 def _masks(version: int, *, network: bool) -> _Masks:
     """Do the arithmetic of flags, which is slow, once; `prepare` does it before a fork."""
     fs = handled_rights(version)
-    net = NetAccess(0) if network or version < _NET_SINCE else _EVERY_PORT
+    net = NetAccess(0) if network or version < PORTS_SINCE else _EVERY_PORT
     scoped = _EVERY_SCOPE if version >= _SCOPE_SINCE else Scope(0)
 
     def grantable(rights: FsAccess) -> tuple[int, int]:

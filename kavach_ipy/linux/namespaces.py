@@ -38,13 +38,16 @@ ALL = (
 )
 
 
-def unshare_all() -> None:
+def unshare_all(*, keeps_network: bool = False) -> None:
     """Leave all seven namespaces in one call; the PID namespace takes the *next* child.
 
     namespaces(7): with CLONE_NEWUSER among the flags the user namespace is made first and owns
     the others, so no privilege is needed outside it.
+
+    Args:
+        keeps_network: stay in the network namespace, which grants the new user namespace nothing.
     """
-    _libc.unshare(ALL)
+    _libc.unshare(ALL ^ CloneFlag.NEWNET if keeps_network else ALL)
 
 
 def write_id_maps(pid: int, host_uid: int, host_gid: int) -> None:

@@ -19,7 +19,8 @@ from typing import Literal, assert_never
 from kavach_ipy.errors import CannotEnforce
 from kavach_ipy.linux import _libc, syscalls
 from kavach_ipy.linux.filter_rules import Match
-from kavach_ipy.linux.syscall_arguments import Network, argument_rules
+from kavach_ipy.linux.socket_rules import Network
+from kavach_ipy.linux.syscall_arguments import argument_rules
 
 __all__ = ["Machine", "Network", "build", "load", "missing"]
 
@@ -48,7 +49,8 @@ def build(
     """Build the filter as an array of struct sock_filter, eight bytes an instruction.
 
     Args:
-        network: the socket families: ``"none"`` AF_UNIX only, ``"loopback"`` also TCP and UDP.
+        network: the socket families: ``"none"`` AF_UNIX only, ``"loopback"`` also TCP and UDP,
+            ``"host"`` TCP and UDP that listen nowhere, and pairs of connected unix sockets.
         machine: the architecture the program is for; None is the one we run on.
         is_memory_counted: a control group counts memory that belongs to no process, so the cell
             may have it.

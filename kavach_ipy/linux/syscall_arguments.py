@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from typing import Literal, assert_never
 
 from kavach_ipy.linux.filter_rules import LOW_32, Match, Rule, choose, others
+from kavach_ipy.linux.socket_rules import Network, socket_rules
 
-__all__ = ["Network", "argument_rules"]
-
-Network = Literal["none", "loopback"]
+__all__ = ["argument_rules"]
 
 _ALL_64 = 0xFFFFFFFFFFFFFFFF
 
@@ -72,28 +70,6 @@ def _fcntl() -> Iterator[Rule]:
         yield Rule("fcntl", errno.EPERM, (Match(1, command),))
     for mask, value in others(refused):
         yield Rule("fcntl", None, (Match(1, value, mask),))
-
-
-# socket(7), asm-generic/socket.h. The bytes in a socket's buffers are kernel memory that no limit
-# sees, and with larger buffers the descriptors of one cell hold gigabytes. Libraries set these as
-# a matter of speed and take an error for a broken socket, so they hear success: the kernel too
-# gives a size of its own choosing, and getsockopt(2) tells the true one.
-_SOL_SOCKET = 1
-_SOCKET_SIZES = frozenset({7, 8, 32, 33})  # SO_SNDBUF, SO_RCVBUF, and both with FORCE
-# socket(7): with SO_LINGER the last close(2) waits, in whatever process does it. A descriptor that
-# is sent through the channel is closed by the kernel process: it stood still for as long as asked.
-_SO_LINGER = 13
-
-
-def _setsockopt() -> Iterator[Rule]:
-    level = Match(1, _SOL_SOCKET)
-    ignored = _SOCKET_SIZES | {_SO_LINGER}
-    for option in sorted(ignored):
-        yield Rule("setsockopt", 0, (level, Match(2, option)))
-    for mask, value in others(ignored):
-        yield Rule("setsockopt", None, (level, Match(2, value, mask)))
-    for mask, value in others(frozenset({_SOL_SOCKET})):
-        yield Rule("setsockopt", None, (Match(1, value, mask),))
 
 
 # mmap(2), asm-generic/mman-common.h; docs/decisions/0011. Pages of a shared mapping without a file
@@ -240,48 +216,6 @@ def _mknod() -> Iterator[Rule]:
             yield Rule(call, errno.EPERM, (Match(argument, bit, bit),))
 
 
-def _send() -> Iterator[Rule]:
-    # send(2) MSG_OOB: out-of-band bytes on unix sockets have been a way into the kernel
-    # (CVE-2025-38236), and EOPNOTSUPP is what kernels built without them answer.
-    for call, argument in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
-        yield Rule(call, None, (Match(argument, 0, 0x1),))
-        yield Rule(call, errno.EOPNOTSUPP, (Match(argument, 0x1, 0x1),))
-
-
-_AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
-_SOCK_STREAM, _SOCK_DGRAM = 1, 2
-# Plain TCP and UDP, by number or as the type's default: MPTCP, SCTP, UDP-Lite, L2TP and ping
-# sockets are much code that no notebook uses.
-_PROTOCOLS = {_SOCK_STREAM: frozenset({0, 6}), _SOCK_DGRAM: frozenset({0, 17})}
-
-
-def _socket(network: Network) -> Iterator[Rule]:
-    match network:
-        case "none":
-            internet: tuple[int, ...] = ()
-        case "loopback":
-            internet = (_AF_INET, _AF_INET6)
-        case _:
-            assert_never(network)
-    yield Rule("socket", None, (Match(0, _AF_UNIX),))
-    for mask, value in others(frozenset({_AF_UNIX, *internet})):
-        yield Rule("socket", errno.EAFNOSUPPORT, (Match(0, value, mask),))
-    for family in internet:
-        yield from _internet(Match(0, family))
-    # socketpair(2): only AF_UNIX has pairs that a program would ask for.
-    yield from choose("socketpair", 0, frozenset({_AF_UNIX}), errno.EAFNOSUPPORT)
-
-
-def _internet(family: Match) -> Iterator[Rule]:
-    # linux/net.h: the low four bits are the type, the rest are flags that the kernel checks.
-    type_bits = 0xF
-    for mask, value in others(frozenset(_PROTOCOLS), bits=4):
-        yield Rule("socket", errno.ESOCKTNOSUPPORT, (family, Match(1, value, mask)))
-    for kind, protocols in _PROTOCOLS.items():
-        context = (family, Match(1, kind, type_bits))
-        yield from choose("socket", 2, protocols, errno.EPROTONOSUPPORT, context)
-
-
 def argument_rules(network: Network, *, is_memory_counted: bool = False) -> tuple[Rule, ...]:
     """Every rule that looks at an argument.
 
@@ -293,7 +227,6 @@ def argument_rules(network: Network, *, is_memory_counted: bool = False) -> tupl
         *_clone(),
         *_ioctl(),
         *_fcntl(),
-        *_setsockopt(),
         *(() if is_memory_counted else _mmap()),
         *_rlimits(),
         *_prctl(),
@@ -302,6 +235,5 @@ def argument_rules(network: Network, *, is_memory_counted: bool = False) -> tupl
         *_chmod(),
         *_open(),
         *_mknod(),
-        *_send(),
-        *_socket(network),
+        *socket_rules(network),
     )

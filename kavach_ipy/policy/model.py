@@ -62,8 +62,10 @@ class Policy:
     network: Network = Network.NONE
     """Sockets the cell may use.
 
-    Enforced by an empty network namespace and by seccomp's list of socket families.
-    Does not stop: unix sockets that the cell makes for itself; with ``host``, anything at all.
+    Enforced by an empty network namespace and by seccomp's list of socket families; with ``host``
+    by that list and by Landlock's closed ports (``launch.ports``).
+    Does not stop: unix sockets that the cell makes for itself; with ``host``, sending away what it
+    reads, and reaching services of this machine that are neither the user's nor of notebooks.
     """
 
     inputs: tuple[str, ...] | None = None

@@ -73,8 +73,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         ("--net",),
         "network",
         "switch",
-        "The network of this machine. Off by default, and only with --clean: the cell can send"
-        " away whatever it can read.",
+        "The network of this machine, to connect by; the cell listens nowhere. Off by default, and"
+        " only with --clean or --session. The cell can send away whatever it can read, and reaches"
+        " what this machine reaches, but for the ports of notebooks.",
         const=Network.HOST.value,
     ),
     Option(

@@ -127,7 +127,10 @@ _FORMS: Final[dict[str, _Form]] = {
             ),
             (
                 Network.HOST,
-                "The cell uses the network of this machine and reaches whatever it reaches.",
+                (
+                    "The cell uses the network of this machine, listens nowhere, can send away what"
+                    " it reads, and reaches what this machine reaches, but for notebooks' ports."
+                ),
             ),
         )
     ),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kavach_ipy.errors import CannotEnforce, CellFailed, PolicyError
+from kavach_ipy.errors import CellFailed, PolicyError
 from kavach_ipy.launch.zygotes import end_zygotes
 from kavach_ipy.policy import Policy
 from kavach_ipy.sandbox import Sandbox
@@ -239,12 +239,6 @@ def test_instance_of_a_trusted_class_goes_in_where_the_cell_can_import_it(
     assert failure.name == "InputRefused"
     assert "Local" in str(failure)
     assert "did not run" in str(failure)
-
-
-def test_host_network_is_refused() -> None:
-    """It is allowed with --clean alone, and this version does not have it."""
-    with pytest.raises(CannotEnforce, match="--net"):
-        value("1", clean=True, network="host")
 
 
 def test_failure_and_limit_do_not_touch_the_next_cell() -> None:

@@ -6,11 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
-from kavach_ipy import CannotEnforce
 from tests.contract.cells import NEEDS, ROOT, failed, program, value
 
 pytestmark = [
@@ -93,18 +91,6 @@ def test_ordinary_user_inside_a_user_namespace_is_served() -> None:
     """Rootless containers look like this, and are no refusal."""
     done = _run_where("true", "-Ur")
     assert done.stdout == "nothing was refused\n", done.stderr
-
-
-@pytest.mark.parametrize(
-    ("policy", "layer"),
-    [
-        ({"clean": True, "network": "host"}, "--net"),
-    ],
-)
-def test_option_that_is_not_built_yet_runs_nothing(policy: dict[str, Any], layer: str) -> None:
-    """What cannot be kept is refused, never passed over."""
-    with pytest.raises(CannotEnforce, match=layer):
-        value("1", **policy)
 
 
 def test_sandbox_inside_a_sandbox_is_refused_clearly() -> None:

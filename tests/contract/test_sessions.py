@@ -156,7 +156,14 @@ def test_memory_of_all_cells_together_is_bounded(named: Named) -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [{"memory": "1G"}, {"memory": "64M"}, {"network": "loopback"}, {"timeout": 60}, {"pids": 7}],
+    [
+        {"memory": "1G"},
+        {"memory": "64M"},
+        {"network": "loopback"},
+        {"network": "host"},
+        {"timeout": 60},
+        {"pids": 7},
+    ],
     ids=str,
 )
 def test_cell_with_other_rights_is_refused(named: Named, policy: dict[str, Any]) -> None:

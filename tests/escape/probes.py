@@ -25,7 +25,7 @@ import pyseccomp
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.launch.script import script_body
 from kavach_ipy.policy import Policy
-from kavach_ipy.sandbox import Sandbox
+from kavach_ipy.sandbox import FreshTask, Sandbox
 from tests.contract.cells import DEADLINE, Ear, Script, children, python, run
 from tests.unit.linux.throwaway import forked
 
@@ -164,8 +164,13 @@ def looked_at(
 
     allowed = Policy.from_mapping({"timeout": DEADLINE, **policy})
     # The result is what the code left in `answers`.
-    body = script_body(f"{CALLS}answers = None\n{textwrap.dedent(code)}\n{_WAIT}\nanswers", {})
-    outcome = Sandbox(allowed, known_secrets=secrets).execute(body, sink=Eye())
+    whole = f"{CALLS}answers = None\n{textwrap.dedent(code)}\n{_WAIT}\nanswers"
+    sandbox = Sandbox(allowed, known_secrets=secrets)
+    if allowed.clean:
+        task = FreshTask("kavach_ipy.fresh:ScriptRunner", {"code": whole})
+        outcome = sandbox.execute_fresh(task, sink=Eye())
+    else:
+        outcome = sandbox.execute(script_body(whole, {}), sink=Eye())
     outcome.check()
     assert looked, "the cell was never looked at"
     return outcome

@@ -118,7 +118,7 @@ def test_prompt_number_is_the_notebooks(clean: Kernel) -> None:
         ("-i shape", "'shape' is not allowed; a function"),
         ("-i shape,given", "'shape'"),
         ("-i not_there", "'not_there'"),
-        ("-i given --memory 16M --net", "--net"),
+        ("-i given --memory 16M --trust", "--trust"),
     ],
 )
 def test_input_that_cannot_go_in_is_one_line_and_nothing_runs(

@@ -242,7 +242,7 @@ def test_an_interrupt_is_the_cells_keyboard_interrupt(kernel: Kernel) -> None:
 
 def test_what_cannot_be_enforced_is_said_and_nothing_runs(kernel: Kernel) -> None:
     """A refusal is one message with a remedy, no traceback, and the reply says error."""
-    run = kernel.run("%%sandbox --clean --net\nprint('ran')")
+    run = kernel.run("%%sandbox --ro /not/there\nprint('ran')")
     assert run.status == "error"
     assert run.error["ename"] == "CannotEnforce"
     assert "did not run" in plain(run)

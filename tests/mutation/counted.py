@@ -52,7 +52,7 @@ GUARDS = (
     Guard(
         "lingering sockets",
         "no close of a descriptor takes as long as the cell likes",
-        "linux/syscall_arguments.py",
+        "linux/socket_rules.py",
         "_SOCKET_SIZES | {_SO_LINGER}\n",
         "_SOCKET_SIZES\n",
         "tests/unit/linux/test_seccomp.py tests/unit/linux/test_seccomp_kernel.py",

@@ -17,14 +17,6 @@ def _refusal(name: str, promise: str, old: str, tests: str = _MISSING) -> Guard:
 
 GUARDS = (
     Guard(
-        "refusal: options that are not built",
-        "an option that does nothing yet is refused, and not passed over",
-        _PLAN,
-        "    if policy.network is Network.HOST:\n",
-        "    if False:\n",
-        f"{_TESTS}::test_an_engine_that_is_not_built_is_refused",
-    ),
-    Guard(
         "name: taken by another extension",
         "a cell magic that was ours is not another's without a word",
         "front/owning.py",

@@ -22,6 +22,7 @@ NO_GUARDS = {
 """Groups that refuse nothing."""
 
 _ARGUMENTS = "linux/syscall_arguments.py"
+_SOCKETS = "linux/socket_rules.py"
 _FILTER = "linux/seccomp.py"
 _VERDICTS = "tests/unit/linux/test_seccomp.py"
 _IN_THE_KERNEL = "tests/unit/linux/test_seccomp_kernel.py"
@@ -40,8 +41,10 @@ def _group(group: Group) -> Guard:
     )
 
 
-def _rule(name: str, promise: str, old: str, new: str, *tests: str) -> Guard:
-    return Guard(name, promise, _ARGUMENTS, old, new, " ".join(tests))
+def _rule(
+    name: str, promise: str, old: str, new: str, *tests: str, file: str = _ARGUMENTS
+) -> Guard:
+    return Guard(name, promise, file, old, new, " ".join(tests))
 
 
 GUARDS = (
@@ -121,6 +124,7 @@ GUARDS = (
         '        yield Rule("setsockopt", 0, (level, Match(2, option)))\n',
         '        yield Rule("setsockopt", None, (level, Match(2, option)))\n',
         f"{_IN_THE_KERNEL}::test_socket_buffers_keep_their_size",
+        file=_SOCKETS,
     ),
     _rule(
         "prctl",
@@ -183,9 +187,10 @@ GUARDS = (
     _rule(
         "out-of-band bytes",
         "no cell reaches the kernel's code for them",
-        "        yield Rule(call, errno.EOPNOTSUPP, (Match(argument, 0x1, 0x1),))\n",
-        "        yield Rule(call, None, (Match(argument, 0x1, 0x1),))\n",
+        "        yield Rule(call, errno.EOPNOTSUPP, (Match(argument, _MSG_OOB, _MSG_OOB),))\n",
+        "        yield Rule(call, None, (Match(argument, _MSG_OOB, _MSG_OOB),))\n",
         f"{_VERDICTS}::test_argument_decides",
+        file=_SOCKETS,
     ),
     _rule(
         "socket families",
@@ -193,6 +198,7 @@ GUARDS = (
         '        yield Rule("socket", errno.EAFNOSUPPORT, (Match(0, value, mask),))\n',
         '        yield Rule("socket", None, (Match(0, value, mask),))\n',
         "tests/escape/test_network.py::test_no_socket_of_any_other_family_is_made",
+        file=_SOCKETS,
     ),
     _rule(
         "socket pairs",
@@ -200,6 +206,7 @@ GUARDS = (
         "frozenset({_AF_UNIX}), errno.EAFNOSUPPORT)\n",
         "frozenset({_AF_UNIX, 40}), errno.EAFNOSUPPORT)\n",
         _VERDICTS,
+        file=_SOCKETS,
     ),
     _rule(
         "socket types",
@@ -207,6 +214,7 @@ GUARDS = (
         '        yield Rule("socket", errno.ESOCKTNOSUPPORT, (family, Match(1, value, mask)))\n',
         '        yield Rule("socket", None, (family, Match(1, value, mask)))\n',
         f"{_IN_THE_KERNEL}::test_loopback_speaks_tcp_and_udp_and_nothing_raw",
+        file=_SOCKETS,
     ),
     _rule(
         "socket protocols",
@@ -214,5 +222,6 @@ GUARDS = (
         "_SOCK_STREAM: frozenset({0, 6})",
         "_SOCK_STREAM: frozenset({0, 6, 262})",
         f"{_IN_THE_KERNEL}::test_loopback_speaks_tcp_and_udp_and_nothing_raw",
+        file=_SOCKETS,
     ),
 )

@@ -54,7 +54,7 @@ GUARDS = (
     _verification(
         "namespaces",
         "a namespace that is still the kernel's is found before the cell runs",
-        "    if shared:\n",
+        "    if shared != promised:\n",
         "    if False:\n",
     ),
     _verification(

@@ -194,7 +194,7 @@ def _rule(path: str, policy: Policy, folder: Path) -> str:
 
 
 def _usable(policy: Policy) -> Policy:
-    """The same policy without what no version applies yet, and with room for the cell's report."""
+    """The same policy for a fork that has no outputs, and with room for the cell's report."""
     draw = random.Random(policy.memory)
     roomy = {
         "timeout": 20.0,

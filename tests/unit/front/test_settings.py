@@ -63,7 +63,6 @@ def test_a_configuration_file_sets_values() -> None:
         ("output", "1MB"),
         ("messages", -5),
         ("network", "wifi"),
-        ("network", "host"),
         ("readable", ["relative/path"]),
         ("writable", ["/a\0b"]),
         ("hidden", ["~nobody-of-that-name/x"]),
@@ -150,3 +149,11 @@ def test_audit_is_off_and_can_be_insisted_on() -> None:
         settings.audit = mode
     settings.audit_hooks = ["os.path.exists"]
     settings.audit_directory = "/var/log/kavach"
+
+
+def test_with_the_hosts_network_every_cell_is_clean() -> None:
+    """A fork knows the kernel's keys, so none has the network they work on."""
+    settings = Kavach(network="host")
+    assert settings.to_policy() == Policy(network="host", clean=True)
+    settings.network = "loopback"
+    assert settings.to_policy() == Policy(network="loopback")

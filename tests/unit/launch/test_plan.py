@@ -111,11 +111,43 @@ def test_library_that_a_fork_would_break_is_refused_with_a_way_out(host: Host) -
     assert "--session NAME" in caught.value.remedy
 
 
-@pytest.mark.parametrize("policy", [Policy(clean=True, network="host")], ids=repr)
-def test_an_engine_that_is_not_built_is_refused(host: Host, policy: Policy) -> None:
-    """An option of a later version is an error, never a cell that runs some other way."""
-    with pytest.raises(CannotEnforce, match="does not have it yet"):
-        make_plan(policy, host)
+HOST_NETWORK = Policy(clean=True, network="host")
+
+
+def test_the_hosts_network_is_refused_where_no_port_can_be_closed(host: Host) -> None:
+    """What notebooks print is sent to whoever connects, so ABI 3 gets no network and says why."""
+    old = dataclasses.replace(host, landlock_abi=3)
+    with pytest.raises(CannotEnforce, match=r"--net.*ABI is 3.*notebooks print.*Linux 6\.7"):
+        make_plan(HOST_NETWORK, old)
+    assert make_plan(Policy(clean=True), old).landlock_abi == 3
+    assert make_plan(HOST_NETWORK, dataclasses.replace(host, landlock_abi=4)).shares_network
+
+
+def test_plan_of_the_hosts_network_has_its_closed_ports(host: Host) -> None:
+    """Any other plan has a network of its own."""
+    found = dataclasses.replace(host, closed_ports=((1024, 2048), (5000, 5000)))
+    plan = make_plan(HOST_NETWORK, found)
+    assert plan.shares_network
+    assert not plan.loopback
+    assert plan.closed_ports == ((1024, 2048), (5000, 5000))
+    for network in ("none", "loopback"):
+        other = make_plan(Policy(clean=True, network=network), host)
+        assert not other.shares_network
+        assert other.seccomp_program != plan.seccomp_program
+
+
+def test_resolvers_file_behind_a_link_is_shown_and_nothing_beside_it(host: Host) -> None:
+    """systemd-resolved keeps it below /run, next to its sockets."""
+    real = b"/run/systemd/resolve/stub-resolv.conf"
+    entry = Entry(
+        b"/etc/resolv.conf", real, directory=False, special=False, has_mounts=False, mode=0o644,
+        owner=0, links=((b"/etc/resolv.conf", real),),
+    )  # fmt: skip
+    plan = make_plan(HOST_NETWORK, dataclasses.replace(host, resolver=(entry,)))
+    assert _place(plan, real) == Bind(real, directory=False)
+    below = [place.path for place in plan.places.order if place.path.startswith(b"/run")]
+    assert below == [real]
+    assert survey(Policy()).resolver == ()
 
 
 def test_trust_is_refused_unless_somebody_allowed_it(host: Host) -> None:

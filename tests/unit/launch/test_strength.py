@@ -94,6 +94,19 @@ def test_network_that_was_promised_is_verified(policy: Policy) -> None:
     assert report._network(plan, found).state == "verified"
 
 
+def test_network_of_the_host_is_open_and_adds_nothing() -> None:
+    """The report says whose it is, and the score counts no point for it."""
+    policy = Policy(network="host", clean=True)
+    plan = make_plan(policy, survey(policy))
+    layer = report._network(plan, NetworkView(frozenset({"lo", "eth0"}), has_addresses=True))
+    assert layer.state == "open"
+    assert layer.detail.startswith("the host's")
+    others = (Layer(name, "verified", "") for name in WEIGHTS if name != "network")
+    told = ConfinementReport((*others, layer))
+    assert told.strength.score == 100 - WEIGHTS["network"].points
+    assert told.text().endswith("counting what was verified; open: network")
+
+
 def test_environment_that_is_left_is_refused_and_not_repeated() -> None:
     """What is left in the block may be a token, so the message does not say it."""
     policy = Policy()

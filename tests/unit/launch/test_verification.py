@@ -114,13 +114,27 @@ def test_map_that_was_not_promised_is_refused(
 
 
 @pytest.mark.parametrize("name", verify.NAMESPACES)
-def test_namespace_that_is_still_the_kernels_is_refused(name: str) -> None:
+def test_namespace_that_is_still_the_kernels_is_refused(plan: Plan, name: str) -> None:
     """One of seven is enough."""
     own = {each: f"{each}:[1]" for each in verify.NAMESPACES}
     other = {each: f"{each}:[2]" for each in verify.NAMESPACES}
-    assert report._namespaces(other, own).state == "verified"
+    assert report._namespaces(plan, other, own).state == "verified"
     with pytest.raises(SetupFailed, match=name):
-        report._namespaces(other | {name: own[name]}, own)
+        report._namespaces(plan, other | {name: own[name]}, own)
+
+
+@pytest.mark.parametrize("name", [name for name in verify.NAMESPACES if name != "net"])
+def test_with_the_hosts_network_six_namespaces_are_the_cells_own(plan: Plan, name: str) -> None:
+    """The host's network is the kernel's, and no other one; a network of its own is refused."""
+    shares = dataclasses.replace(plan, shares_network=True)
+    own = {each: f"{each}:[1]" for each in verify.NAMESPACES}
+    other = {each: f"{each}:[2]" for each in verify.NAMESPACES} | {"net": own["net"]}
+    layer = report._namespaces(shares, other, own)
+    assert "net" not in layer.detail
+    with pytest.raises(SetupFailed, match=name):
+        report._namespaces(shares, other | {name: own[name]}, own)
+    with pytest.raises(SetupFailed, match="promised: net"):
+        report._namespaces(shares, other | {"net": "net:[2]"}, own)
 
 
 def _mounts(plan: Plan) -> tuple[Mount, ...]:

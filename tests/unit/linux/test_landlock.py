@@ -46,7 +46,9 @@ def ground(tmp_path: Path) -> Ground:
     return Ground(tmp_path / "write", tmp_path / "read", tmp_path / "out")
 
 
-def confined(ground: Ground, function: Callable[[], object], *, network: bool = False) -> object:
+def confined(
+    ground: Ground, function: Callable[[], object], *, network: bool | landlock.Ports = False
+) -> object:
     """Run `function` in a process that Landlock confines to the ground; its value."""
 
     def child() -> object:
@@ -278,6 +280,42 @@ def test_tcp_is_refused_with_no_network(ground: Ground, network: bool, error: in
             ]
 
         assert confined(ground, attempt, network=network) == [error, error]
+
+
+def test_closed_ports_are_refused_and_the_others_are_not(ground: Ground) -> None:
+    """On every address; none is bound."""
+    if landlock.abi() < landlock.PORTS_SINCE:
+        pytest.skip(f"ABI {landlock.abi()} knows no TCP")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as open_server,
+        socket.create_server(("127.0.0.1", 0)) as closed_server,
+    ):
+        closed = closed_server.getsockname()[1]
+        ports = landlock.Ports(((closed, closed),))
+
+        def attempt() -> object:
+            return [
+                errno_of(socket.socket().connect, open_server.getsockname()),
+                errno_of(socket.socket().connect, closed_server.getsockname()),
+                errno_of(socket.socket().bind, ("127.0.0.1", 0)),
+            ]
+
+        answers = confined(ground, attempt, network=ports)
+    assert answers == [0, errno.EACCES, errno.EACCES]
+
+
+@pytest.mark.parametrize(
+    ("closed", "count"),
+    [((), 65535), (((1, 65535),), 0), (((1, 1), (65535, 65535)), 65533), (((80, 90),), 65524)],
+)
+def test_ports_are_open_where_no_range_closes_them(
+    closed: tuple[tuple[int, int], ...], count: int
+) -> None:
+    """Each of 65,535 is on one side."""
+    opened = list(landlock.Ports(closed).open())
+    assert len(opened) == count
+    assert opened == sorted(set(opened))
+    assert not [port for port in opened for first, last in closed if first <= port <= last]
 
 
 def test_applied_says_what_the_kernel_was_asked_for() -> None:
