@@ -13,7 +13,7 @@ Assumes: Linux; called in a thread that outlives the call.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +23,7 @@ from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.pace import Pace
 from kavach_ipy.hearing import Hearing, Progress, Sink
 from kavach_ipy.policy import Network, Policy, check_secrets
+from kavach_ipy.policy.names import check_names
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.messages import RESULT
 from kavach_ipy.wire.trusted import trusted
@@ -152,7 +153,7 @@ class Sandbox:
         from kavach_ipy.launch.script import script_body  # noqa: PLC0415 - needs Linux
 
         given = dict(inputs or {})
-        self._check_names("inputs", given, self.policy.inputs)
+        check_names("inputs", given, self.policy.inputs)
         if self.policy.clean:
             return self.execute_fresh(
                 FreshTask(_SCRIPT, {"code": code}, CellSource(code)), inputs=given, out=out
@@ -174,7 +175,7 @@ class Sandbox:
             PolicyError: as for `run`; or the session cannot be brought back, and nothing ran.
         """
         given = dict(inputs or {})
-        self._check_names("inputs", given, self.policy.inputs)
+        check_names("inputs", given, self.policy.inputs)
         task = FreshTask(_SCRIPT, {"code": code}, CellSource(code), throw_away=True)
         outcome = self.execute_fresh(task, inputs=given, out=out)
         if outcome.failure is None and outcome.values:
@@ -316,7 +317,7 @@ class Sandbox:
         if self._closed:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
-        self._check_names("outputs", names, self.policy.outputs)
+        check_names("outputs", names, self.policy.outputs)
         hearing = Hearing(sink, self.policy.stdin, self.policy.trust, progress, Pace(self._display))
         policy = self.policy if self._audit is None else self._audit.hiding(self.policy)
         name = policy.session
@@ -347,10 +348,3 @@ class Sandbox:
         from kavach_ipy.linux.secrets import forms_of  # noqa: PLC0415 - needs Linux
 
         return tuple(form for secret in self._secrets for form in forms_of(secret))
-
-    def _check_names(
-        self, option: str, names: Iterable[str], allowed: Sequence[str] | None
-    ) -> None:
-        for name in names:
-            if allowed is not None and name not in allowed:
-                raise PolicyError(option, name, f"the policy allows {', '.join(allowed) or 'none'}")
