@@ -57,15 +57,17 @@ c.Spawner.environment = {
 
 # --- Docker --------------------------------------------------------------------------------------
 # Three defaults of Docker refuse a sandbox inside the container: its seccomp profile refuses
-# unshare(2) and mount(2), AppArmor's docker-default refuses mount(2), and the masked places of
-# /proc make the Linux kernel refuse a fresh one. A cell brings its own, tighter, filter.
-# The image holds kavach_ipy, and what "kavach-jupyter enable --system" writes.
+# unshare(2), mount(2) and keyctl(2), AppArmor's docker-default refuses mount(2), and the masked
+# places of /proc make the Linux kernel refuse a fresh one. A cell brings its own, tighter, filter.
+# The image holds kavach_ipy, and what "kavach-jupyter enable --system" writes; its user is not
+# root, who would need three capabilities (docs/how-to/machines-that-refuse.md).
 #
+# from pathlib import Path
 # c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"
 # c.DockerSpawner.extra_host_config = {
 #     "security_opt": [
-#         "seccomp=unconfined",  # Better: Docker's profile and unshare, mount, umount2, pivot_root,
-#         #                        mount_setattr, open_tree, move_mount, clone with CLONE_NEW*.
+#         # Docker's API takes the profile itself, where the command line takes its name.
+#         "seccomp=" + Path("@CONFIG@/docker-seccomp.json").read_text(),
 #         "apparmor=unconfined",
 #         "systempaths=unconfined",
 #         "no-new-privileges",
@@ -82,7 +84,8 @@ c.Spawner.environment = {
 # c.KubeSpawner.extra_container_config = {
 #     "securityContext": {
 #         "procMount": "Unmasked",
-#         "seccompProfile": {"type": "Unconfined"},
+#         # Copied to /var/lib/kubelet/seccomp of each node.
+#         "seccompProfile": {"type": "Localhost", "localhostProfile": "docker-seccomp.json"},
 #         "appArmorProfile": {"type": "Unconfined"},
 #         "allowPrivilegeEscalation": False,
 #         "capabilities": {"drop": ["ALL"]},

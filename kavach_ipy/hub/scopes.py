@@ -41,6 +41,7 @@ HUB_KERNELS: Final = "share/kavach/jupyter/kernels"
 _LAUNCHER: Final = "lib/kavach/kavach-kernel"
 _SERVER: Final = "etc/jupyter/jupyter_server_config.json"
 _HUB: Final = "etc/kavach/jupyterhub_config.py"
+_SECCOMP: Final = "etc/kavach/docker-seccomp.json"
 _MANIFEST: Final = "etc/kavach/installed.json"
 
 
@@ -141,6 +142,7 @@ def _shared(name: ScopeName, owner: int, local: str, etc: str, below: str) -> Sc
             Target("kernels/python3/kernel.json", f"{local}/{HUB_KERNELS}/python3/kernel.json"),
             Target("jupyter_server_config.json", f"{etc}/{_SERVER}"),
             Target("jupyterhub_config.py", f"{etc}/{_HUB}", is_edited=True),
+            Target("docker-seccomp.json", f"{etc}/{_SECCOMP}", is_edited=True),
             Target("policy.toml", f"{etc}/{POLICY_FILE}", is_edited=True),
         ),
         f"{etc}/{_MANIFEST}",

@@ -74,6 +74,12 @@ def run_probe() -> tuple[Finding, ...]:
         lower = os.fsencode(folder)
         attempts: tuple[tuple[str, str, CloneFlag, Callable[[], None]], ...] = (
             ("user namespace", "namespaces", CloneFlag.NEWUSER, _nothing),
+            (
+                "session keyring",
+                "session keyring",
+                CloneFlag.NEWUSER,
+                _libc.join_session_keyring,
+            ),
             ("mounts", "mount propagation", _BASE, _try_mounts),
             ("overlay", "root", _BASE, functools.partial(_try_overlay, lower)),
             ("fresh /proc", "/proc", _BASE | CloneFlag.NEWPID, _try_proc),

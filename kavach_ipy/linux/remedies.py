@@ -36,6 +36,11 @@ _TABLE: dict[tuple[str, str, int], str] = {
         "The kernel lacks one of the namespaces (CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, "
         "CONFIG_CGROUPS), or the child is not single-threaded."
     ),
+    ("session keyring", "keyctl", errno.EPERM): (
+        "A cell would keep the keys of your session (AFS, Kerberos), and Docker's default seccomp "
+        "profile forbids to take another keyring: use the one that `kavach-jupyter enable` writes, "
+        "docker-seccomp.json (docs/how-to/machines-that-refuse.md)."
+    ),
     ("id maps", "write uid_map", errno.EPERM): _APPARMOR,
     ("id maps", "write gid_map", errno.EPERM): _APPARMOR,
     ("id maps", "write setgroups", errno.EACCES): (

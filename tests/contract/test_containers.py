@@ -14,12 +14,15 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pyseccomp
 import pytest
 
 from tests.contract.cells import NEEDS, program
 from tests.contract.test_refusals import RUN
 
 pytestmark = [pytest.mark.contract, NEEDS]
+
+PROFILE = Path(__file__).resolve().parents[2] / "jupyter-config/docker-seccomp.json"
 
 FILTERED = """
 import os, sys
@@ -66,6 +69,7 @@ def _refused(done: subprocess.CompletedProcess[str]) -> str:
     [
         ("unshare", errno.EPERM, "namespaces", "Docker and Kubernetes"),
         ("unshare", errno.ENOSPC, "namespaces", "user.max_user_namespaces"),
+        ("keyctl", errno.EPERM, "session keyring", "docker-seccomp.json"),
         ("mount", errno.EACCES, "mount propagation", "AppArmor"),
         ("mount", errno.EPERM, "mount propagation", "Docker and Kubernetes"),
         ("open_tree", errno.ENOSYS, "bind sources", "Linux 5.2"),
@@ -86,6 +90,63 @@ def test_call_that_the_host_refuses_is_named_with_its_remedy(
     )
     assert errno.errorcode[number] in said
     assert remedy in said
+
+
+PROFILED = """
+import json, os, sys
+import prctl, pyseccomp
+with open(sys.argv[1]) as file:
+    profile = json.load(file)
+assert profile["defaultAction"] == "SCMP_ACT_ALLOW"
+container = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+for rule in profile["syscalls"]:
+    asked = []
+    for it in rule.get("args", ()):
+        how = getattr(pyseccomp, it["op"].removeprefix("SCMP_CMP_"))
+        asked.append(pyseccomp.Arg(it["index"], how, it["value"]))
+    for name in rule["names"]:
+        if pyseccomp.resolve_syscall(pyseccomp.system_arch(), name) > 0:
+            container.add_rule(pyseccomp.ERRNO(rule["errnoRet"]), name, *asked)
+prctl.set_no_new_privs(1)
+container.load()
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+def test_container_with_the_profile_that_is_installed_runs_the_cell() -> None:
+    """What it forbids is nothing that a sandbox is made of, and the doctor finds nothing else."""
+    done = program(sys.executable, "-c", PROFILED, str(PROFILE), "-c", RUN)
+    assert (done.returncode, done.stdout) == (0, "nothing was refused\n"), done.stderr
+    doctor = program(sys.executable, "-c", PROFILED, str(PROFILE), "-m", "kavach_ipy.linux.probe")
+    assert (doctor.returncode, "REFUSED" in doctor.stdout) == (0, False), doctor.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [("keyctl", (0, -3)), ("bpf", (-1,)), ("open_by_handle_at", (-1,)), ("io_uring_setup", (0,))],
+)
+def test_container_with_the_profile_that_is_installed_is_filtered(
+    call: str, arguments: tuple[int, ...]
+) -> None:
+    """A filter that held nothing would pass the other test; these answer EPERM in it alone."""
+    number = pyseccomp.resolve_syscall(pyseccomp.system_arch(), call)
+    code = (
+        "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
+        f"libc.syscall(ctypes.c_long({number}), *map(ctypes.c_long, {arguments!r}), 0, 0)\n"
+        "print(ctypes.get_errno())"
+    )
+    inside = program(sys.executable, "-c", PROFILED, str(PROFILE), "-c", code).stdout
+    outside = program(sys.executable, "-c", code).stdout
+    assert (inside, outside != inside) == (f"{errno.EPERM}\n", True)
+
+
+def test_doctor_says_that_a_keyring_is_refused() -> None:
+    """Docker's own profile forbids keyctl(2): no cell would run, and the doctor knows."""
+    code = "import runpy; runpy.run_module('kavach_ipy.linux.probe', run_name='__main__')"
+    done = program(sys.executable, "-c", FILTERED, "keyctl", str(errno.EPERM), code)
+    assert done.returncode == 1
+    assert "REFUSED  session keyring" in done.stdout
+    assert done.stdout.count("REFUSED") == 1
 
 
 def test_host_that_refuses_nothing_runs_the_cell() -> None:
