@@ -10,6 +10,7 @@ Assumes: attributes marked Any are handed from one part of IPython to another, n
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
@@ -188,9 +189,17 @@ class OutStream(Protocol):
     _flush_pending: bool
     _subprocess_flush_pending: bool
     _flush: Callable[[], None]
+    _schedule_flush: Callable[[], None]
+    _buffers: dict[object, io.StringIO]
+    echo: object
+    parent_header: dict[str, object]
+    write: Callable[[str], int | None]
 
     def flush(self) -> None:
         """Send what is buffered."""
+
+    def set_parent(self, parent: dict[str, object]) -> None:
+        """Name the message that causes what is written from now on."""
 
 
 argument = cast("Callable[..., Decorator]", magic_arguments.argument)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from typing import Any, cast
 
 import pytest
+from ipykernel.iostream import IOPubThread, OutStream
+from jupyter_client.session import Session
 
-from kavach_ipy.front.streams import LinkStream, Name, Relay, send_pieces
+from kavach_ipy.front.streams import LinkStream, Name, Relay, repair_outstream, send_pieces
 
 DEADLINE = 30.0
 
@@ -134,3 +137,92 @@ def test_a_stream_is_what_libraries_expect() -> None:
     assert not stream.isatty()
     with pytest.raises(TypeError, match="bytes"):
         stream.write(b"bytes")  # type: ignore[arg-type]
+
+
+class NoThread(IOPubThread):
+    """A kernel's IOPub thread that is not there, as after a fork."""
+
+    def __init__(self) -> None:
+        self.thread = cast("Any", None)
+        self.io_loop = cast("Any", None)
+
+
+class Sent:
+    """Stands where ``Session`` is asked to send, and keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.session = Session(key=b"key")
+        self.session.send = self.take  # type: ignore[method-assign,assignment]
+        self.texts: list[tuple[str, str]] = []
+
+    def take(self, _: object, message: dict[str, Any], **__: object) -> None:
+        """Be ``Session.send``."""
+        name = message["parent_header"].get("msg_id", "")
+        self.texts.append((name, message["content"]["text"]))
+
+
+def made(session: Session) -> Any:
+    """Return a kernel's stream."""
+    make: Any = OutStream
+    return make(session, NoThread(), "stdout", watchfd=False)
+
+
+def repaired(sent: Sent) -> Any:
+    """Return a kernel's stream, put right as in a cell."""
+    stream = made(sent.session)
+    repair_outstream(stream, Relay())
+    return stream
+
+
+def test_a_kernels_stream_keeps_the_text_of_two_requests_apart() -> None:
+    """What two requests print in turns arrives whole, each under the request that printed it."""
+    sent = Sent()
+    stream = repaired(sent)
+    for number in range(4):
+        stream.set_parent({"header": {"msg_id": "ab"[number % 2]}})
+        print(number, file=stream)
+    stream.flush()
+    assert sent.texts == [("a", "0\n2\n"), ("b", "1\n3\n")]
+
+
+def test_a_kernels_stream_refuses_what_is_no_text() -> None:
+    """Bytes are an error in a cell, of the kind and with the words that a kernel has for it."""
+    stock, stream = made(Session(key=b"key")), repaired(Sent())
+    words = []
+    for one in (stock, stream):
+        with pytest.raises(TypeError) as refused:
+            one.write(b"bytes")
+        words.append(str(refused.value))
+    assert words[0] == words[1]
+
+
+def test_a_closed_stream_of_a_kernel_takes_nothing() -> None:
+    """A cell that closed its stream is told so by the next print, as in a kernel."""
+    stream = repaired(Sent())
+    stream.pub_thread = None
+    with pytest.raises(ValueError, match="closed"):
+        print("late", file=stream)
+
+
+def test_threads_lose_nothing_in_a_kernels_stream() -> None:
+    """Four threads that print and flush at once lose no line, and each one's are in order."""
+    sent = Sent()
+    stream = repaired(sent)
+    stream.set_parent({"header": {"msg_id": "a"}})
+
+    def write(name: str) -> None:
+        for number in range(2000):
+            stream.write(f"{name}{number}\n")
+            if number % 50 == 0:
+                stream.flush()
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    stream.flush()
+    lines = "".join(text for _, text in sent.texts).splitlines()
+    for name in "abcd":
+        own = [line for line in lines if line.startswith(name)]
+        assert own == [f"{name}{number}" for number in range(2000)]
