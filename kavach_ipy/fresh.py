@@ -79,7 +79,14 @@ def _take_inputs(link: ChildLink, cell: CellRequest) -> dict[str, object]:
             # One that is not to be had here is missed by name, when an instance of it is read.
             trust(by_text(name))
     at, length = (int(str(number)) for number in _list(task["frames"]))
-    return read_inputs(cell.inputs, (at, length), frozenset(names), link.policy.memory)
+    policy = link.policy
+    return read_inputs(
+        cell.inputs,
+        (at, length),
+        frozenset(names),
+        policy.memory,
+        lives_on=policy.session is not None,
+    )
 
 
 def renew_random() -> None:

@@ -181,14 +181,18 @@ class Hearing:
             return answer_frame(str(error), "eof")
         return answer_frame(line[:_LONGEST_LINE])
 
-    def outcome(self, ending: Ending, arena: Arena, names: frozenset[str]) -> Outcome:
-        """Put the outcome together once the sandbox is dead."""
+    def outcome(
+        self, ending: Ending, arena: Arena, names: frozenset[str], *, is_session: bool
+    ) -> Outcome:
+        """Put the outcome together once the sandbox is dead, or once its cell is over."""
         for name, text in self.streams.finish():
             self._text(name, text)
         self._show(self.pace.release())
         self._settle()
         self._text("stderr", self.pace.left_out())
-        values, withheld, stopped = self._values(arena, names)
+        values, withheld, stopped = self._values(
+            arena, names, lives_on=is_session and ending.lives_on
+        )
         failure: CellFailed | CellStopped | None = ending.stopped or stopped or self.failure
         result = values.pop(RESULT, withheld.pop(RESULT, None))
         return Outcome(
@@ -204,14 +208,14 @@ class Hearing:
         )
 
     def _values(
-        self, arena: Arena, names: frozenset[str]
+        self, arena: Arena, names: frozenset[str], *, lives_on: bool
     ) -> tuple[dict[str, object], dict[str, Withheld], CellStopped | None]:
         values: dict[str, object] = {}
         withheld: dict[str, Withheld] = {}
         asked = names | {RESULT}
         allowance = Allowance()
         try:
-            with arena.seal() as sealed:
+            with arena.take() if lives_on else arena.seal() as sealed:
                 for frame in self.values:
                     name, value = read_value(
                         frame, sealed, asked, allowance, is_stock=self.is_stock

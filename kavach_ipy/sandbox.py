@@ -6,14 +6,14 @@
 
 Guarantees: what the sink hears and what the outcome holds has been through the gate; values are
 read only after every process of the sandbox is dead, or, where it is a session that lives on, from
-memory that was sealed and nobody can change.
+a copy of its memory, which it has no more.
 Assumes: Linux; called in a thread that outlives the call.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +23,7 @@ from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.gate.pace import Pace
 from kavach_ipy.hearing import Hearing, Progress, Sink
 from kavach_ipy.policy import Network, Policy, check_secrets
+from kavach_ipy.policy.names import check_names
 from kavach_ipy.wire.arena import Arena
 from kavach_ipy.wire.messages import RESULT
 from kavach_ipy.wire.trusted import trusted
@@ -152,7 +153,7 @@ class Sandbox:
         from kavach_ipy.launch.script import script_body  # noqa: PLC0415 - needs Linux
 
         given = dict(inputs or {})
-        self._check_names("inputs", given, self.policy.inputs)
+        check_names("inputs", given, self.policy.inputs)
         if self.policy.clean:
             return self.execute_fresh(
                 FreshTask(_SCRIPT, {"code": code}, CellSource(code)), inputs=given, out=out
@@ -174,7 +175,7 @@ class Sandbox:
             PolicyError: as for `run`; or the session cannot be brought back, and nothing ran.
         """
         given = dict(inputs or {})
-        self._check_names("inputs", given, self.policy.inputs)
+        check_names("inputs", given, self.policy.inputs)
         task = FreshTask(_SCRIPT, {"code": code}, CellSource(code), throw_away=True)
         outcome = self.execute_fresh(task, inputs=given, out=out)
         if outcome.failure is None and outcome.values:
@@ -260,7 +261,7 @@ class Sandbox:
         ended: list[Ending] = []
 
         def run(plan: Plan, run: _Run) -> Ending:
-            packed = pack_inputs(given, self.policy.memory, self._forms())
+            packed = pack_inputs(given, self.policy.memory, self._forms(), lives_on=bool(name))
             with packed.arena:
                 # Without values there is nothing to send.
                 memory = packed.arena.fd if given else -1
@@ -286,7 +287,7 @@ class Sandbox:
             assert sessions is not None
             if ended and ended[-1].is_restored:
                 return replace(outcome, failure=restored(name, outcome.failure))
-            # Also where it holds on to memory that was to be sealed.
+            # Also where it does not let go of memory that was to be emptied.
             sessions.end(name)
             return replace(outcome, failure=in_session(name, outcome.failure))
         return outcome
@@ -316,9 +317,10 @@ class Sandbox:
         if self._closed:
             raise PolicyError("Sandbox", "closed", "open a new one; this one's block has ended")
         names = frozenset(out)
-        self._check_names("outputs", names, self.policy.outputs)
+        check_names("outputs", names, self.policy.outputs)
         hearing = Hearing(sink, self.policy.stdin, self.policy.trust, progress, Pace(self._display))
         policy = self.policy if self._audit is None else self._audit.hiding(self.policy)
+        name = policy.session
         with handlers_later() as signals:
             plan = make_plan(
                 policy,
@@ -331,18 +333,18 @@ class Sandbox:
                 import kavach_ipy.wire.stock  # noqa: F401, PLC0415
             with Arena.create(self.policy.memory) as arena:
                 ending = run(plan, _Run(arena, names, hearing, signals))
-                with signals.let_through():
-                    return hearing.outcome(ending, arena, names), hearing
+                try:
+                    with signals.let_through():
+                        outcome = hearing.outcome(ending, arena, names, is_session=bool(name))
+                        return outcome, hearing
+                except BaseException:
+                    # Its user did not wait, and a session may have it still.
+                    if name is not None and self._sessions is not None:
+                        self._sessions.take_back(name, arena.fd)
+                    raise
 
     def _forms(self) -> tuple[bytes, ...]:
         """Every form in which a known secret may stand in memory."""
         from kavach_ipy.linux.secrets import forms_of  # noqa: PLC0415 - needs Linux
 
         return tuple(form for secret in self._secrets for form in forms_of(secret))
-
-    def _check_names(
-        self, option: str, names: Iterable[str], allowed: Sequence[str] | None
-    ) -> None:
-        for name in names:
-            if allowed is not None and name not in allowed:
-                raise PolicyError(option, name, f"the policy allows {', '.join(allowed) or 'none'}")

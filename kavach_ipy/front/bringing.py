@@ -76,7 +76,7 @@ def unpack(shell: Shell, names: Sequence[str], arena: int, span: Span, limit: in
     from kavach_ipy.front.render import assign, explain_missing  # noqa: PLC0415
 
     try:
-        found = dict(read_packed(arena, span, frozenset(names), limit))
+        found = dict(read_packed(arena, span, frozenset(names), limit, lives_on=True))
     except KavachError as error:
         say(f"not brought back: {', '.join(names)} ({error})", "stderr")
         return

@@ -21,7 +21,7 @@ from kavach_ipy.front.widget_comms import WidgetComms
 from kavach_ipy.gate.buckets import Bucket
 from kavach_ipy.gate.display import DisplayIds, Shown
 from kavach_ipy.gate.failures import shown_failure
-from kavach_ipy.gate.pace import Pace
+from kavach_ipy.gate.pace import Cleaning, Pace
 from kavach_ipy.gate.plots import plotly_library
 from kavach_ipy.gate.streams import StreamName, Streams
 from kavach_ipy.wire.messages import read_error
@@ -82,6 +82,7 @@ class Origins:
 
         # Of the session: a cell may update what an earlier one has shown.
         self._ids = DisplayIds()
+        self._cleaning = Cleaning()
         self._known: OrderedDict[str, Origin] = OrderedDict()
         self._latest: Origin | None = None
         self._has_plotly = False
@@ -99,12 +100,14 @@ class Origins:
             count: the prompt number.
             is_cell: what names no message, and what goes to a descriptor, belongs to it.
         """
-        origin = Origin(parent, count, Pace(self._display, self._ids, self.widgets))
+        pace = Pace(self._display, self._ids, self.widgets, self._cleaning)
+        origin = Origin(parent, count, pace)
         self._known[str(parent.get("header", {}).get("msg_id", ""))] = origin
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
         if is_cell:
             self.widgets.cell_begins()
+            self._cleaning.spent = 0.0
             self._latest = origin
             while self._early:
                 self.hear(self._early.popleft())

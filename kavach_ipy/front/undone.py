@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kavach_ipy.errors import PolicyError
+from kavach_ipy.errors import PolicyError, ProtocolError
 from kavach_ipy.front.ear import Ear, settle
 from kavach_ipy.launch import verdicts
 from kavach_ipy.wire.arena import Arena
+from kavach_ipy.wire.emptying import empty
 
 if TYPE_CHECKING:
     from kavach_ipy.front.broker import Broker
@@ -75,7 +76,8 @@ async def run_undone(broker: Broker, sent: Sent, outputs: tuple[str, ...]) -> di
 
     Raises:
         PolicyError: it could not be undone, and did not run.
-        CellStopped: it was stopped, or is not to be undone any more, and has ended its session.
+        CellStopped: it was stopped, or is not to be undone any more, or does not let go of its
+            memory, and has ended its session.
     """
     policy, origin = sent.policy, sent.origin
     with Arena.create(policy.memory) as arena:
@@ -94,4 +96,9 @@ async def run_undone(broker: Broker, sent: Sent, outputs: tuple[str, ...]) -> di
             asked = {"names": [*outputs], "frames": answer.pop("packed")}
             _, reply = broker.submit("take", sent.parent, asked, policy, origin, arena.fd)
             await reply
+            try:
+                empty(arena.fd)
+            except ProtocolError as error:
+                broker.end(wait=False)
+                raise verdicts.broken_wire(str(error)) from None
     return answer

@@ -22,7 +22,12 @@ _SECONDS = 600.0
 
 
 def read_inputs(
-    fd: int, frames: tuple[int, int], names: frozenset[str], limit: int
+    fd: int,
+    frames: tuple[int, int],
+    names: frozenset[str],
+    limit: int,
+    *,
+    lives_on: bool,
 ) -> dict[str, object]:
     """Return what `wire.inputs.pack_inputs` packed, by name; the descriptor is closed.
 
@@ -31,6 +36,7 @@ def read_inputs(
         frames: where the frames lie in it.
         names: what must be there.
         limit: bytes that it may hold.
+        lives_on: as for `read_packed`.
 
     Raises:
         OutputWithheld: a value cannot be made in this process.
@@ -38,34 +44,38 @@ def read_inputs(
     """
     found: dict[str, object] = {}
     # The cell waits for what it was given, and a first value may import its whole library.
-    for name, value in read_packed(fd, frames, names, limit, Allowance(_SECONDS, limit)):
+    allowance = Allowance(_SECONDS, limit)
+    for name, value in read_packed(fd, frames, names, limit, allowance, lives_on=lives_on):
         if isinstance(value, Withheld):
             raise OutputWithheld(name, value.kind, value.reason, value.remedy)
         found[name] = value
     return found
 
 
-def read_packed(
+def read_packed(  # noqa: PLR0913 - memory, what lies in it, and what it may become
     fd: int,
     frames: tuple[int, int],
     names: frozenset[str],
     limit: int,
     allowance: Allowance | None = None,
+    *,
+    lives_on: bool,
 ) -> Iterator[tuple[str, object]]:
     """Yield each name with its value, or its `Withheld`; the descriptor is closed.
 
     Args:
-        fd: memory that nobody writes to any more; it is sealed here.
+        fd: memory that nobody writes to any more; it is sealed here, or emptied.
         frames: where the frames lie in it.
         names: what may be there.
         limit: bytes that it may hold.
         allowance: what is left for all values of the run; a fresh one where it is None.
+        lives_on: this process is a session's, which copies it; else its values use it as theirs.
 
     Raises:
         ProtocolError: the memory is not what an honest process makes.
     """
     allowance = Allowance() if allowance is None else allowance
-    with Arena(fd, limit) as arena, arena.seal() as sealed:
+    with Arena(fd, limit) as arena, arena.take() if lives_on else arena.seal() as sealed:
         for frame in _frames(bytes(sealed.view(*frames))):
             yield read_value(frame, sealed, names, allowance)
 

@@ -19,7 +19,7 @@ from kavach_ipy.gate.display import DisplayIds, Shown, Views, show
 from kavach_ipy.gate.mimes import DisplayPolicy
 from kavach_ipy.wire.messages import Message
 
-__all__ = ["BURST", "OUTPUTS", "RATE", "SECONDS", "Pace"]
+__all__ = ["BURST", "OUTPUTS", "RATE", "SECONDS", "Cleaning", "Pace"]
 
 OUTPUTS: Final = 1000
 """Displays below one cell at a time."""
@@ -34,14 +34,30 @@ _LATE: Final = DisplayPolicy(
 )
 
 
+class Cleaning:
+    """Seconds that the gate has spent on displays, of a cell or of all that are shown in its time.
+
+    A session may show things below any of its cells, so its cells have one, renewed by each.
+    """
+
+    __slots__ = ("spent",)
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+
+
 class Pace:
     """What one cell shows, at a pace that a page can follow."""
 
-    __slots__ = ("_at", "_cleared", "_count", "_held", "_ids", "_left_out", "_policy", "_spent",
+    __slots__ = ("_at", "_cleaning", "_cleared", "_count", "_held", "_ids", "_left_out", "_policy",
                  "_tokens", "_updates", "_views")  # fmt: skip
 
     def __init__(
-        self, policy: DisplayPolicy, ids: DisplayIds | None = None, views: Views | None = None
+        self,
+        policy: DisplayPolicy,
+        ids: DisplayIds | None = None,
+        views: Views | None = None,
+        cleaning: Cleaning | None = None,
     ) -> None:
         """Begin a cell.
 
@@ -49,11 +65,12 @@ class Pace:
             policy: what it may show.
             ids: the display ids of its session, where cells update what earlier ones have shown.
             views: the widgets of its session; None where its process ends with it.
+            cleaning: what is spent already; nothing where it is None.
         """
         self._policy = policy
         self._ids = DisplayIds() if ids is None else ids
         self._views = views
-        self._spent = 0.0
+        self._cleaning = Cleaning() if cleaning is None else cleaning
         self._count = 0
         self._left_out = 0
         self._tokens = float(BURST)
@@ -71,10 +88,10 @@ class Pace:
             ProtocolError: the content has not the form of the messaging protocol.
         """
         start = monotonic()
-        late = self._spent > SECONDS and not self._policy.is_trusted
+        late = self._cleaning.spent > SECONDS and not self._policy.is_trusted
         shown = show(message, self._ids, _LATE if late else self._policy, self._views)
         now = monotonic()
-        self._spent += now - start
+        self._cleaning.spent += now - start
         if shown is None:
             return []
         match shown.msg_type:

@@ -122,7 +122,7 @@ class Duty:
 
         def go() -> None:
             is_cell = request.kind == "execute"
-            self._exchange.begin(request, policy, arena if is_cell else -1)
+            self._exchange.begin(request, policy, arena)
             self._out.add(pieces, os.dup(arena) if arena >= 0 else -1)
             if is_cell:
                 self._order.added()

@@ -8,7 +8,6 @@ Assumes: one thread uses it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
@@ -149,7 +148,8 @@ class Exchange:
         Args:
             request: the request.
             policy: what it may take.
-            arena: where the cell may put values until its reply; -1 where it may not.
+            arena: where the cell may put values until its reply, or what the session takes some
+                from; -1 where there is none.
         """
         if arena >= 0 and self._meter is not None:
             self._meter.arena = arena
@@ -223,7 +223,7 @@ class Exchange:
                 self._publish(frame)
             case Kind.REPLY:
                 catch_up(None)
-                self._reply(read_reply(frame))
+                self._reply(read_reply(frame), frame.size)
             case Kind.INPUT:
                 catch_up(read_mark(frame))
                 self._ask(read_input(frame))
@@ -238,19 +238,19 @@ class Exchange:
         if self._messages <= self.policy.messages:
             self._hearer.published(read_publish(frame))
 
-    def _reply(self, reply: Reply) -> None:
+    def _reply(self, reply: Reply, size: int) -> None:
         request = self._pending.get(reply.number)
         if request is None:
             raise ProtocolError(0, "REPLY", f"nothing with the number {reply.number} is under way.")
+        if request.kind in {"execute", "take"}:
+            assert self._meter is not None, "attached before anything is read"
+            self._meter.arena = -1
         if request.kind != "execute":
-            size = len(json.dumps(reply.content))
             if size > _ANSWER_BYTES:
                 raise ProtocolError(0, "REPLY", f"{size} bytes; {_ANSWER_BYTES} are allowed.")
             # What is offered by Tab is not printed, and nothing else bounds how often one asks.
             self._bytes -= size
         else:
-            assert self._meter is not None, "attached before anything is read"
-            self._meter.arena = -1
             # A thread may ask while its cell ends; time would stand still for the next one.
             self._withdraw("eof")
         # What the gate refuses of it is the end of a cell that still runs.

@@ -79,6 +79,11 @@ class Ending:
     is_restored: bool = False
     """Of a session whose cell was stopped: it goes on with what was before the cell."""
 
+    @property
+    def lives_on(self) -> bool:
+        """Of a session: whether processes that ran the cell live."""
+        return self.stopped is None and not self.is_restored
+
 
 def launch(plan: Plan, job: Job, listener: Listener, signals: Signals) -> Ending:
     """Run a job in a forked, confined child and wait for its end.

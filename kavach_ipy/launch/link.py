@@ -185,7 +185,9 @@ class ChildLink:
         In a session it comes with the next cell.
         """
         if self._is_owner():
-            self._arena.finish()
+            if self.policy.session is None:
+                # That of a session is emptied (`Arena.take`), which a seal would forbid.
+                self._arena.finish()
             with self._lock:
                 self._write(done_frame(failure))
                 self._is_over = True

@@ -12,6 +12,7 @@ Assumes: the kernel process writes and is trusted; a cell may read its own reque
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -45,6 +46,7 @@ HOLD = b"s"
 """To a session, between two cells: take a snapshot (`launch.checkpoints`)."""
 
 _MOST = 8
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _CHUNK = 1 << 20
 
 
@@ -74,12 +76,14 @@ def send(to: socket.socket, word: bytes, document: dict[str, Json], fds: tuple[i
     Raises:
         OSError: nobody reads any more; BlockingIOError: nobody has read for long.
     """
-    memory = os.memfd_create("kavach-request", os.MFD_CLOEXEC)
+    memory = os.memfd_create("kavach-request", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         # ASCII, as a cell's source may hold lone surrogates.
         text = memoryview(json.dumps(document).encode("ascii"))
         while text:
             text = text[os.write(memory, text) :]
+        # A session that keeps the descriptor keeps this much memory, and no more.
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
         socket.send_fds(to, [word], [memory, *fds])
     finally:
         os.close(memory)

@@ -13,8 +13,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
-from kavach_ipy.errors import PolicyError
+from kavach_ipy.errors import CellStopped, PolicyError, ProtocolError
 from kavach_ipy.launch import verdicts
 from kavach_ipy.launch.launcher import Ending, FreshJob
 from kavach_ipy.launch.listener import Listener
@@ -23,6 +24,7 @@ from kavach_ipy.launch.session import Session
 from kavach_ipy.launch.signals import Signals
 from kavach_ipy.launch.snapshots import Keeper
 from kavach_ipy.launch.zygotes import zygote_for
+from kavach_ipy.wire.emptying import empty
 
 __all__ = ["Session", "Sessions"]
 
@@ -84,7 +86,7 @@ class Sessions:
                     session = self._living[name] = _begin(name, plan, job, signals)
             if session.is_over:
                 return Ending(session.report, session.stopped or verdicts.gone(), 0.0)
-            return session.run(
+            ending = session.run(
                 job,
                 plan.policy,
                 listener,
@@ -93,6 +95,24 @@ class Sessions:
                 notify=self._notify,
                 throw_away=throw_away,
             )
+            if job.inputs >= 0 and ending.lives_on:
+                stopped = self.take_back(name, job.inputs)
+                return replace(ending, stopped=stopped)
+            return ending
+
+    def take_back(self, name: str, memory: int) -> CellStopped | None:
+        """Take memory back that a session was given, and end one that does not let go of it.
+
+        Args:
+            name: of the session.
+            memory: a descriptor of the memory.
+        """
+        try:
+            empty(memory)
+        except ProtocolError as error:
+            self.end(name)
+            return verdicts.broken_wire(str(error))
+        return None
 
     def end(self, name: str) -> bool:
         """End one session; False where there is none of that name."""

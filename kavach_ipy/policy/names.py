@@ -9,13 +9,14 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from kavach_ipy.errors import PolicyError
 
 __all__ = [
     "SHELL_NAMES",
+    "check_names",
     "normalise_inputs",
     "normalise_outputs",
     "normalise_session",
@@ -143,3 +144,19 @@ def _check_identifier(field: str, name: str) -> None:
         )
     if keyword.iskeyword(name):
         raise PolicyError(field, name, "it is a keyword of Python and cannot be a variable")
+
+
+def check_names(option: str, names: Iterable[str], allowed: Sequence[str] | None) -> None:
+    """Refuse what a policy does not let in or out.
+
+    Args:
+        option: whose names they are, for the words of an error.
+        names: what was asked for.
+        allowed: what the policy has; None for all.
+
+    Raises:
+        PolicyError: naming the first that is not allowed.
+    """
+    for name in names:
+        if allowed is not None and name not in allowed:
+            raise PolicyError(option, name, f"the policy allows {', '.join(allowed) or 'none'}")

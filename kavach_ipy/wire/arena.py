@@ -4,8 +4,10 @@
 
     parent  Arena.create ─ fork ─┬─ child   ArenaWriter.put(buffer) → (offset, length)
                                  └─ parent  (the sandbox is dead) seal() → SealedArena.view(…)
+                                            (it lives on)         take() → a copy, as such
 
-Guarantees: after `seal` nobody can change, shrink or grow the memory; a view lies inside what was
+Guarantees: after `take` nobody has memory of it, whatever descriptors and mappings
+they keep; after `seal` nobody can change, shrink or grow the memory; a view lies inside what was
 really written, at a page boundary, and overlaps no other view; writing to a view changes a private
 copy of the page (mmap(2), MAP_PRIVATE).
 Assumes: memfd_create(2) and fcntl(2) seals (Linux 3.17); for `seal`, that the sandbox is dead.
@@ -22,6 +24,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from kavach_ipy.errors import OutputWithheld, ProtocolError
+from kavach_ipy.wire.emptying import copy_out, empty
 from kavach_ipy.wire.prices import Account
 
 __all__ = ["Arena", "ArenaWriter", "SealedArena"]
@@ -91,6 +94,25 @@ class Arena:
                 "arena",
                 f"fcntl(F_ADD_SEALS) refused: {error.strerror}; a process still holds it.",
             ) from error
+        size = self._checked_size()
+        fd, self.fd = self.fd, -1
+        return SealedArena(fd, size)
+
+    def take(self) -> SealedArena:
+        """Copy what is there, and take the memory from everybody who still has it.
+
+        For a sandbox that lives on: sealed memory would be there as long as it keeps a descriptor.
+
+        Raises:
+            ProtocolError: the sandbox has sealed it or still writes to it, or it is larger than
+                `limit`, or sparse.
+        """
+        size = self._checked_size()
+        memory = copy_out(self.fd, size) if size else None
+        empty(self.fd)
+        return SealedArena(-1, size, memory)
+
+    def _checked_size(self) -> int:
         status = os.fstat(self.fd)
         if status.st_size > self.limit:
             raise ProtocolError(
@@ -103,8 +125,7 @@ class Arena:
                 "arena",
                 f"it is sparse: {status.st_size} bytes long, {status.st_blocks} blocks written.",
             )
-        fd, self.fd = self.fd, -1
-        return SealedArena(fd, status.st_size)
+        return status.st_size
 
 
 class ArenaWriter:
@@ -198,6 +219,14 @@ class ArenaWriter:
             )
         return offset, offset + size
 
+    def stop_growing(self) -> None:
+        """Let whoever gets the memory have no more of it, and its owner take it back.
+
+        Raises:
+            OSError: fcntl(2) refused it.
+        """
+        fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+
     def finish(self) -> None:
         """Forbid every change from now on, so that the parent need not wait for it.
 
@@ -210,7 +239,7 @@ class ArenaWriter:
 
 
 class SealedArena:
-    """Memory that the dead child wrote and nobody can change any more.
+    """Memory that a child wrote and nobody can change any more.
 
     The descriptor is closed by `close`; the memory goes when the last view goes.
     Python before 3.13 keeps one more descriptor open as long as a view lives.
@@ -218,9 +247,9 @@ class SealedArena:
 
     __slots__ = ("_fd", "_map", "_taken", "size")
 
-    def __init__(self, fd: int, size: int) -> None:
+    def __init__(self, fd: int, size: int, memory: mmap.mmap | None = None) -> None:
         self._fd = fd
-        self._map: mmap.mmap | None = None
+        self._map = memory
         # One byte a page: a sorted list of spans would cost the square of their number.
         self._taken = bytearray(-(-size // _PAGE))
         self.size = size

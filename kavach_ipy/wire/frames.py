@@ -60,11 +60,13 @@ class Frame:
         kind: what it says.
         body: a JSON object; strings in it may hold lone surrogates.
         buffers: bytes in decoded frames; anything with the buffer protocol may be sent.
+        size: bytes that a decoded frame took; 0 of one that was made here.
     """
 
     kind: Kind
     body: dict[str, Json] = field(default_factory=dict)
     buffers: tuple[bytes | memoryview, ...] = ()
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,7 @@ class Decoder:
             body = read_document(text)
         except (ValueError, RecursionError) as error:
             raise ProtocolError(self.offset, kind.name, f"its body is refused: {error}.") from None
-        return Frame(kind, body, tuple(buffers))
+        return Frame(kind, body, tuple(buffers), self._need)
 
 
 def write_frame(fd: int, frame: Frame, limits: FrameLimits = _DEFAULT_LIMITS) -> None:

@@ -4,6 +4,8 @@
 
     kernel process  pack_inputs(values) ── sealed memfd ──▶ clean cell  gate.inputs.read_inputs
 
+What a session is given is not sealed but for growth, and taken back when the cell is over.
+
 They are the frames of values that come back, in the other direction: big buffers lie in an arena,
 and the frames behind them in the same one.
 
@@ -39,7 +41,11 @@ class PackedInputs:
 
 
 def pack_inputs(
-    values: Mapping[str, object], limit: int, forbidden: Sequence[bytes] = ()
+    values: Mapping[str, object],
+    limit: int,
+    forbidden: Sequence[bytes] = (),
+    *,
+    lives_on: bool = False,
 ) -> PackedInputs:
     """Encode variables, and seal them.
 
@@ -47,6 +53,7 @@ def pack_inputs(
         values: by name.
         limit: bytes that they may take in all: the memory of the cell, which holds them.
         forbidden: bytes that none of them may hold: known secrets.
+        lives_on: they go to a session, and the memory is to be released when its cell is over.
 
     Raises:
         PolicyError: naming a value of a type that does not cross, one that is too large, or one
@@ -54,7 +61,13 @@ def pack_inputs(
     """
     arena = Arena.create(limit)
     try:
-        return PackedInputs(arena, _pack(values, ArenaWriter(arena.fd, limit, "go in"), forbidden))
+        writer = ArenaWriter(arena.fd, limit, "go in")
+        span = _pack(values, writer, forbidden)
+        if lives_on:
+            writer.stop_growing()
+        else:
+            writer.finish()
+        return PackedInputs(arena, span)
     except BaseException:
         arena.close()
         raise
@@ -82,7 +95,6 @@ def _pack(values: Mapping[str, object], writer: ArenaWriter, forbidden: Sequence
         raise PolicyError(
             "inputs", ", ".join(values), f"together, {error.reason}: {error.remedy}. {_NOTHING}"
         ) from None
-    writer.finish()
     return span
 
 

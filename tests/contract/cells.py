@@ -241,3 +241,18 @@ def wait_for_the_end_of(pidfds: Sequence[int], seconds: float = 10.0) -> None:
 def _environment(changes: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     return inherited | {"PYTHONPATH": str(ROOT)} | dict(changes)
+
+
+def shared_memory() -> int:
+    """Bytes in files without a file system, of the whole machine: proc(5), Shmem."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    (kib,) = [line.split()[1] for line in lines if line.startswith("Shmem:")]
+    return int(kib) * 1024
+
+
+def wait_for_shared_memory(most: int) -> None:
+    """Wait until there is no more of it: other programs have some, too, for a while."""
+    deadline = time.monotonic() + DEADLINE
+    while (found := shared_memory()) > most:
+        assert time.monotonic() < deadline, f"{found - most} bytes too many"
+        select.select((), (), (), 0.05)

@@ -24,6 +24,8 @@ from tests.contract.cells import (
     children,
     descendants,
     run,
+    shared_memory,
+    wait_for_shared_memory,
     wait_for_the_end_of,
 )
 
@@ -204,8 +206,8 @@ for name in os.listdir("/proc/self/fd"):
 """Code for a cell: the descriptor that its values go to."""
 
 
-def test_arena_of_a_cell_is_sealed_while_the_session_lives(named: Named) -> None:
-    """A cell that keeps its old arena cannot write to it; what came back stays as it was."""
+def test_arena_of_a_cell_is_nobodys_when_the_cell_is_over(named: Named) -> None:
+    """A cell that keeps it has no memory by it; what came back stays as it was."""
     code = f"{ARENA}kept = os.dup(arena)\nvalue = bytes(100_000)"
     first = named.run(code, out=["value"]).check()
     probe = """
@@ -215,22 +217,101 @@ def attempt(act):
     except (OSError, ValueError) as error:
         return type(error).__name__
     return "done"
-size = os.fstat(kept).st_size
-[attempt(lambda: os.pwrite(kept, b"x", 0)), attempt(lambda: os.ftruncate(kept, 0)),
- attempt(lambda: mmap.mmap(kept, size, mmap.MAP_SHARED, mmap.PROT_WRITE))]
+[os.fstat(kept).st_size, attempt(lambda: os.pwrite(kept, b"x", 0)),
+ attempt(lambda: os.ftruncate(kept, 1)), attempt(lambda: os.posix_fallocate(kept, 4096, 1))]
 """
-    assert named.run(probe).check().result == ["PermissionError"] * 3
+    assert named.run(probe).check().result == [0] + ["PermissionError"] * 3
     assert first.values["value"] == bytes(100_000)
 
 
-def test_arena_that_cannot_be_sealed_ends_the_session(named: Named) -> None:
-    """A mapping that is kept keeps the memory changeable, so nothing is read of it."""
-    code = f"{ARENA}os.ftruncate(arena, 1 << 20)\nkept = mmap.mmap(arena, 1 << 20)\nvalue = 1"
-    outcome = named.run(code, out=["value"])
+def test_arena_that_a_session_has_mapped_changes_nothing_that_came_back(named: Named) -> None:
+    """The mapping has no memory behind it any more, and the session goes on."""
+    mapped = "os.posix_fallocate(arena, 0, 1 << 20)\nkept = mmap.mmap(arena, 1 << 20)"
+    outcome = named.run(f"{ARENA}{mapped}\nvalue = b'x' * 9999", out=["value"]).check()
+    assert outcome.values["value"] == b"x" * 9999
+    assert named.run("1").check().result == 1
+    # mmap(2): SIGBUS where the file has no such page.
+    assert "SIGBUS" in str(named.run("kept[0]").failure)
+    assert outcome.values["value"] == b"x" * 9999
+
+
+@pytest.mark.parametrize("seal", ["F_SEAL_SHRINK", "F_SEAL_SEAL"])
+def test_arena_that_cannot_be_emptied_ends_the_session(named: Named, seal: str) -> None:
+    """A session that has sealed it would keep it, so nothing is read of it."""
+    seals = f"import fcntl\nfcntl.fcntl(arena, fcntl.F_ADD_SEALS, fcntl.{seal})"
+    filled = "os.posix_fallocate(arena, 0, 1 << 20)"
+    outcome = named.run(f"{ARENA}{filled}\n{seals}\nvalue = 1", out=["value"])
     assert isinstance(outcome.failure, CellStopped)
     assert outcome.failure.limit == "protocol"
     assert outcome.values == {}
     assert list(named.sessions) == []
+
+
+_SIZE = 64 << 20
+_HOARDS = {
+    "a descriptor": "kept.append(os.dup(arena))\nvalue = bytes(SIZE)",
+    "a mapping": "os.ftruncate(arena, SIZE)\nkept.append(mmap.mmap(arena, SIZE))\n"
+    "value = bytes(SIZE)",
+    "one in flight": "pair = socket.socketpair()\nsocket.send_fds(pair[0], [b'x'], [arena])\n"
+    "kept.append(pair)\nvalue = bytes(SIZE)",
+    "one that nobody asked for": "os.posix_fallocate(arena, 0, SIZE)\nkept.append(os.dup(arena))",
+    "one of a cell that fails": "os.posix_fallocate(arena, 0, SIZE)\nkept.append(os.dup(arena))\n"
+    "raise ValueError",
+    "one of another process": "value = bytes(SIZE)\nif not os.fork():\n    signal.pause()",
+    "one that is filled again": "kept.append(os.dup(arena))\n"
+    "def fill(fd=kept[-1]):\n"
+    "    while True:\n"
+    "        try:\n"
+    "            os.posix_fallocate(fd, 0, SIZE)\n"
+    "        except OSError:\n"
+    "            pass\n"
+    "threading.Thread(target=fill, daemon=True).start()",
+}
+
+
+@pytest.mark.parametrize("code", _HOARDS.values(), ids=_HOARDS)
+def test_session_keeps_no_memory_of_its_arenas(named: Named, code: str) -> None:
+    """However it holds on to them: the machine's shared memory is what it was."""
+    named.run(f"import mmap, os, signal, socket, threading\nkept = []\nSIZE = {_SIZE}", memory="1G")
+    before = shared_memory()
+    for _ in range(5):
+        wanted = ["value"] if "value =" in code else []
+        named.run(f"{ARENA}{code}", out=wanted, memory="1G")
+        # But for the one that never leaves it alone, which may end for that.
+        assert list(named.sessions) or "fill" in code
+    wait_for_shared_memory(before + 2 * _SIZE)
+
+
+def test_session_keeps_no_memory_of_what_it_was_given(named: Named) -> None:
+    """Inputs and the cell itself come in memory, too: it is taken back, or cannot grow."""
+    named.run(
+        "import os, socket\n"
+        "kept, receive = [], socket.recv_fds\n"
+        "def keep(*args, **options):\n"
+        "    found = receive(*args, **options)\n"
+        "    kept.extend(map(os.dup, found[1]))\n"
+        "    return found\n"
+        "socket.recv_fds = keep",
+        memory="1G",
+    ).check()
+    before = shared_memory()
+    for _ in range(5):
+        given = named.run("len(given)", inputs={"given": bytes(_SIZE)}, memory="1G").check()
+        assert given.result == _SIZE
+    wait_for_shared_memory(before + 2 * _SIZE)
+    probe = """
+def grows(fd):
+    try:
+        os.posix_fallocate(fd, 0, 1 << 20)
+    except PermissionError:
+        return False
+    return True
+names = [os.readlink(f"/proc/self/fd/{fd}").split()[0] for fd in kept]
+# The last two are this cell's own.
+sorted(set(names)), any(map(grows, kept[:-2])), grows(kept[-2])
+"""
+    found = named.run(probe, memory="1G").check().result
+    assert found == (["/memfd:kavach-arena", "/memfd:kavach-request"], False, False)
 
 
 def test_session_that_used_up_its_descriptors_can_still_be_asked(named: Named) -> None:

@@ -16,9 +16,26 @@ _QUESTIONS = "tests/kernel/broker/test_questions.py"
 _AUDITED = "tests/kernel/broker/test_audited.py"
 _REPLIES = "tests/unit/gate/test_replies.py"
 
+_TAB = "test_answer_to_tab_pays_for_itself_and_nothing_else"
 _UNREAD = "tests/unit/launch/test_unread.py"
 
 GUARDS = (
+    Guard(
+        "broker: what Tab is credited with",
+        "an answer to Tab is taken off by its own size",
+        _EXCHANGE,
+        "            self._bytes -= size\n",
+        "            self._bytes -= 3 * size\n",
+        f"{_HOSTILE}::{_TAB}",
+    ),
+    Guard(
+        "broker: time of cleaning",
+        "cleaning for all cells takes no longer than for one",
+        "front/origins.py",
+        "Pace(self._display, self._ids, self.widgets, self._cleaning)",
+        "Pace(self._display, self._ids, self.widgets)",
+        "tests/unit/front/test_origins.py::test_cleaning_below_all_cells_is_one_budget",
+    ),
     Guard(
         "broker: cells that were read",
         "a cell that a dead session has read does not run again",

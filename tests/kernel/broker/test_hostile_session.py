@@ -183,6 +183,33 @@ def test_answer_to_tab_is_of_limited_size(broker: Kernel) -> None:
     assert "it ended by protocol" in broker.run("1").stderr
 
 
+def test_answer_to_tab_pays_for_itself_and_nothing_else(broker: Kernel) -> None:
+    """One that is kept for the time of a cell lets the cell print no more than its limit."""
+    broker.run(
+        f"{CHANNEL}\nfrom kavach_ipy.front.served import _Served\n"
+        "numbers, reply = [], _Served._reply\n"
+        "def keep(self, number, content):\n"
+        "    if self._running.kind == 'complete':\n"
+        "        numbers.append(number)\n"
+        "    else:\n"
+        "        reply(self, number, content)\n"
+        "_Served._reply = keep"
+    )
+    assert broker.complete("x") == []
+    # Two bytes each here, and six as JSON may write them.
+    run = broker.run(
+        "%%sandbox --output 1M\n"
+        "content = {'status': 'ok', 'metadata': {}, 'cursor_start': 0, 'cursor_end': 1,\n"
+        "           'matches': [chr(233) * 2000] * 200}\n"
+        "body = {'number': numbers[0], 'content': content}\n"
+        "body = json.dumps(body, ensure_ascii=False).encode()\n"
+        "send(struct.pack('<4sBBHI', b'kvch', 1, 10, 0, len(body)) + body)\n"
+        "print('x' * 2_000_000)"
+    )
+    assert "output" in run.error["evalue"], run.outputs
+    broker.run("%kavach restart")
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.cells import shared_memory, wait_for_shared_memory
 from tests.kernel.broker.conftest import PROGRAM
 from tests.kernel.kernels import Kernel, start_kernel
 
@@ -146,3 +147,34 @@ def test_answer_that_names_no_place_is_no_answer(broker: Kernel, span: str) -> N
     )
     assert "protocol" in run.error["evalue"]
     assert broker.value("kept") == "1"
+
+
+_SIZE = 64 << 20
+_KEEP = """\
+import os, socket
+kept, receive = [], socket.recv_fds
+def keep(*args, **options):
+    found = receive(*args, **options)
+    kept.extend(map(os.dup, found[1]))
+    return found
+socket.recv_fds = keep
+"""
+
+
+def test_session_keeps_no_memory_of_cells_that_were_undone(kernel: Kernel) -> None:
+    """It keeps each descriptor that it is given; the machine's shared memory is what it was."""
+    assert kernel.run(_KEEP).status == "ok"
+    before = shared_memory()
+    for number in range(5):
+        assert kernel.run(f"%%sandbox -o y\ny = b'{number}' * {_SIZE}").status == "ok"
+        assert kernel.value("len(y), y[:1]") == f"({_SIZE}, b'{number}')"
+    assert int(kernel.value("len(kept)")) >= 5
+    wait_for_shared_memory(before + 2 * _SIZE)
+
+
+def test_session_that_does_not_let_go_of_that_memory_ends(kernel: Kernel) -> None:
+    """It seals what it should have given back; the error names the wire."""
+    kernel.run("from kavach_ipy.wire.arena import Arena\nArena.take = Arena.seal\nkept = 1")
+    run = kernel.run("%%sandbox -o y\ny = bytes(100_000)")
+    assert "protocol" in run.error["evalue"]
+    assert kernel.run("'kept' in globals()").result["data"]["text/plain"] == "False"
