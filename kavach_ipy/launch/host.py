@@ -19,7 +19,7 @@ from kavach_ipy.launch import inside
 from kavach_ipy.launch.libraries import Unforkable, prepare_libraries
 from kavach_ipy.launch.ports import closed_ports
 from kavach_ipy.linux import _libc, cgroups, landlock, privileges, seccomp, verify
-from kavach_ipy.linux.identity import IdRange
+from kavach_ipy.linux.identity import IdRange, lacking_rights
 from kavach_ipy.policy import Network, Policy
 
 __all__ = ["Entry", "Host", "describe", "survey"]
@@ -113,6 +113,9 @@ class Host:
     unforkable: tuple[Unforkable, ...]
     """Libraries that were used in this process, and that a forked child could not use; none where
     the cell is no fork of it."""
+
+    lacking_rights: tuple[str, ...] = ()
+    """Capabilities that root would need for cells of another id; containers drop them."""
 
     closed_ports: tuple[tuple[int, int], ...] = ()
     """Ranges of TCP ports that a cell with the host's network is kept from."""
@@ -223,6 +226,7 @@ def _machine() -> dict[str, object]:
         "uid_ranges": _id_ranges("uid_map"),
         "gid_ranges": _id_ranges("gid_map"),
         "init": os.path.realpath(os.fsencode(cat)) if cat else None,
+        "lacking_rights": lacking_rights(verify.read_status(os.getpid()).capabilities[2]),
         "last_capability": privileges.last_capability(),
         "landlock_abi": abi,
         "seccomp_missing": seccomp.missing(),

@@ -19,6 +19,7 @@ from kavach_ipy.launch.libraries import Unforkable
 from kavach_ipy.launch.places import Overlay, Places, View, lay_out
 from kavach_ipy.linux import landlock, seccomp
 from kavach_ipy.linux.identity import Identity, choose_identity
+from kavach_ipy.linux.remedies import NO_RIGHTS_REMEDY, root_without
 from kavach_ipy.policy import Network, Policy, survives
 
 __all__ = ["Plan", "largest_file", "make_plan"]
@@ -221,6 +222,10 @@ def _identity(host: Host) -> Identity:
             "an unprivileged identity",
             f"the kernel runs as root and knows no other id ({host.uid_ranges})",
             "Run it as an ordinary user, or in a container with more than one id mapped.",
+        )
+    if identity.is_other and host.lacking_rights:
+        raise CannotEnforce(
+            "an unprivileged identity", root_without(host.lacking_rights), NO_RIGHTS_REMEDY
         )
     return identity
 

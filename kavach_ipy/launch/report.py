@@ -231,7 +231,7 @@ def _files(
     )
     note = places.cwd_note
     if places.cwd in foreign:
-        note += "; files of host root stay as they are: its file system has no idmapped mounts"
+        note += "; files of host root stay as they are: no idmapped mount could be had"
     yield Layer("working directory", "verified", note)
 
 

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["UNPRIVILEGED_ID", "IdRange", "Identity", "choose_identity"]
+__all__ = ["UNPRIVILEGED_ID", "IdRange", "Identity", "choose_identity", "lacking_rights"]
 
 # systemd's uid table (docs/UIDS-GIDS.md) leaves 65520 to 65533 unused; an id of that range is
 # mapped in containers that know 65536 ids, and belongs to no user, service or file.
 UNPRIVILEGED_ID = 65_530
+
+# capabilities(7), by number. user_namespaces(7): who maps an id other than their own needs the
+# first two. proc(5): /proc/<pid>/fd of another id's process is closed to root without one of the
+# others, and verification reads it.
+_MAPPING = ((6, "CAP_SETGID"), (7, "CAP_SETUID"))
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +68,15 @@ def _other(ranges: tuple[IdRange, ...]) -> int | None:
         if row.inside <= UNPRIVILEGED_ID < row.inside + row.count:
             return UNPRIVILEGED_ID
     return max((row.inside + row.count - 1 for row in ranges), default=0) or None
+
+
+def lacking_rights(effective: int) -> tuple[str, ...]:
+    """Name the capabilities that root needs for cells of another id, and does not have.
+
+    Args:
+        effective: CapEff of this process, a bit mask.
+    """
+    lacking = [name for number, name in _MAPPING if not effective >> number & 1]
+    if not effective & (1 << _DAC_OVERRIDE | 1 << _DAC_READ_SEARCH):
+        lacking.append("CAP_DAC_READ_SEARCH")
+    return tuple(lacking)

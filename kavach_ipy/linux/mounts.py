@@ -73,8 +73,9 @@ def clone_idmapped(paths: tuple[bytes, ...], pid: int) -> dict[bytes, int]:
         pid: a process in a user namespace whose maps are written.
 
     Returns:
-        A descriptor for each path; -1 where its file system has no such mounts (EINVAL), or was
-        mounted by somebody with more rights than ours (EPERM: a container).
+        A descriptor for each path; -1 where its file system has no such mounts (EINVAL), was
+        mounted by somebody with more rights than ours, or cannot be cloned by root of a container
+        (EPERM: open_tree(2) needs CAP_SYS_ADMIN, which Docker gives to nobody).
     """
     if not paths:
         return {}
@@ -86,11 +87,13 @@ def clone_idmapped(paths: tuple[bytes, ...], pid: int) -> dict[bytes, int]:
 
 
 def _clone_idmapped(path: bytes, namespace: int) -> int:
-    tree = clone_tree(path, writable=False)
+    tree = -1
     try:
+        tree = clone_tree(path, writable=False)
         _libc.mount_setattr(tree, b"", MountAttr.IDMAP, recursive=True, user_namespace=namespace)
     except _libc.SyscallError as error:
-        os.close(tree)
+        if tree >= 0:
+            os.close(tree)
         if error.errno not in (errno.EINVAL, errno.EPERM):
             raise
         return -1

@@ -29,8 +29,8 @@ from kavach_ipy.linux import (
     verify,
 )
 from kavach_ipy.linux._libc import CloneFlag
-from kavach_ipy.linux.identity import Identity, IdRange, choose_identity
-from kavach_ipy.linux.remedies import remedy_for
+from kavach_ipy.linux.identity import Identity, IdRange, choose_identity, lacking_rights
+from kavach_ipy.linux.remedies import NO_RIGHTS_REMEDY, remedy_for, root_without
 
 __all__ = ["Finding", "run_probe"]
 
@@ -61,6 +61,10 @@ def run_probe() -> tuple[Finding, ...]:
                 "user namespace", granted=False, cause="only host root is mapped", remedy=remedy
             ),
         )
+    lacking = lacking_rights(verify.read_status(os.getpid()).capabilities[2])
+    if identity.is_other and lacking:
+        cause = root_without(lacking)
+        return (Finding("user namespace", granted=False, cause=cause, remedy=NO_RIGHTS_REMEDY),)
     # Read here: a child that has become another id may not read this interpreter's own files.
     last = privileges.last_capability()
     give_up = functools.partial(_try_capabilities, last)
@@ -112,6 +116,9 @@ def _attempt(
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
+        # With an end of the parent's left open it would not see that the parent has closed it.
+        os.close(from_child)
+        os.close(to_child)
         _be_the_child(step, flags, act, from_parent, to_parent)
     os.close(to_parent)
     os.close(from_parent)

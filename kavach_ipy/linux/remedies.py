@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-__all__ = ["remedy_for"]
+__all__ = ["NO_RIGHTS_REMEDY", "remedy_for", "root_without"]
 
 _APPARMOR = (
     "Ubuntu 23.10 and later let the namespace be made and then deny it everything "
@@ -18,6 +18,12 @@ _CONTAINER = (
     "Docker and Kubernetes forbid new namespaces by their default seccomp profile: allow unshare, "
     "mount and pivot_root for this container (docs/how-to/machines-that-refuse.md)."
 )
+NO_RIGHTS_REMEDY = (
+    "Run the notebook as an ordinary user of the container (Docker `--user`), or leave root "
+    "what it needs (`--cap-add SETUID --cap-add SETGID --cap-add DAC_READ_SEARCH`)."
+)
+"""What root does who has dropped what `linux.identity.lacking_rights` names."""
+
 _TABLE: dict[tuple[str, str, int], str] = {
     ("namespaces", "unshare", errno.EPERM): (
         f"This machine refuses user namespaces. {_CONTAINER} Elsewhere: "
@@ -58,6 +64,11 @@ _TABLE: dict[tuple[str, str, int], str] = {
         "(vm.overcommit_memory=2)."
     ),
 }
+
+
+def root_without(rights: tuple[str, ...]) -> str:
+    """Say what root cannot do without these capabilities."""
+    return f"the kernel runs as root without {', '.join(rights)}, and cannot make a cell another id"
 
 
 def remedy_for(step: str, call: str, number: int) -> str:

@@ -25,6 +25,30 @@ GUARDS = (
         "tests/kernel/test_loading.py",
     ),
     _refusal(
+        "no rights for another identity",
+        "root of a container that has dropped its rights is told which a cell's id needs",
+        "    if identity.is_other and host.lacking_rights:\n",
+        "tests/contract/test_containers.py"
+        "::test_root_without_the_rights_for_another_id_is_told_which",
+    ),
+    Guard(
+        "refusal: the doctor's child",
+        "a doctor whose child waits for a map that cannot be written comes to an end",
+        "linux/probe.py",
+        "        os.close(from_child)\n        os.close(to_child)\n        _be_the_child",
+        "        _be_the_child",
+        "tests/contract/test_containers.py"
+        "::test_doctor_where_no_map_can_be_written_comes_to_an_end",
+    ),
+    Guard(
+        "refusal: root of a container",
+        "where root may not clone its mounts, a cell runs on its files as they are",
+        "linux/mounts.py",
+        "        if error.errno not in (errno.EINVAL, errno.EPERM):\n            raise\n",
+        "        raise\n",
+        "tests/contract/test_containers.py::test_root_with_what_docker_leaves_it_runs_the_cell",
+    ),
+    _refusal(
         "sandbox inside a sandbox",
         "a cell is told why it cannot make another",
         "    if host.is_inside:\n",
