@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from kavach_ipy.linux.sockets import own_sockets, picked_ports, read_listening
 
@@ -32,12 +32,15 @@ def closed_ports() -> tuple[tuple[int, int], ...]:
     own = frozenset[int]() if _is_kernel() else own_sockets()
     listening = read_listening()
     offered = {socket.port for socket in listening if socket.inode in own}
-    first, last = picked_ports()
     user = os.geteuid()
-    closed = {socket.port for socket in listening if socket.uid == user} - set(
-        range(_FIRST_OF_USERS)
+    chosen = {socket.port for socket in listening if socket.uid == user} - offered
+    first, last = picked_ports()
+    # Tens of thousands of ports are not looked at one by one: this is done for each cell.
+    picked = _without(first, last, sorted(port for port in offered if first <= port <= last))
+    others = (
+        (port, port) for port in chosen if port >= _FIRST_OF_USERS and not first <= port <= last
     )
-    return _ranges((closed | set(range(first, last + 1))) - offered)
+    return _joined(sorted((*picked, *others)))
 
 
 def _is_kernel() -> bool:
@@ -46,11 +49,18 @@ def _is_kernel() -> bool:
     return module is not None and bool(module.IPKernelApp.initialized())
 
 
-def _ranges(ports: Iterable[int]) -> tuple[tuple[int, int], ...]:
+def _without(first: int, last: int, offered: Iterable[int]) -> Iterator[tuple[int, int]]:
+    for port in (*offered, last + 1):
+        if first < port:
+            yield first, port - 1
+        first = port + 1
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     found: list[tuple[int, int]] = []
-    for port in sorted(ports):
-        if found and found[-1][1] == port - 1:
-            found[-1] = (found[-1][0], port)
+    for first, last in ranges:
+        if found and found[-1][1] == first - 1:
+            found[-1] = (found[-1][0], last)
         else:
-            found.append((port, port))
+            found.append((first, last))
     return tuple(found)

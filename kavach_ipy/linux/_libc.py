@@ -597,8 +597,9 @@ class _LandlockNetPort(ctypes.Structure):
 def landlock_add_ports(ruleset: int, ports: Iterable[int], access: int) -> None:
     """Allow `access` to TCP ports of every address: ABI 4."""
     argument = _LandlockNetPort(access, 0)
-    # Made once: there are tens of thousands of ports.
+    # Not `_call`: there are tens of thousands of ports, and this takes half the time.
     arguments = (
+        ctypes.c_long(_NR["landlock_add_rule"]),
         ctypes.c_int(ruleset),
         ctypes.c_uint(2),  # LANDLOCK_RULE_NET_PORT
         ctypes.byref(argument),
@@ -606,7 +607,8 @@ def landlock_add_ports(ruleset: int, ports: Iterable[int], access: int) -> None:
     )
     for port in ports:
         argument.port = port
-        _call("landlock_add_rule", *arguments, shown=port)
+        if _syscall(*arguments) < 0:
+            raise SyscallError("landlock_add_rule", ctypes.get_errno(), port)
 
 
 def landlock_restrict_self(ruleset: int) -> None:

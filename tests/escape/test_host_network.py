@@ -221,8 +221,18 @@ def test_servers_of_the_same_user_hear_no_cell() -> None:
             f"""
             import socket
             for family, address in {targets!r}:
+                def connect_with_data(one):
+                    one.setsockopt(socket.IPPROTO_TCP, 30, 1)  # TCP_FASTOPEN_CONNECT
+                    one.connect(address)
+                    one.send(b"x")
+                def connect_mapped(_):
+                    mapped = "::ffff:127.0.0.1" if family == 2 else address[0]
+                    with socket.socket(10) as other:
+                        other.connect((mapped, address[1]))
                 for act in (
                     lambda one: one.connect(address),
+                    connect_with_data,
+                    connect_mapped,
                     lambda one: one.sendto(b"x", 0x20000000, address),
                     lambda one: one.sendmsg([b"x"], [], 0x20000000, address),
                 ):
@@ -235,7 +245,7 @@ def test_servers_of_the_same_user_hear_no_cell() -> None:
             """
         )
         outside(code)
-        assert [_heard(server) for server in servers] == [3, 3, 3]
+        assert [_heard(server) for server in servers] == [5, 5, 5]
         _from_another_process(code)
         assert [_heard(server) for server in servers] == [0, 0, 0]
 

@@ -89,8 +89,8 @@ GUARDS = (
         "kernels that begin later are out of reach, too",
         _PORTS,
         (
-            "    return _ranges((closed | set(range(first, last + 1))) - offered)\n",
-            "    return _ranges(closed - offered)\n",
+            "    return _joined(sorted((*picked, *others)))\n",
+            "    return _joined(sorted(others))\n",
         ),
         f"{_KERNEL}::test_session_does_not_reach_a_kernel_that_begins_after_it",
     ),

@@ -113,3 +113,26 @@ def test_ports_are_looked_up_for_the_hosts_network_alone() -> None:
     first, last = sockets.picked_ports()
     closed = survey(Policy(clean=True, network="host")).closed_ports
     assert sum(end - start + 1 for start, end in closed) >= (last - first) // 2
+
+
+@pytest.mark.parametrize(
+    ("offered", "closed"),
+    [
+        ((32768,), ((32769, 60999),)),
+        ((60999,), ((32768, 60998),)),
+        ((32768, 32769, 60999), ((32770, 60998),)),
+        ((40000, 40001, 50000), ((32768, 39999), (40002, 49999), (50001, 60999))),
+    ],
+)
+def test_all_but_what_a_script_offers_is_closed(
+    machine: list[Listening], offered: tuple[int, ...], closed: tuple[tuple[int, int], ...]
+) -> None:
+    """At either end of the range, next to each other, and apart."""
+    machine += [Listening(port, os.geteuid(), 7) for port in offered]
+    assert closed_ports() == closed
+
+
+def test_ports_next_to_the_range_are_closed_with_it(machine: list[Listening]) -> None:
+    """As one range."""
+    machine += [Listening(port, os.geteuid(), 1) for port in (32767, 61000, 61002)]
+    assert closed_ports() == ((32767, 61000), (61002, 61002))
