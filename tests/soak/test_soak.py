@@ -53,7 +53,7 @@ def test_nothing_adds_up_over_many_cells(folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="what is not dumpable shows itself to root alone")
 def test_nothing_adds_up_where_every_cell_is_sandboxed(folder: Path) -> None:
     """Of a kernel that runs none itself, and of its session, with a snapshot before each cell."""
-    _holds(lambda say: broker_cells(60, 1, folder, say, looks=3))
+    _holds(lambda say: broker_cells(150, 1, folder, say, looks=5))
 
 
 def test_cells_killed_at_random_leave_nothing(folder: Path) -> None:
