@@ -39,6 +39,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         max_user_namespaces=1000,
         userns_clone_allowed=True,
         init=b"/usr/bin/cat",
+        lacking_rights=(),
         # Other tests of this process may have used polars.
         unforkable=(),
     )
@@ -170,6 +171,14 @@ def test_a_kernel_of_host_root_becomes_an_id_that_nobody_uses(host: Host) -> Non
     plan = make_plan(Policy(), dataclasses.replace(host, uid=0, gid=0))
     assert plan.identity.is_other
     assert plan.identity.uid not in (0, 65534)
+
+
+def test_root_that_has_dropped_its_rights_is_refused(host: Host) -> None:
+    """It could make a cell no other id; an ordinary user needs none of them."""
+    facts = dataclasses.replace(host, lacking_rights=("CAP_SETUID",))
+    assert make_plan(Policy(), facts).identity.uid == 1000
+    with pytest.raises(CannotEnforce, match="without CAP_SETUID, and cannot"):
+        make_plan(Policy(), dataclasses.replace(facts, uid=0, gid=0))
 
 
 def test_a_container_of_few_ids_gives_its_highest(host: Host) -> None:
