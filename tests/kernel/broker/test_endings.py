@@ -108,9 +108,11 @@ def test_cell_that_a_dead_session_has_not_read_runs_in_a_new_one(
 def test_cell_that_a_dead_session_has_not_read_runs_in_its_checkpoint(
     written: Path, writing: Kernel
 ) -> None:
-    """Once, with all variables, and a line that says so."""
+    """Once, with all variables, and a line that says so; once as well where there is none yet."""
     file = written / "checkpoint"
-    for _ in range(2):
+    restored = 0
+    # A checkpoint is made beside the cells that come, and a busy machine may not have made it.
+    for _ in range(12):
         file.unlink(missing_ok=True)
         writing.run("kept = [1]")
         writing.run("kept")
@@ -123,10 +125,17 @@ def test_cell_that_a_dead_session_has_not_read_runs_in_its_checkpoint(
             assert looks < 100, "no checkpoint before the next cell"
             assert writing.wait_on_control(0.02)
         run = _run_while_it_ends(writing, f"{_append(file)}kept")
-        assert run.status == "ok", run.outputs
-        assert run.result["data"]["text/plain"] == "[1]"
-        assert "goes on from its checkpoint before this cell" in run.stderr
         assert file.read_text(encoding="utf-8") == "x"
+        if run.status == "ok":
+            assert run.result["data"]["text/plain"] == "[1]"
+            assert "goes on from its checkpoint before this cell" in run.stderr
+            restored += 1
+        else:
+            assert run.error["ename"] == "NameError", run.outputs
+            assert "variables of the one before are gone" in run.stderr
+        if restored == 2:
+            return
+    raise AssertionError(f"{restored} of 12 cells ran in a checkpoint")
 
 
 def test_cell_that_was_read_never_runs_twice(
