@@ -39,6 +39,12 @@ _SOCKET_SIZES = frozenset({7, 8, 32, 33})  # SO_SNDBUF, SO_RCVBUF, and both with
 _SO_LINGER = 13
 
 
+# socket(7). Who sends UDP takes a port without bind(2), and would take what is sent to a service
+# that shares its port, another user's as well. Nothing is served here, so nothing is lost where
+# these do nothing.
+_SHARED_PORTS = frozenset({2, 15})  # SO_REUSEADDR, SO_REUSEPORT
+# ip(7), IP_LOCAL_PORT_RANGE (Linux 6.3): it would choose which port that is.
+_SOL_IP, _IP_LOCAL_PORT_RANGE = 0, 51
 # linux/tcp.h TCP_ULP puts another protocol above TCP: TLS in the Linux kernel, which had holes of
 # its own (CVE-2023-0461), or SMC, whose sockets Landlock takes for no TCP. ENOENT: there is none.
 _SOL_TCP, _TCP_ULP = 6, 31
@@ -47,6 +53,8 @@ _SOL_TCP, _TCP_ULP = 6, 31
 def _setsockopt(network: Network) -> Iterator[Rule]:
     level = Match(1, _SOL_SOCKET)
     ignored = _SOCKET_SIZES | {_SO_LINGER}
+    if network == "host":
+        ignored |= _SHARED_PORTS
     for option in sorted(ignored):
         yield Rule("setsockopt", 0, (level, Match(2, option)))
     for mask, value in others(ignored):
@@ -58,6 +66,12 @@ def _setsockopt(network: Network) -> Iterator[Rule]:
         yield Rule("setsockopt", errno.ENOENT, (tcp, Match(2, _TCP_ULP)))
         for mask, value in others(frozenset({_TCP_ULP})):
             yield Rule("setsockopt", None, (tcp, Match(2, value, mask)))
+    if network == "host":
+        levels.add(_SOL_IP)
+        ip, choice = Match(1, _SOL_IP), Match(2, _IP_LOCAL_PORT_RANGE)
+        yield Rule("setsockopt", errno.ENOPROTOOPT, (ip, choice))
+        for mask, value in others(frozenset({_IP_LOCAL_PORT_RANGE})):
+            yield Rule("setsockopt", None, (ip, Match(2, value, mask)))
     for mask, value in others(frozenset(levels)):
         yield Rule("setsockopt", None, (Match(1, value, mask),))
 

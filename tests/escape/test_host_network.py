@@ -293,6 +293,31 @@ def test_no_socket_is_given_another_protocol_by_an_option() -> None:
         assert found(code, **HOST) == ["ENOENT"] * 3
 
 
+SHARE = """
+import socket, struct
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+answers = [attempt(one.setsockopt, 1, option, 1) for option in (2, 15)]
+answers.append(attempt(one.setsockopt, 0, 51, struct.pack("=I", PORT << 16 | PORT)))
+attempt(one.sendto, b"", ("127.0.0.1", 9))
+taken = one.getsockname()[1]
+"""
+
+
+@pytest.mark.no_baseline("outside, it takes the port of a service of this machine")
+def test_datagrams_of_a_service_of_the_host_are_not_taken() -> None:
+    """Of one that shares its port: a cell cannot share it, and cannot choose it."""
+    first, last = sockets.picked_ports()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("", 0))
+        port = server.getsockname()[1]
+        assert first <= port <= last
+        code = SHARE.replace("PORT", str(port)) + "answers, taken\n"
+        answers, taken = found(code, **HOST)
+        assert answers == ["done", "done", "ENOPROTOOPT"]
+        assert taken != port
+
+
 SET_UP = """
 import fcntl, socket, struct
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:

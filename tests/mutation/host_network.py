@@ -123,6 +123,22 @@ GUARDS = (
         f"{_ESCAPE}::test_servers_of_the_same_user_hear_no_cell",
     ),
     Guard(
+        "ports that are shared",
+        "no cell takes the datagrams of a service that shares its port",
+        _SOCKETS,
+        "        ignored |= _SHARED_PORTS\n",
+        "        pass\n",
+        "tests/unit/linux/test_seccomp.py::test_upper_layers_of_tcp_are_not_there",
+    ),
+    Guard(
+        "ports that are chosen",
+        "no cell chooses the port from which it sends",
+        _SOCKETS,
+        '        yield Rule("setsockopt", errno.ENOPROTOOPT, (ip, choice))\n',
+        '        yield Rule("setsockopt", None, (ip, choice))\n',
+        f"{_ESCAPE}::test_datagrams_of_a_service_of_the_host_are_not_taken",
+    ),
+    Guard(
         "upper layers of TCP",
         "no socket becomes one of a kind that Landlock does not look at",
         _SOCKETS,
