@@ -190,7 +190,7 @@ def _namespaces(plan: Plan, theirs: dict[str, str], own: dict[str, str]) -> Laye
 def _network(plan: Plan, found: verify.NetworkView) -> Layer:
     if plan.shares_network:
         # `_namespaces` has compared it with this process's own, whose interfaces are the host's.
-        return Layer("network", "open", "the host's; TCP and UDP sockets that listen nowhere")
+        return Layer("network", "open", "the host's; UDP, and TCP that never listens")
     is_loopback = plan.policy.network is Network.LOOPBACK
     if found.interfaces - {"lo"} or found.has_addresses != is_loopback:
         raise mismatch(

@@ -50,7 +50,7 @@ def build(
 
     Args:
         network: the socket families: ``"none"`` AF_UNIX only, ``"loopback"`` also TCP and UDP,
-            ``"host"`` TCP and UDP that listen nowhere, and pairs of connected unix sockets.
+            ``"host"`` UDP and TCP that never listens, and pairs of connected unix sockets.
         machine: the architecture the program is for; None is the one we run on.
         is_memory_counted: a control group counts memory that belongs to no process, so the cell
             may have it.

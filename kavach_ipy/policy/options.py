@@ -73,7 +73,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         ("--net",),
         "network",
         "switch",
-        "The network of this machine, to connect by; the cell listens nowhere. Off by default, and"
+        "The network of this machine, to connect by; the cell is no server. Off by default, and"
         " only with --clean or --session. The cell can send away whatever it can read, and reaches"
         " what this machine reaches, but for the ports of notebooks.",
         const=Network.HOST.value,
