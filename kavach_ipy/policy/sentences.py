@@ -129,7 +129,8 @@ _FORMS: Final[dict[str, _Form]] = {
                 Network.HOST,
                 (
                     "The cell uses the network of this machine, is no TCP server, can send away"
-                    " what it reads, and reaches what this machine reaches, but for notebooks' ports."
+                    " what it reads, and reaches what this machine reaches, but not the ports of"
+                    " notebooks."
                 ),
             ),
         )
