@@ -82,17 +82,15 @@ class Attempts:
         Raises:
             KavachError: why there is none.
         """
-        for _ in range(_MOST - 1):
+        left = _MOST
+        while True:
+            left -= 1
             try:
                 return await self._run(self.last)
             except Unread as unread:
-                if not self._early.was_not_read():
+                if not left or not self._early.was_not_read():
                     raise unread.reason from None
                 await self._begin_again(unread.reason)
-        try:
-            return await self._run(self.last)
-        except Unread as unread:
-            raise unread.reason from None
 
     async def _begin_again(self, reason: KavachError) -> None:
         before = self.last

@@ -71,7 +71,7 @@ def load(shell: Shell) -> None:
     shell.configurables[:] = [*configurables, settings]
     matcher = make_matcher(lambda: settings.profiles, lambda: _variables(shell))
     shell.Completer.custom_matchers.append(matcher)
-    watch = NameWatch(shell, magics, before)
+    watch = NameWatch(shell, before)
     watch.start()
     _LOADED[shell] = _Loaded(magics, settings, matcher, before, watch)
     if settings.default_on:

@@ -16,9 +16,9 @@ from typing import Any, Final
 from kavach_ipy.front.shells import Shell
 from kavach_ipy.front.words import say
 
-__all__ = ["EVENTS", "NameWatch", "owner_of"]
+__all__ = ["NameWatch", "owner_of"]
 
-EVENTS: Final = ("pre_execute", "post_execute")
+_EVENTS: Final = ("pre_execute", "post_execute")
 _KINDS: Final = {"cell": "%%", "line": "%"}
 _NAME: Final = "sandbox"
 _OTHER: Final = "kavach"
@@ -30,13 +30,11 @@ class NameWatch:
 
     Args:
         shell: where they are registered.
-        magics: what holds our methods.
         before: what stood at each place that we took, (kind, name); places taken later are added.
     """
 
-    def __init__(self, shell: Shell, magics: Any, before: Places) -> None:
+    def __init__(self, shell: Shell, before: Places) -> None:
         self._shell = shell
-        self._magics = magics
         self._before = before
         self._ours: dict[str, Any] = {}
         self._said: dict[str, object] = {}
@@ -45,12 +43,12 @@ class NameWatch:
         """Begin; what is registered now is ours."""
         table = self._shell.magics_manager.magics
         self._ours = {kind: table[kind][_NAME] for kind in _KINDS if (kind, _NAME) in self._before}
-        for event in EVENTS:
+        for event in _EVENTS:
             self._shell.events.register(event, self._look)
 
     def stop(self) -> None:
         """End."""
-        for event in EVENTS:
+        for event in _EVENTS:
             # A list of the user's own may have taken the place of the one that we are in.
             if self._look in self._shell.events.callbacks[event]:
                 self._shell.events.unregister(event, self._look)

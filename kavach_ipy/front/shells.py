@@ -198,9 +198,6 @@ class OutStream(Protocol):
     def flush(self) -> None:
         """Send what is buffered."""
 
-    def set_parent(self, parent: dict[str, object]) -> None:
-        """Name the message that causes what is written from now on."""
-
 
 argument = cast("Callable[..., Decorator]", magic_arguments.argument)
 description = cast("Callable[..., Decorator]", magic_arguments.kwds)

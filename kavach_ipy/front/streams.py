@@ -165,10 +165,6 @@ def repair_outstream(stream: OutStream, relay: Relay) -> None:
     stream.write = _quick_write(stream, relay)
     renew_locks()
     stream.flush()
-    # Each write gathers its text by all items of the message that caused it, which is more than
-    # half of what a print costs. No message of the child's has headers: the parent makes them. A
-    # session's kernel names each request's own (origins).
-    stream.set_parent({})
     _flush_around_forks(stream.flush, renew_locks)
 
 

@@ -24,6 +24,7 @@ import pytest
 from kavach_ipy.errors import CellFailed, CellStopped
 from kavach_ipy.gate.display import Shown
 from kavach_ipy.gate.outcome import Outcome
+from kavach_ipy.linux import landlock
 from kavach_ipy.policy import Policy
 from kavach_ipy.sandbox import Sandbox
 
@@ -31,6 +32,7 @@ __all__ = [
     "CHANNEL",
     "DEADLINE",
     "NEEDS",
+    "NEEDS_CLOSED_PORTS",
     "ROOT",
     "Ear",
     "Script",
@@ -133,6 +135,11 @@ class Ear:
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a script in a fresh interpreter that finds kavach_ipy, without any sandbox."""
     return program(sys.executable, "-c", textwrap.dedent(code), *arguments, **environment)
+
+
+NEEDS_CLOSED_PORTS = pytest.mark.skipif(
+    landlock.abi() < landlock.PORTS_SINCE, reason="Landlock closes ports since ABI 4, Linux 6.7"
+)
 
 
 def program(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -17,17 +17,14 @@ from kavach_ipy.errors import CellFailed, PolicyError
 from kavach_ipy.gate.outcome import Outcome
 from kavach_ipy.launch.layers import ConfinementReport
 from kavach_ipy.launch.script import script_body
-from kavach_ipy.linux import landlock
 from kavach_ipy.policy import Policy
 from kavach_ipy.sandbox import Sandbox
-from tests.contract.cells import DEADLINE, NEEDS, program, python, run, value
+from tests.contract.cells import DEADLINE, NEEDS, NEEDS_CLOSED_PORTS, program, python, run, value
 
 pytestmark = [
     pytest.mark.contract,
     NEEDS,
-    pytest.mark.skipif(
-        landlock.abi() < landlock.PORTS_SINCE, reason="Landlock closes ports since ABI 4, Linux 6.7"
-    ),
+    NEEDS_CLOSED_PORTS,
 ]
 
 CLEAN: dict[str, Any] = {"network": "host", "clean": True}

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from kavach_ipy.linux import landlock, sockets, verify
-from tests.contract.cells import CHANNEL, NEEDS, python
+from kavach_ipy.linux import sockets, verify
+from tests.contract.cells import CHANNEL, NEEDS, NEEDS_CLOSED_PORTS, python
 from tests.escape.probes import (
     POWERS,
     attack,
@@ -28,9 +28,7 @@ from tests.escape.probes import (
 pytestmark = [
     pytest.mark.escape,
     NEEDS,
-    pytest.mark.skipif(
-        landlock.abi() < landlock.PORTS_SINCE, reason="Landlock closes ports since ABI 4, Linux 6.7"
-    ),
+    NEEDS_CLOSED_PORTS,
 ]
 
 HOST: dict[str, Any] = {"network": "host", "clean": True}

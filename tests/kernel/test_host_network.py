@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from kavach_ipy.linux import landlock, sockets
+from kavach_ipy.linux import sockets
+from tests.contract.cells import NEEDS_CLOSED_PORTS
 from tests.kernel.broker.conftest import PROGRAM
 from tests.kernel.kernels import Kernel, start_kernel
 
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.needs("userns", "seccomp", "landlock", "overlay"),
-    pytest.mark.skipif(
-        landlock.abi() < landlock.PORTS_SINCE, reason="Landlock closes ports since ABI 4, Linux 6.7"
-    ),
+    NEEDS_CLOSED_PORTS,
 ]
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")

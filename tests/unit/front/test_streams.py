@@ -55,13 +55,11 @@ def test_many_writes_are_one_message() -> None:
     assert pieces < 10
 
 
-def test_text_of_many_threads_is_whole_and_in_order() -> None:
-    """Every thread's writes arrive, each thread's in its own order."""
-    heard = Heard()
-    stream = LinkStream("stdout", heard.take, Relay(), None)
+def _write_from_four_threads(stream: Any, count: int) -> None:
+    """Write lines, and flush in between, from threads at once."""
 
     def write(name: str) -> None:
-        for number in range(500):
+        for number in range(count):
             stream.write(f"{name}{number}\n")
             if number % 50 == 0:
                 stream.flush()
@@ -72,12 +70,24 @@ def test_text_of_many_threads_is_whole_and_in_order() -> None:
     for thread in threads:
         thread.join(DEADLINE)
     stream.flush()
+
+
+def _check_each_is_in_order(lines: list[str], count: int) -> None:
+    for name in "abcd":
+        own = [line for line in lines if line.startswith(name)]
+        assert own == [f"{name}{number}" for number in range(count)]
+
+
+def test_text_of_many_threads_is_whole_and_in_order() -> None:
+    """Every thread's writes arrive, each thread's in its own order."""
+    heard = Heard()
+    stream = LinkStream("stdout", heard.take, Relay(), None)
+
+    _write_from_four_threads(stream, 500)
     lines: list[str] = []
     while len(lines) < 2000:
         lines += heard.next()[1].splitlines()
-    for name in "abcd":
-        own = [line for line in lines if line.startswith(name)]
-        assert own == [f"{name}{number}" for number in range(500)]
+    _check_each_is_in_order(lines, 500)
 
 
 def test_a_fork_repeats_nothing() -> None:
@@ -210,19 +220,6 @@ def test_threads_lose_nothing_in_a_kernels_stream() -> None:
     stream = repaired(sent)
     stream.set_parent({"header": {"msg_id": "a"}})
 
-    def write(name: str) -> None:
-        for number in range(2000):
-            stream.write(f"{name}{number}\n")
-            if number % 50 == 0:
-                stream.flush()
-
-    threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(DEADLINE)
-    stream.flush()
+    _write_from_four_threads(stream, 2000)
     lines = "".join(text for _, text in sent.texts).splitlines()
-    for name in "abcd":
-        own = [line for line in lines if line.startswith(name)]
-        assert own == [f"{name}{number}" for number in range(2000)]
+    _check_each_is_in_order(lines, 2000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -13,16 +12,6 @@ from hypothesis import strategies as st
 from kavach_ipy.launch.outbox import Outbox
 
 _MOST = 1 << 16
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A channel that does not block, and its other end."""
-    ours, theirs = socket.socketpair()
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    os.set_blocking(ours.fileno(), False)
-    with ours, theirs:
-        yield ours, theirs
 
 
 @given(frames=st.lists(st.lists(st.binary(max_size=20_000), max_size=4), max_size=8))

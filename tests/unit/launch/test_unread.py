@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Iterator
-
-import pytest
 
 from kavach_ipy.launch.outbox import Outbox
 from kavach_ipy.launch.unread import Order, holds_unread, was_reset
 
 _NUMBER = 7
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A channel that does not block, and its other end."""
-    ours, theirs = socket.socketpair()
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    os.set_blocking(ours.fileno(), False)
-    with ours, theirs:
-        yield ours, theirs
 
 
 def _sent(ours: socket.socket, size: int = 100) -> tuple[Outbox, Order]:
